@@ -1,0 +1,83 @@
+// How a kernel family meets the plan. A family is a folder:
+//
+//   contract.hpp    the equation, layouts, alignment, aliasing and tail rule, as plain-data arguments
+//   <algorithm>.hpp templates over the vector type, in an anonymous namespace
+//   kernels.cpp     compiled once per ISA (THEW_ISA): fills that ISA's table of rows, exports nothing else
+//   step.cpp        compiled once: checks a StepDesc, picks the row by name, makes the Step
+//
+// A row's fields compose its name: <op>_<algorithm>_<a>_<b>_<acc>_<mr>x<nr>x<kr>_<isa>; where the element types are
+// one and there is no tile: <op>_<algorithm>_<a>_<isa>. Dispatch, tests, `thew kernels` and the planner read the table.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/tensor.hpp"
+#include "base/workers.hpp"
+#include "kernels/row.hpp"
+
+namespace thew {
+
+// Attributes of a step: those of its IR node, under the same names.
+using Attribute = std::variant<std::vector<std::int64_t>, std::vector<double>, std::string>;
+struct Attributes {
+    std::map<std::string, Attribute> values;
+    // Each returns the fallback where the name is absent and throws PlanError where the type is another.
+    std::vector<std::int64_t> ints(const std::string& name, std::vector<std::int64_t> fallback = {}) const;
+    std::vector<double> floats(const std::string& name, std::vector<double> fallback = {}) const;
+    std::string text(const std::string& name, const std::string& fallback = "") const;
+    std::int64_t integer(const std::string& name, std::int64_t fallback) const;
+    double real(const std::string& name, double fallback) const;
+};
+
+// Cache sizes seen by one core, in bytes; what the analytical blocking model reads.
+struct Caches {
+    std::size_t l1_bytes, l1_ways, l2_bytes, l2_ways, l3_bytes_per_core, line_bytes;
+};
+
+// One step of a plan before it runs: `inputs` and `outputs` have shapes and strides; `data` is set only for
+// constants (valid until `make` returns: a kernel packs or copies what it keeps).
+struct StepDesc {
+    std::string kernel;  // a row's name
+    std::string op;      // the IR op: "conv", "relu", …; tells apart what one family computes
+    std::string name;    // the node's name, for messages
+    std::vector<Tensor> inputs, outputs;  // an absent optional input has rank -1
+    std::vector<bool> constant;           // one an input
+    Attributes attributes;
+    int threads;
+    Caches caches;
+};
+
+// A step ready to run. Immutable once made: run() may be called from several threads at once.
+class Step {
+public:
+    virtual ~Step() = default;
+    virtual std::size_t scratch_bytes() const { return 0; }  // wanted at run(), for all workers together
+    virtual std::size_t packed_bytes() const { return 0; }   // held for good: packed weights
+    // `inputs` and `outputs` are as described, with data; `scratch` has scratch_bytes() and kAlignment.
+    // workers.count <= StepDesc::threads.
+    virtual void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers,
+                     std::byte* scratch) const = 0;
+};
+
+struct Family {
+    const char* name;
+    std::vector<const Row*> (*rows)();  // every compiled row, whatever this CPU supports
+    // Throws PlanError where the description cannot be run by `row`. When `dry` is set nothing is packed: the step
+    // answers scratch_bytes() and packed_bytes() only (constants have no data then).
+    std::unique_ptr<Step> (*make)(const StepDesc& desc, const Row& row, bool dry);
+};
+
+const std::vector<Family>& families();            // kernels/families.cpp: one line a family
+std::string row_name(const Row& row);             // the composed name
+const char* dtype_name(DType dtype);
+std::size_t dtype_bytes(DType dtype);
+const char* isa_name(Isa isa);
+std::unique_ptr<Step> make_step(const StepDesc& desc, bool dry);  // finds the family and row by desc.kernel
+
+}  // namespace thew

@@ -1,0 +1,67 @@
+// Vectors written once for every ISA: GNU vector extensions for arithmetic (gcc and clang), one header per ISA for what
+// C++ cannot say. A kernel unit is compiled with THEW_ISA set and includes this file; everything in it is internal to the
+// unit (anonymous namespace, always inlined), since units differ in flags.
+//
+// Conventions: Vec<T> is one register; `a * b + c` contracts to a fused multiply-add (-ffp-contract=fast); a comparison
+// gives a mask vector for `mask ? a : b`.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#define THEW_INLINE inline __attribute__((always_inline))
+#define THEW_STRINGIFY_(x) #x
+#define THEW_STRINGIFY(x) THEW_STRINGIFY_(x)
+
+// Each ISA header defines kIsa, kVectorBytes, kVectorRegisters and the partial loads and stores.
+#include THEW_STRINGIFY(simd/isa/THEW_ISA.hpp)
+
+namespace thew {
+namespace {
+
+template <class T>
+struct VecOf {
+    typedef T type __attribute__((vector_size(kVectorBytes), aligned(sizeof(T)), may_alias));
+    typedef T value __attribute__((vector_size(kVectorBytes)));
+};
+template <class T>
+using Vec = typename VecOf<T>::value;  // in registers
+
+template <class T>
+inline constexpr int kLanes = static_cast<int>(kVectorBytes / sizeof(T));
+
+template <class T>
+THEW_INLINE Vec<T> load(const T* from) {  // any alignment
+    return *reinterpret_cast<const typename VecOf<T>::type*>(from);
+}
+template <class T>
+THEW_INLINE void store(T* to, Vec<T> value) {
+    *reinterpret_cast<typename VecOf<T>::type*>(to) = value;
+}
+template <class T>
+THEW_INLINE Vec<T> splat(T value) {
+    return Vec<T>{} + value;
+}
+// The first `count` lanes (0 ≤ count ≤ kLanes<T>): memory beyond them is neither read nor written; the rest load as 0.
+template <class T>
+THEW_INLINE Vec<T> load_partial(const T* from, int count) {
+    return Partial<T>::load(from, count);
+}
+template <class T>
+THEW_INLINE void store_partial(T* to, Vec<T> value, int count) {
+    Partial<T>::store(to, value, count);
+}
+// As IEEE max/min of the ONNX reference (NumPy): a NaN in either operand gives NaN.
+template <class V>
+THEW_INLINE V maximum(V a, V b) {
+    V larger = a > b ? a : b;
+    return a != a ? a : larger;
+}
+template <class V>
+THEW_INLINE V minimum(V a, V b) {
+    V smaller = a < b ? a : b;
+    return a != a ? a : smaller;
+}
+
+}  // namespace
+}  // namespace thew
