@@ -1,0 +1,42 @@
+"""Thew trains, optimises and runs convolutional networks on CPUs, Arm first.
+
+The public names are imported when they are first used, so that ``import thew`` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from thew._version import __version__
+from thew.errors import Error
+
+if TYPE_CHECKING:
+    from thew import models, nn
+    from thew.ir import Graph
+    from thew.onnx import export_onnx, from_onnx
+    from thew.runtime import InferenceSession
+
+_LAZY = {
+    "Graph": "thew.ir",
+    "InferenceSession": "thew.runtime",
+    "export_onnx": "thew.onnx",
+    "from_onnx": "thew.onnx",
+    "models": "thew.models",
+    "nn": "thew.nn",
+}
+
+__all__ = ["Error", "Graph", "InferenceSession", "__version__", "export_onnx", "from_onnx", "models", "nn"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'thew' has no attribute {name!r}")
+    module = importlib.import_module(_LAZY[name])
+    value = module if _LAZY[name] == f"thew.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,34 @@
+"""Every exception that Thew raises on purpose.
+
+A message follows one form: *where: rule, what was got, remedy*.
+"""
+
+from __future__ import annotations
+
+
+class Error(Exception):
+    """Base of all typed failures."""
+
+
+class ModelError(Error):
+    """A model file or graph that breaks a rule: malformed, inconsistent or unsafe."""
+
+
+class ShapeError(ModelError):
+    """Shapes or dtypes that an op cannot take."""
+
+
+class UnsupportedError(Error):
+    """A valid request that this version or this device cannot serve."""
+
+
+class InputError(Error):
+    """Arrays handed to a session that do not match the model's inputs."""
+
+
+class PlanError(Error):
+    """A plan that cannot be built, loaded or run on this device."""
+
+
+class MemoryLimitError(Error):
+    """An allocation refused, or one over the limit that the user set."""
