@@ -59,6 +59,8 @@ public:
     virtual ~Step() = default;
     virtual std::size_t scratch_bytes() const { return 0; }  // wanted at run(), for all workers together
     virtual std::size_t packed_bytes() const { return 0; }   // held for good: packed weights
+    // Whether constant input `index` was packed or copied by make(), so that run() never reads it and it may be freed.
+    virtual bool packs(std::size_t) const { return false; }
     // `inputs` and `outputs` are as described, with data; `scratch` has scratch_bytes() and kAlignment.
     // workers.count <= StepDesc::threads.
     virtual void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers,
