@@ -1,0 +1,283 @@
+// One word, the gate, carries a run: [generation | open | joined]. The caller fills in the job, then opens the gate; a
+// worker joins by a compare-and-swap that fails once the gate is closed, so it can never touch a job that is over. The
+// caller works until no tile is left, closes the gate and waits only for those who joined.
+#include "base/pool.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "base/affinity.hpp"
+#include "base/error.hpp"
+
+namespace thew {
+namespace {
+
+constexpr std::uint32_t kJoined = 0x7fff, kOpen = 0x8000, kGeneration = 0x10000;
+constexpr std::uint32_t kStop = kOpen | kJoined;  // a gate that nobody joins: more than kMostThreads are in
+static_assert(Pool::kMostThreads < static_cast<int>(kJoined));
+
+constexpr std::size_t kLine = 128;  // two 64-byte lines: adjacent-line prefetch, and 128-byte lines of some Arm cores
+constexpr std::chrono::microseconds kSpin{30};
+constexpr int kPausesPerLook = 32;
+
+inline void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb");  // `yield` is a no-op on most cores
+#endif
+}
+
+// Spins until holds() or until `limit` has passed; tells which.
+template <class Holds>
+bool spin_until(std::chrono::microseconds limit, const Holds& holds) {
+    if (holds()) return true;
+    if (limit.count() == 0) return false;
+    const auto end = std::chrono::steady_clock::now() + limit;
+    do {
+        for (int i = 0; i < kPausesPerLook; ++i) {
+            if (holds()) return true;
+            pause();
+        }
+    } while (std::chrono::steady_clock::now() < end);
+    return false;
+}
+
+// Workers leave signals to the threads that expect them, save those that a fault of their own raises.
+void block_signals() {
+    sigset_t signals;
+    sigfillset(&signals);
+    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGPROF}) sigdelset(&signals, fault);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+void name_thread(int worker) {
+    const std::string name = "thew-" + std::to_string(worker);
+    pthread_setname_np(pthread_self(), name.c_str());
+}
+
+}  // namespace
+
+class Pool::Crew {
+public:
+    Crew(int threads, const std::vector<int>& cpus)
+        : spin_(static_cast<int>(allowed_cpus().size()) >= threads ? kSpin : std::chrono::microseconds{0}) {
+        crew_.reserve(static_cast<std::size_t>(threads - 1));
+        for (int worker = 1; worker < threads; ++worker) {
+            const int cpu = cpus.empty() ? -1 : cpus[static_cast<std::size_t>(worker) % cpus.size()];
+            try {
+                crew_.emplace_back([this, worker, cpu] { work(worker, cpu); });
+            } catch (const std::system_error&) {
+                break;  // the system allows no more threads: those there are do the work
+            }
+        }
+    }
+
+    ~Crew() {
+        gate_.store(kStop);
+        gate_.notify_all();
+        for (std::thread& thread : crew_) thread.join();
+    }
+
+    // False where another run is under way.
+    bool enter() { return !busy_.load(std::memory_order_relaxed) && !busy_.exchange(true, std::memory_order_acquire); }
+    void leave() { busy_.store(false, std::memory_order_release); }
+
+    void run(std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context) {
+        job_ = {body, context, tiles};
+        next_.store(1, std::memory_order_relaxed);  // tile 0 is the caller's
+        const std::uint32_t generation = (gate_.load(std::memory_order_relaxed) & ~(kOpen | kJoined)) + kGeneration;
+        gate_.store(generation | kOpen);  // sequentially consistent: ordered with the look at who sleeps, below
+        wake(tiles - 1);
+        take_tiles(0, 0);
+        const std::uint32_t gate = gate_.fetch_and(~kOpen, std::memory_order_acq_rel);
+        if ((gate & kJoined) != 0) await_joined();
+        if (failed_.load(std::memory_order_relaxed)) rethrow();
+    }
+
+private:
+    struct Job {
+        void (*body)(void*, std::int64_t, int);
+        void* context;
+        std::int64_t tiles;
+    };
+
+    // Body may throw: what it throws is kept, and the tiles not yet started are dropped.
+    void take_tiles(std::int64_t tile, int worker) {
+        const Job job = job_;
+        try {
+            for (; tile < job.tiles; tile = next_.fetch_add(1, std::memory_order_relaxed)) {
+                job.body(job.context, tile, worker);
+            }
+        } catch (...) {
+            next_.store(job.tiles, std::memory_order_relaxed);
+            if (!failed_.exchange(true, std::memory_order_relaxed)) error_ = std::current_exception();
+        }
+    }
+
+    void wake(std::int64_t wanted) {
+        if (wanted >= static_cast<std::int64_t>(crew_.size())) {
+            gate_.notify_all();
+        } else {
+            for (; wanted > 0; --wanted) gate_.notify_one();
+        }
+    }
+
+    void await_joined() {
+        const auto all_left = [this] { return (gate_.load(std::memory_order_acquire) & kJoined) == 0; };
+        if (spin_until(spin_, all_left)) return;
+        for (;;) {
+            const std::uint32_t seen = left_.load(std::memory_order_acquire);
+            if (all_left()) return;
+            left_.wait(seen);
+        }
+    }
+
+    [[noreturn]] void rethrow() {
+        failed_.store(false, std::memory_order_relaxed);
+        std::rethrow_exception(std::exchange(error_, nullptr));
+    }
+
+    void work(int worker, int cpu) {
+        block_signals();
+        name_thread(worker);
+        if (cpu >= 0) pin_thread(cpu);
+        std::uint32_t done = 0;  // the generation last joined
+        for (;;) {
+            std::uint32_t gate = await_open(done);
+            if ((gate & kStop) == kStop) return;
+            if (!gate_.compare_exchange_strong(gate, gate + 1, std::memory_order_acquire)) continue;
+            done = gate / kGeneration;
+            take_tiles(next_.fetch_add(1, std::memory_order_relaxed), worker);
+            gate = gate_.fetch_sub(1, std::memory_order_acq_rel) - 1;
+            if ((gate & (kOpen | kJoined)) == 0) {  // the last to leave a closed gate
+                left_.fetch_add(1);
+                left_.notify_one();
+            }
+        }
+    }
+
+    // A gate that is open for a run other than `done`. (A generation comes round after 65,536 runs; a worker that slept
+    // through exactly that many misses one more run, which costs time and nothing else.)
+    std::uint32_t await_open(std::uint32_t done) {
+        std::uint32_t gate = 0;
+        const auto is_open = [&] {
+            gate = gate_.load(std::memory_order_acquire);
+            return (gate & kStop) == kStop || ((gate & kOpen) != 0 && gate / kGeneration != done);
+        };
+        if (spin_until(spin_, is_open)) return gate;
+        while (!is_open()) gate_.wait(gate);
+        return gate;
+    }
+
+    alignas(kLine) std::atomic<std::uint32_t> gate_{0};
+    Job job_{};  // written while the gate is closed and nobody is in
+    alignas(kLine) std::atomic<std::int64_t> next_{0};
+    alignas(kLine) std::atomic<std::uint32_t> left_{0};  // counts closed gates emptied: what a waiting caller sleeps on
+    std::atomic<bool> busy_{false};
+    std::atomic<bool> failed_{false};
+    std::exception_ptr error_;              // written by whoever set failed_
+    const std::chrono::microseconds spin_;  // none where threads outnumber CPUs
+    std::vector<std::thread> crew_;
+};
+
+// All pools of the process. The lock is held across fork(), so that the child finds the list whole; the child forgets
+// its parent's crews (their threads exist only there; the memory is left alone) and starts its own when it first runs.
+struct PoolRegistry {
+    std::mutex mutex;  // guards everything here, and the starting of crews
+    std::vector<Pool*> pools;
+    std::map<std::pair<int, std::vector<int>>, std::unique_ptr<Pool>> shared;
+
+    static PoolRegistry& instance() {
+        static PoolRegistry* registry = [] {  // never destroyed: workers may outlive static destructors
+            pthread_atfork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); }, in_child);
+            return new PoolRegistry;
+        }();
+        return *registry;
+    }
+    static void in_child() {
+        for (Pool* pool : instance().pools) pool->crew_.store(nullptr, std::memory_order_relaxed);
+        instance().mutex.unlock();
+    }
+};
+
+Pool::Pool(int threads, std::vector<int> cpus) : threads_(threads), cpus_(std::move(cpus)) {
+    if (threads < 1 || threads > kMostThreads) {
+        throw Error("threads: must be 1 to " + std::to_string(kMostThreads) + ", got " + std::to_string(threads));
+    }
+    const std::vector<int> allowed = allowed_cpus();
+    for (int cpu : cpus_) {
+        if (!std::binary_search(allowed.begin(), allowed.end(), cpu)) {
+            throw Error("cores: must be in the process's affinity mask, got CPU " + std::to_string(cpu) +
+                        "; widen the mask with taskset, or leave it out");
+        }
+    }
+    PoolRegistry& registry = PoolRegistry::instance();
+    std::lock_guard lock(registry.mutex);
+    registry.pools.push_back(this);
+}
+
+Pool::~Pool() {
+    PoolRegistry& registry = PoolRegistry::instance();
+    {
+        std::lock_guard lock(registry.mutex);
+        std::erase(registry.pools, this);
+    }
+    delete crew_.load(std::memory_order_acquire);
+}
+
+Workers Pool::workers() {
+    return {threads_, this, [](void* pool, std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context) {
+                static_cast<Pool*>(pool)->run(tiles, body, context);
+            }};
+}
+
+Pool::Crew* Pool::start() {
+    std::lock_guard lock(PoolRegistry::instance().mutex);
+    Crew* crew = crew_.load(std::memory_order_relaxed);
+    if (crew == nullptr) {
+        crew = new Crew(threads_, cpus_);
+        crew_.store(crew, std::memory_order_release);
+    }
+    return crew;
+}
+
+void Pool::run(std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context) {
+    if (tiles > 1 && threads_ > 1) {
+        Crew* crew = crew_.load(std::memory_order_acquire);
+        if (crew == nullptr) crew = start();
+        if (crew->enter()) {
+            struct Leave {
+                Crew* crew;
+                ~Leave() { crew->leave(); }
+            } leave{crew};
+            crew->run(tiles, body, context);
+            return;
+        }
+    }
+    for (std::int64_t tile = 0; tile < tiles; ++tile) body(context, tile, 0);
+}
+
+Pool& shared_pool(int threads, const std::vector<int>& cpus) {
+    PoolRegistry& registry = PoolRegistry::instance();
+    {
+        std::lock_guard lock(registry.mutex);
+        auto found = registry.shared.find({threads, cpus});
+        if (found != registry.shared.end()) return *found->second;
+    }
+    auto fresh = std::make_unique<Pool>(threads, cpus);  // takes the lock itself
+    std::lock_guard lock(registry.mutex);
+    return *registry.shared.try_emplace({threads, cpus}, std::move(fresh)).first->second;
+}
+
+}  // namespace thew
