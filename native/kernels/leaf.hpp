@@ -24,17 +24,14 @@ struct Leaf {
 
 using LeafKernel = void (*)(const Leaf& leaf, const void* parameters);
 
-// A row of an elementwise family's table: the element type, and the kernel of each op on it.
-struct OpEntry {
+// An entry of an elementwise family's table: a row for an element type, with the kernel of each op on it.
+struct OpKernel {
     const char* op;
     LeafKernel run;
 };
-struct OpRow : Row {
-    const OpEntry* entries;
-    int count;
-};
-struct OpTable {
-    const OpRow* rows;
+struct OpEntry {
+    Row row;
+    const OpKernel* kernels;
     int count;
 };
 

@@ -162,13 +162,13 @@ Tensor broadcast_view(const Tensor& input, const Tensor& output, const std::stri
         fits = extent == 1 || extent == output.shape[d];
         view.stride[d] = absent || extent == 1 ? 0 : input.stride[d - missing];
     }
-    require(fits, where + ": an input must broadcast to the output's shape " + shape_text(output) + ", got " +
+    require(fits, where + "an input must broadcast to the output's shape " + shape_text(output) + ", got " +
                       shape_text(input));
     return view;
 }
 
 StridedLoop plan_loop(std::span<const Tensor> views, const std::string& where) {
-    require(views.size() <= kMaxOperands, where + ": too many operands");
+    require(views.size() <= kMaxOperands, where + "too many operands");
     const Tensor& output = views[0];
     StridedLoop loop{};
     loop.operands = static_cast<int>(views.size());

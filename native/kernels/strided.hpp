@@ -23,7 +23,7 @@ struct StridedLoop {
 };
 
 // `input` seen with the output's shape: missing leading dimensions and extents of 1 get stride 0.
-// Throws PlanError, beginning with `where`, where the shapes do not broadcast.
+// Throws PlanError, its message after `where` ("add 'block1/add': "), where the shapes do not broadcast.
 Tensor broadcast_view(const Tensor& input, const Tensor& output, const std::string& where);
 
 // The loop over `views`, the output first; each is broadcast to it.

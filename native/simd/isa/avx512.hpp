@@ -40,5 +40,28 @@ struct Partial {
     }
 };
 
+// Rounding to whole numbers (nearest: ties to even), and square roots.
+template <class T>
+struct Whole;
+template <>
+struct Whole<float> {
+    typedef float V __attribute__((vector_size(kVectorBytes)));
+    static THEW_INLINE V down(V x) { return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+    static THEW_INLINE V up(V x) { return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
+    static THEW_INLINE V nearest(V x) { return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+    static THEW_INLINE V toward_zero(V x) { return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
+    static THEW_INLINE V square_root(V x) { return (V)_mm512_maskz_sqrt_ps(0xffff, (__m512)x); }
+};
+
+template <>
+struct Whole<double> {
+    typedef double V __attribute__((vector_size(kVectorBytes)));
+    static THEW_INLINE V down(V x) { return (V)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+    static THEW_INLINE V up(V x) { return (V)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
+    static THEW_INLINE V nearest(V x) { return (V)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+    static THEW_INLINE V toward_zero(V x) { return (V)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
+    static THEW_INLINE V square_root(V x) { return (V)_mm512_maskz_sqrt_pd(0xff, (__m512d)x); }
+};
+
 }  // namespace
 }  // namespace thew
