@@ -43,7 +43,8 @@ inline void require_counts(const StepDesc& desc, std::size_t least, std::size_t 
             where(desc) + "must have " + std::to_string(least) + " to " + std::to_string(most) +
                 " inputs and one output, got " + std::to_string(desc.inputs.size()) + " and " +
                 std::to_string(desc.outputs.size()));
-    for (std::size_t i = 0; i < least; ++i) require(present(desc, i), where(desc) + "input " + std::to_string(i) + " is absent");
+    for (std::size_t i = 0; i < least; ++i)
+        require(present(desc, i), where(desc) + "input " + std::to_string(i) + " is absent");
 }
 
 inline void require_dtype(const StepDesc& desc, const Tensor& tensor, DType dtype, const char* what) {

@@ -15,18 +15,18 @@ struct Table {
 }  // namespace thew
 
 // At namespace thew, in contract.hpp: declares `name` for every ISA; those not compiled are never referred to.
-#define THEW_DECLARE_TABLES(Entry, name)             \
-    namespace x86_64_v2 {                            \
-    extern const ::thew::Table<::thew::Entry> name;  \
-    }                                                \
-    namespace avx2 {                                 \
-    extern const ::thew::Table<::thew::Entry> name;  \
-    }                                                \
-    namespace avx512 {                               \
-    extern const ::thew::Table<::thew::Entry> name;  \
-    }                                                \
-    namespace neon {                                 \
-    extern const ::thew::Table<::thew::Entry> name;  \
+#define THEW_DECLARE_TABLES(Entry, name)            \
+    namespace x86_64_v2 {                           \
+    extern const ::thew::Table<::thew::Entry> name; \
+    }                                               \
+    namespace avx2 {                                \
+    extern const ::thew::Table<::thew::Entry> name; \
+    }                                               \
+    namespace avx512 {                              \
+    extern const ::thew::Table<::thew::Entry> name; \
+    }                                               \
+    namespace neon {                                \
+    extern const ::thew::Table<::thew::Entry> name; \
     }
 
 // In step.cpp: the compiled tables, each followed by a comma, for a braced list of `const Table<Entry>*`.

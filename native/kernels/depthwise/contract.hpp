@@ -1,0 +1,46 @@
+// Depthwise convolution (ONNX Conv with group == c):
+//
+//   y[n, i·m + j, oy, ox] = act(bias[i·m + j] + Σ_ky,kx weight[i·m + j, 0, ky, kx] · x[n, i, oy·sh - top + ky·dh,
+//                                ox·sw - left + kx·dw] + residual[n, i·m + j, oy, ox]),   x = 0 outside the image
+//
+// Layout: x must be channels-last (channel stride 1), other strides free. y and residual have any strides; full speed
+// wants channel stride 1 and m == 1 in y. weight and bias are constants, repacked in make(). No alignment is asked
+// for; y may be the residual itself (same view), and overlaps nothing else. Any c: tails are copied through a buffer,
+// so memory outside the views is neither read nor written. Sums run over taps in order, one accumulator an output:
+// |error| <= (kh·kw + 2)·eps·Σ|terms|.
+#pragma once
+
+#include "base/tensor.hpp"
+#include "base/workers.hpp"
+#include "kernels/table.hpp"
+
+namespace thew {
+
+struct DepthwiseArgs {
+    std::int64_t n, c, h, w, oh, ow, multiplier;
+    std::int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    std::int64_t padded_c;  // c rounded up to depthwise_padding
+    const void* packed;     // [multiplier][kh·kw + 1][padded_c]: bias, then one line a tap
+    const void* zeros;      // [padded_c]
+    double low, high;       // clamp of the output; infinities where there is none
+};
+
+struct DepthwiseViews {
+    const void* x;
+    void* y;
+    std::int64_t x_n, x_h, x_w;  // strides in elements; channel stride 1
+    std::int64_t y_n, y_c, y_h, y_w;
+};
+
+struct DepthwiseEntry {
+    Row row;
+    // `scratch` has scratch_bytes() for each worker.
+    void (*run)(const DepthwiseArgs& args, const DepthwiseViews& views, const Workers& workers, std::byte* scratch);
+    std::int64_t (*scratch_bytes)(const DepthwiseArgs& args);
+};
+
+inline constexpr std::int64_t depthwise_padding = 16;  // lanes of the widest vector of fp32
+
+THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_table)
+
+}  // namespace thew
