@@ -1,0 +1,32 @@
+// What the binding files share: registration functions, one a room, and the reading of Python's values.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <string>
+#include <vector>
+
+#include "exec/program.hpp"
+
+namespace thew::bind {
+
+namespace nb = nanobind;
+
+void bind_device(nb::module_& module);
+void bind_kernels(nb::module_& module);
+void bind_program(nb::module_& module);
+
+DType dtype_from_name(const std::string& name);  // throws PlanError for a name that is unknown
+
+// {"strides": [1, 1], "epsilon": 1e-5, "mode": "edge"}: lists of one kind, numbers (as a list of one), text.
+Attributes attributes_from(const nb::dict& values);
+
+// A dtype's name, a shape and strides in elements, checked: at most kMaxRank axes, no negative extent, no overflow.
+Tensor tensor_from(const std::string& dtype, const std::vector<std::int64_t>& shape,
+                   const std::vector<std::int64_t>& strides);
+
+// None (absent), or (place, index, offset_bytes, dtype, shape, strides) with place "arena", "external" or "constant". The
+// last element of a constant is its data pointer, 0 where only the description is wanted.
+Operand operand_from(nb::handle entry);
+
+}  // namespace thew::bind

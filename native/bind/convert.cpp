@@ -1,0 +1,84 @@
+#include "bind/bind.hpp"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "base/error.hpp"
+
+namespace thew::bind {
+
+DType dtype_from_name(const std::string& name) {
+    for (int i = 0; i <= static_cast<int>(DType::boolean); ++i) {
+        if (name == dtype_name(static_cast<DType>(i))) return static_cast<DType>(i);
+    }
+    throw PlanError("dtype '" + name + "': native code has no such element type");
+}
+
+Attributes attributes_from(const nb::dict& values) {
+    Attributes attributes;
+    for (auto [key, value] : values) {
+        std::string name = nb::cast<std::string>(key);
+        std::vector<std::int64_t> ints;
+        std::vector<double> floats;
+        if (nb::isinstance<nb::str>(value)) {
+            attributes.values[name] = nb::cast<std::string>(value);
+        } else if (nb::isinstance<nb::int_>(value)) {
+            attributes.values[name] = std::vector<std::int64_t>{nb::cast<std::int64_t>(value)};
+        } else if (nb::isinstance<nb::float_>(value)) {
+            attributes.values[name] = std::vector<double>{nb::cast<double>(value)};
+        } else if (nb::try_cast(value, ints)) {
+            attributes.values[name] = std::move(ints);
+        } else if (nb::try_cast(value, floats)) {
+            attributes.values[name] = std::move(floats);
+        } else {
+            throw PlanError("attribute '" + name + "': must be text, numbers or a list of numbers");
+        }
+    }
+    return attributes;
+}
+
+Tensor tensor_from(const std::string& dtype, const std::vector<std::int64_t>& shape,
+                   const std::vector<std::int64_t>& strides) {
+    require(shape.size() <= kMaxRank && strides.size() == shape.size(),
+            "tensor: must have at most " + std::to_string(kMaxRank) + " axes and a stride for each, got " +
+                std::to_string(shape.size()) + " extents and " + std::to_string(strides.size()) + " strides");
+    Tensor tensor{};
+    tensor.dtype = dtype_from_name(dtype);
+    tensor.rank = static_cast<int>(shape.size());
+    std::int64_t span = static_cast<std::int64_t>(dtype_bytes(tensor.dtype));
+    for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+        tensor.shape[axis] = shape[axis];
+        tensor.stride[axis] = strides[axis];
+        std::int64_t reach = 0;
+        bool fits = shape[axis] >= 0 && !__builtin_mul_overflow(shape[axis], strides[axis], &reach) &&
+                    !__builtin_mul_overflow(reach, static_cast<std::int64_t>(8), &reach) &&
+                    !__builtin_add_overflow(span, reach < 0 ? -reach : reach, &span);
+        require(fits, "tensor: extents must be at least 0 and its bytes countable in 63 bits, got extent " +
+                          std::to_string(shape[axis]) + " with stride " + std::to_string(strides[axis]));
+    }
+    return tensor;
+}
+
+Operand operand_from(nb::handle entry) {
+    Operand operand;
+    operand.tensor.rank = -1;
+    if (entry.is_none()) return operand;
+    auto fields = nb::cast<nb::tuple>(entry);
+    std::string place = nb::cast<std::string>(fields[0]);
+    operand.index = nb::cast<std::int64_t>(fields[1]);
+    operand.offset_bytes = nb::cast<std::int64_t>(fields[2]);
+    operand.tensor = tensor_from(nb::cast<std::string>(fields[3]), nb::cast<std::vector<std::int64_t>>(fields[4]),
+                                 nb::cast<std::vector<std::int64_t>>(fields[5]));
+    if (place == "constant") {
+        operand.place = Place::constant;
+        auto address = nb::cast<std::uintptr_t>(fields[6]);
+        if (address != 0) operand.tensor.data = reinterpret_cast<std::byte*>(address) + operand.offset_bytes;
+    } else {
+        require(place == "arena" || place == "external",
+                "operand: place must be 'arena', 'external' or 'constant', got '" + place + "'");
+        operand.place = place == "arena" ? Place::arena : Place::external;
+    }
+    return operand;
+}
+
+}  // namespace thew::bind

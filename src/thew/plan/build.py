@@ -1,0 +1,161 @@
+"""`build_plan`: the whole way from a specialised graph to a `Plan`."""
+
+from __future__ import annotations
+
+import hashlib
+
+from thew.ir import Graph, Node, Value
+from thew.ir.text import print_graph
+from thew.plan.builder import Buffer, Builder, Draft, Located
+from thew.plan.lower import VIEWS, lower
+from thew.plan.memory import Use, assign_offsets
+from thew.plan.plan import Plan, is_plain, plain_strides, same_layout
+from thew.plan.target import Target
+
+IN_PLACE = {"unary", "binary", "select"}  # families whose contracts allow an output to lie exactly on an input
+
+
+def build_plan(graph: Graph, target: Target) -> Plan:
+    """Plans a graph all of whose types are static.
+
+    Raises:
+        NoKernel: a node that no native kernel runs.
+    """
+    builder = Builder(graph, target)
+    _locate_externals(builder)
+    _choose_destinations(builder)
+    for node in graph.nodes:
+        lower(builder, node)
+    _write_outputs(builder)
+    sizes = {index: buffer.size_bytes for index, buffer in enumerate(builder.buffers) if buffer.place == "arena"}
+    layout = assign_offsets([_use(draft) for draft in builder.drafts], sizes)
+    steps = tuple(builder.as_step(draft, layout.offsets) for draft in builder.drafts)
+    return Plan(
+        graph=graph.name,
+        device=target.device,
+        threads=target.threads,
+        inputs=tuple(graph.inputs),
+        outputs=tuple(Value(name, graph.type_of(name)) for name in graph.outputs),  # type: ignore[arg-type]
+        steps=steps,
+        arena_bytes=layout.arena_bytes,
+        scratch_bytes=max((_rounded(draft.needs.scratch_bytes) for draft in builder.drafts), default=0),
+        packed_bytes=sum(draft.needs.packed_bytes for draft in builder.drafts),
+        constant_bytes=_constant_bytes(builder),
+        fingerprint=fingerprint(graph),
+    )
+
+
+def fingerprint(graph: Graph) -> str:
+    """A digest of what a plan depends on: structure, types and names, not the weights' values."""
+    return hashlib.sha256(print_graph(graph).encode()).hexdigest()[:16]
+
+
+def _rounded(size: int) -> int:
+    return -(-size // 64) * 64
+
+
+def _locate_externals(builder: Builder) -> None:
+    graph = builder.graph
+    for index, name in enumerate([*(value.name for value in graph.inputs), *graph.outputs]):
+        found = graph.type_of(name)
+        assert found is not None and found.is_static
+        shape = found.static_shape
+        buffer = builder.new_buffer(Buffer("external", 0, index, name))
+        external = Located(buffer, 0, found.dtype, shape, plain_strides(shape))
+        if index < len(graph.inputs):
+            builder.located[name] = external
+        else:
+            builder.destinations.setdefault(name, external)
+            builder.results.append(external)
+
+
+def _layouts(builder: Builder) -> dict[str, str]:
+    """The layout that each value will most likely have: convolutions and pools set it, the others follow."""
+    layouts: dict[str, str] = {}
+    for node in builder.graph.nodes:
+        chosen = builder.candidates(node)
+        wanted = "plain"
+        if node.op in ("concat", "pad", "slice", "split") or (chosen and chosen[0][0].layout == "any" and node.op not in VIEWS):
+            wanted = "channels_last" if any(layouts.get(name) == "channels_last" for name in node.inputs) else "plain"
+        elif chosen and node.op not in VIEWS:
+            wanted = chosen[0][0].layout
+        layouts.update(dict.fromkeys(node.outputs, wanted))
+    return layouts
+
+
+def _choose_destinations(builder: Builder) -> None:
+    """Walks backwards, so that a concat's inputs are written where the concat wants them, and an output's data in the caller's array."""
+    layouts = _layouts(builder)
+    constants = builder.graph.constants
+    inputs = {value.name for value in builder.graph.inputs}
+    for node in reversed(builder.graph.nodes):
+        if node.op == "concat":
+            _destine_concat(builder, node, layouts, constants.keys() | inputs)
+        elif VIEWS.get(node.op) is VIEWS["reshape"]:
+            _destine_reshape(builder, node, constants.keys() | inputs)
+
+
+def _destine_concat(builder: Builder, node: Node, layouts: dict[str, str], fixed: set[str]) -> None:
+    (output,) = node.outputs
+    found = builder.graph.type_of(output)
+    if found is None or not found.is_static:
+        return
+    whole = builder.destinations.get(output)
+    if whole is None:
+        whole = builder.destinations[output] = builder.fresh(found.dtype, found.static_shape, layouts[output])
+    axis = builder.call(node).attribute("axis") % len(whole.shape)
+    start = 0
+    for name in node.inputs:
+        part = builder.graph.type_of(name)
+        assert part is not None
+        extent = part.static_shape[axis]
+        if name not in fixed and name not in builder.destinations:
+            builder.destinations[name] = whole.sliced(axis, start, extent)
+        start += extent
+
+
+def _destine_reshape(builder: Builder, node: Node, fixed: set[str]) -> None:
+    source, (output,) = node.inputs[0], node.outputs
+    whole, found = builder.destinations.get(output), builder.graph.type_of(source)
+    if whole is None or found is None or not found.is_static or source in fixed or source in builder.destinations:
+        return
+    if is_plain(whole.shape, whole.strides):
+        shape = found.static_shape
+        builder.destinations[source] = Located(whole.buffer, whole.offset_bytes, found.dtype, shape, plain_strides(shape))
+
+
+def _write_outputs(builder: Builder) -> None:
+    """Copies the outputs that their nodes could not write into the caller's arrays."""
+    for name, external in zip(builder.graph.outputs, builder.results, strict=True):
+        source = builder.view(name)
+        if source.buffer != external.buffer or not same_layout(source.shape, source.strides, external.strides):
+            builder.copy(source, external, name)
+
+
+def _use(draft: Draft) -> Use:
+    reads = tuple(view.buffer for view in draft.inputs if view is not None)
+    writes = tuple(view.buffer for view in draft.outputs)
+    in_place: tuple[tuple[int, int], ...] = ()
+    if draft.row.family in IN_PLACE:
+        (output,) = draft.outputs
+        in_place = tuple(
+            (view.buffer, output.buffer)
+            for view in draft.inputs
+            if view is not None
+            and view.offset_bytes == output.offset_bytes == 0
+            and view.dtype == output.dtype
+            and view.shape == output.shape
+            and same_layout(view.shape, view.strides, output.strides)
+        )
+    return Use(reads, writes, in_place)
+
+
+def _constant_bytes(builder: Builder) -> int:
+    """Bytes of the constants that some step reads as they are."""
+    read: set[int] = set()
+    for draft in builder.drafts:
+        packs = draft.needs.packs
+        for position, view in enumerate(draft.inputs):
+            if view is not None and builder.buffers[view.buffer].place == "constant" and not (position < len(packs) and packs[position]):
+                read.add(view.buffer)
+    return sum(builder.buffers[buffer].size_bytes for buffer in read)

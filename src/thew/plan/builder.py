@@ -1,0 +1,200 @@
+"""From a specialised graph to drafts of steps over buffers: where every value lies, and which row runs every node.
+
+A *buffer* is a piece of the arena, one of the caller's arrays, or a constant. A value is *located* as a strided view of a buffer; several
+values may share one (views, slices of a concat). Layout is nothing but strides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from thew.dtypes import NATIVE, size_bytes
+from thew.errors import PlanError, UnsupportedError
+from thew.ir import Graph, Node
+from thew.ops import Call, Candidate, find
+from thew.plan.plan import channels_last_strides, is_channels_last, is_plain, plain_strides
+from thew.plan.target import KernelRow, Needs, Target
+
+MAX_RANK = 8
+
+
+class NoKernel(PlanError):
+    """No row of the device's table runs a node; the session makes it a Python step."""
+
+    def __init__(self, node: Node, reason: str) -> None:
+        super().__init__(f"{node}: no native kernel runs it here ({reason})")
+        self.node = node
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A view of a buffer."""
+
+    buffer: int
+    offset_bytes: int
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def sliced(self, axis: int, start: int, extent: int, step: int = 1) -> Located:
+        """The elements start, start + step, … along an axis."""
+        offset = self.offset_bytes + start * self.strides[axis] * size_bytes(self.dtype) if extent > 0 else self.offset_bytes
+        shape = (*self.shape[:axis], extent, *self.shape[axis + 1 :])
+        strides = (*self.strides[:axis], self.strides[axis] * step, *self.strides[axis + 1 :])
+        return replace(self, offset_bytes=offset, shape=shape, strides=strides)
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """`place` is "arena", "external" or "constant"; `index` counts externals, `name` names constants."""
+
+    place: str
+    size_bytes: int
+    index: int = 0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A step whose buffers have no offsets yet."""
+
+    row: KernelRow
+    op: str
+    name: str
+    inputs: tuple[Located | None, ...]
+    outputs: tuple[Located, ...]
+    attributes: Mapping[str, Any]
+    flops: int
+    needs: Needs
+
+
+@dataclass
+class Builder:
+    """Collects the drafts of a graph's steps. The rules by op are in `thew.plan.lower`."""
+
+    graph: Graph
+    target: Target
+    buffers: list[Buffer] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
+    located: dict[str, Located] = field(default_factory=dict)
+    destinations: dict[str, Located] = field(default_factory=dict)  # where a value should be written, if its kernel can
+    results: list[Located] = field(default_factory=list)  # the caller's arrays for the graph's outputs
+    _converted: dict[tuple[str, str], Located] = field(default_factory=dict)
+
+    def call(self, node: Node) -> Call:
+        """The node with the types and constants of its inputs."""
+        types = tuple(self.graph.type_of(name) if name else None for name in node.inputs)
+        values = tuple(self.graph.constants.get(name) if name else None for name in node.inputs)
+        return Call(node, types, values)
+
+    # Buffers and views
+
+    def new_buffer(self, buffer: Buffer) -> int:
+        """Enters a buffer, and returns its index."""
+        self.buffers.append(buffer)
+        return len(self.buffers) - 1
+
+    def fresh(self, dtype: str, shape: tuple[int, ...], layout: str) -> Located:
+        """A new arena buffer for a tensor, dense in the layout "plain" or "channels_last"."""
+        strides = channels_last_strides(shape) if layout == "channels_last" and len(shape) > 2 else plain_strides(shape)
+        count = 1
+        for extent in shape:
+            count *= extent
+        return Located(self.new_buffer(Buffer("arena", count * size_bytes(dtype))), 0, dtype, shape, strides)
+
+    def view(self, name: str, layout: str = "any") -> Located:
+        """Where a value lies, as it is or (converted once, by a copy) in the layout asked for."""
+        if name not in self.located:
+            self._locate_constant(name)
+        located = self.located[name]
+        fits = {"any": lambda *_: True, "plain": is_plain, "channels_last": is_channels_last}[layout]
+        if fits(located.shape, located.strides):
+            return located
+        if (name, layout) not in self._converted:
+            converted = self.fresh(located.dtype, located.shape, layout)
+            self.copy(located, converted, f"{name}:{layout}")
+            self._converted[name, layout] = converted
+        return self._converted[name, layout]
+
+    def _locate_constant(self, name: str) -> None:
+        array = self.graph.constants[name]
+        found = self.graph.type_of(name)
+        assert found is not None
+        buffer = self.new_buffer(Buffer("constant", array.nbytes, name=name))
+        self.located[name] = Located(buffer, 0, found.dtype, found.static_shape, plain_strides(found.static_shape))
+
+    def output(self, name: str, layout: str) -> Located:
+        """Where a node writes a value: its destination where that fits the layout, else a new buffer."""
+        found = self.graph.type_of(name)
+        assert found is not None
+        wanted = self.destinations.get(name)
+        if wanted is not None and (layout != "channels_last" or is_channels_last(wanted.shape, wanted.strides)):
+            return wanted
+        return self.fresh(found.dtype, found.static_shape, layout)
+
+    # Steps
+
+    def emit(
+        self,
+        rows: Sequence[KernelRow],
+        node: Node,
+        inputs: Sequence[Located | None],
+        outputs: Sequence[Located],
+        attributes: Mapping[str, Any],
+        flops: int = 0,
+    ) -> None:
+        """Appends a step, run by the first row that accepts it. Raises NoKernel where none does."""
+        reason = "the table has no row for it"
+        for row in rows:
+            draft = Draft(row, node.op, node.name or str(node), tuple(inputs), tuple(outputs), attributes, flops, Needs(0, 0, ()))
+            try:
+                needs = self.target.needs(self.as_step(draft))
+            except PlanError as error:
+                reason = str(error)
+                continue
+            self.drafts.append(replace(draft, needs=needs))
+            return
+        raise NoKernel(node, reason)
+
+    def copy(self, source: Located, destination: Located, name: str) -> None:
+        """Appends a strided copy between views of one shape."""
+        rows = list(self.target.find("move", "copy", source.dtype))
+        self.emit(rows, Node("copy", (), (name,), name=name), [source], [destination], {})
+
+    def as_step(self, draft: Draft, offsets: Mapping[int, int] | None = None) -> Any:
+        """The step of a draft, with arena offsets once they are known."""
+        from thew.plan.plan import Step, View
+
+        def view(located: Located | None) -> View | None:
+            if located is None:
+                return None
+            buffer = self.buffers[located.buffer]
+            offset = located.offset_bytes + (offsets[located.buffer] if offsets and buffer.place == "arena" else 0)
+            return View(buffer.place, buffer.index, buffer.name, offset, located.dtype, located.shape, located.strides)
+
+        outputs = tuple(found for found in map(view, draft.outputs) if found is not None)
+        return Step(draft.row.name, draft.op, draft.name, tuple(map(view, draft.inputs)), outputs, draft.attributes, draft.flops)
+
+    # Choosing
+
+    def candidates(self, node: Node) -> list[tuple[Candidate, list[KernelRow]]]:
+        """The candidates of a node that its op's conditions and the device's table allow, in order of preference."""
+        op = find(node.op)
+        if op is None:
+            raise UnsupportedError(f"{node}: Thew has no such op")
+        call = self.call(node)
+        names = [*node.inputs, *node.outputs]
+        for name in names:
+            found = self.graph.type_of(name) if name else None
+            if name and (found is None or not found.is_static or found.dtype not in NATIVE or len(found.static_shape) > MAX_RANK):
+                return []
+        dtype = next((found.dtype for found in call.types if found is not None), "")
+        chosen = []
+        for candidate in op.candidates:
+            if dtype in candidate.dtypes and candidate.when(call):
+                rows = list(self.target.find(candidate.family, candidate.algorithm, dtype))
+                if rows:
+                    chosen.append((candidate, rows))
+        return chosen

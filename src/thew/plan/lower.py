@@ -1,0 +1,273 @@
+"""How each node becomes steps or views.
+
+`VIEWS` holds the ops that only move data, and so are views where possible and strided copies where not; every other op is one step of
+its best candidate. `NORMALISED` gives the attributes that a step wants in resolved form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from thew.ir import Node
+from thew.ops import Call, get
+from thew.ops.conv import resolved_pads as conv_pads
+from thew.ops.pool import resolved_pads as pool_pads
+from thew.ops.reduce import resolved_axes
+from thew.plan.builder import Builder, Located, NoKernel
+from thew.plan.plan import is_channels_last, is_plain, plain_strides, same_layout
+
+
+def lower(builder: Builder, node: Node) -> None:
+    """Appends the steps of a node and locates its outputs. Raises NoKernel where native code cannot run it."""
+    chosen = builder.candidates(node)
+    if not chosen:
+        raise NoKernel(node, "no candidate holds for its dtypes, shapes and attributes")
+    rule = VIEWS.get(node.op)
+    if rule is not None:
+        rule(builder, node, builder.call(node))
+        return
+    reasons = []
+    for candidate, rows in chosen:
+        try:
+            _lower_to_kernel(builder, node, candidate.layout, rows)
+            return
+        except NoKernel as error:
+            reasons.append(str(error))
+    raise NoKernel(node, "; ".join(reasons))
+
+
+def _lower_to_kernel(builder: Builder, node: Node, layout: str, rows: list[Any]) -> None:
+    call = builder.call(node)
+    inputs = _kernel_inputs(builder, node, layout)
+    followed = layout
+    if layout == "any":
+        largest = max((view for view in inputs if view is not None), key=lambda view: prod(view.shape), default=None)
+        dense = largest is not None and len(largest.shape) > 2 and not is_plain(largest.shape, largest.strides)
+        followed = "channels_last" if dense and largest and is_channels_last(largest.shape, largest.strides) else "plain"
+    outputs = [builder.output(name, followed) for name in node.outputs if name]
+    op = get(node.op)
+    attributes = step_attributes(call)
+    builder.emit(rows, node, inputs, outputs, attributes, op.flops(call))
+    builder.located.update(zip((name for name in node.outputs if name), outputs, strict=True))
+
+
+def _kernel_inputs(builder: Builder, node: Node, layout: str) -> list[Located | None]:
+    """Views of the inputs; the layout is asked of images only (activations of three axes and more), not of weights."""
+    views: list[Located | None] = []
+    for position, name in enumerate(node.inputs):
+        if not name:
+            views.append(None)
+            continue
+        wanted = "any" if name in builder.graph.constants or layout == "any" else layout
+        if node.op == "conv" and position == 0 and builder.view(name).shape[1] <= FEW_CHANNELS:
+            wanted = "any"  # gathered as they are: converting costs a pass, and vectors over so few channels gain nothing
+        views.append(builder.view(name, wanted))
+    return views
+
+
+FEW_CHANNELS = 4
+
+
+def step_attributes(call: Call) -> dict[str, Any]:
+    """A node's attributes with defaults filled in and resolved where kernels want numbers; only what JSON can hold."""
+    attributes = {**get(call.node.op).attributes, **call.node.attributes}
+    normalise = NORMALISED.get(call.node.op)
+    if normalise is not None:
+        attributes.update(normalise(call))
+    return {name: value for name, value in attributes.items() if isinstance(value, int | float | str | tuple) and value != ()}
+
+
+def _pads(resolve: Callable[[Call], Any]) -> Callable[[Call], Mapping[str, Any]]:
+    return lambda call: {"pads": tuple(int(pad) for pad in resolve(call)), "auto_pad": "NOTSET"}
+
+
+def _axis(call: Call) -> Mapping[str, Any]:
+    rank = len(call.shape(0))
+    return {"axis": call.attribute("axis") % rank if rank else 0}
+
+
+def _axes(call: Call) -> Mapping[str, Any]:
+    return {"axes": tuple(int(axis) for axis in resolved_axes(call))}
+
+
+NORMALISED: dict[str, Callable[[Call], Mapping[str, Any]]] = {
+    "conv": _pads(conv_pads),
+    "max_pool": _pads(pool_pads),
+    "average_pool": _pads(pool_pads),
+    **dict.fromkeys(("softmax", "log_softmax", "gather", "arg_max", "arg_min", "quantize_linear", "dequantize_linear", "layer_normalization"), _axis),
+    **{
+        f"reduce_{name}": _axes
+        for name in ("sum", "mean", "max", "min", "prod", "l1", "l2", "sum_square", "log_sum", "log_sum_exp")
+    },
+}
+
+
+# Views
+
+
+def _alias(builder: Builder, node: Node, located: Located) -> None:
+    builder.located[node.outputs[0]] = located
+
+
+def _reshape(builder: Builder, node: Node, call: Call) -> None:
+    """Same data, other shape: needs C order, which a 1×1 image in channels-last has as well."""
+    found = builder.graph.type_of(node.outputs[0])
+    assert found is not None
+    source = builder.view(node.inputs[0], "plain")
+    _alias(builder, node, replace(source, shape=found.static_shape, strides=plain_strides(found.static_shape)))
+
+
+def _identity(builder: Builder, node: Node, call: Call) -> None:
+    _alias(builder, node, builder.view(node.inputs[0]))
+
+
+def _transpose(builder: Builder, node: Node, call: Call) -> None:
+    source = builder.view(node.inputs[0])
+    order = call.node.attributes.get("perm") or tuple(reversed(range(len(source.shape))))
+    assert isinstance(order, tuple)
+    axes = [int(axis) for axis in order]
+    shape, strides = (tuple(values[axis] for axis in axes) for values in (source.shape, source.strides))
+    _alias(builder, node, replace(source, shape=shape, strides=strides))
+
+
+def _constant_ints(call: Call, index: int) -> list[int]:
+    values = call.value(index)
+    if values is None:
+        raise NoKernel(call.node, f"input {index} must be constant")
+    return [int(value) for value in np.asarray(values).reshape(-1)]
+
+
+def _slice(builder: Builder, node: Node, call: Call) -> None:
+    view = builder.view(node.inputs[0])
+    starts, ends = _constant_ints(call, 1), _constant_ints(call, 2)
+    axes = _constant_ints(call, 3) if call.has(3) else list(range(len(starts)))
+    steps = _constant_ints(call, 4) if call.has(4) else [1] * len(starts)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        axis %= len(view.shape)
+        first, last, stride = slice(start, end, step).indices(view.shape[axis]) if step > 0 else _backwards(start, end, step, view.shape[axis])
+        view = view.sliced(axis, first, len(range(first, last, stride)), stride)
+    _alias(builder, node, view)
+
+
+def _backwards(start: int, end: int, step: int, extent: int) -> tuple[int, int, int]:
+    """ONNX's rule for negative steps: start is clamped to [0, extent - 1], end to [-1, extent - 1]."""
+    first = start + extent if start < 0 else start
+    last = end + extent if end < 0 else end
+    return min(max(first, 0), extent - 1), min(max(last, -1), extent - 1), step
+
+
+def _split(builder: Builder, node: Node, call: Call) -> None:
+    view = builder.view(node.inputs[0])
+    axis = call.attribute("axis") % len(view.shape)
+    start = 0
+    for name in node.outputs:
+        found = builder.graph.type_of(name)
+        assert found is not None
+        extent = found.static_shape[axis]
+        builder.located[name] = view.sliced(axis, start, extent)
+        start += extent
+
+
+def _concat(builder: Builder, node: Node, call: Call) -> None:
+    """Inputs that were written in place need nothing; the others are copied to their slice."""
+    whole = builder.destinations[node.outputs[0]]
+    axis = call.attribute("axis") % len(whole.shape)
+    start = 0
+    for name in node.inputs:
+        source = builder.view(name)
+        part = whole.sliced(axis, start, source.shape[axis])
+        start += source.shape[axis]
+        if source.buffer != part.buffer or source.offset_bytes != part.offset_bytes or not same_layout(part.shape, source.strides, part.strides):
+            builder.copy(source, part, f"{node.name}:{name}")
+    _alias(builder, node, whole)
+
+
+def _expand(builder: Builder, node: Node, call: Call) -> None:
+    view = builder.view(node.inputs[0])
+    found = builder.graph.type_of(node.outputs[0])
+    assert found is not None
+    shape = found.static_shape
+    lead = len(shape) - len(view.shape)
+    old = (1,) * lead + view.shape
+    strides = (0,) * lead + view.strides
+    strides = tuple(0 if small == 1 and extent != 1 else stride for small, extent, stride in zip(old, shape, strides, strict=True))
+    _alias(builder, node, replace(view, shape=shape, strides=strides))
+
+
+def _pad(builder: Builder, node: Node, call: Call) -> None:
+    """Constant padding: the border's value everywhere, then a copy into the middle; negative pads cut."""
+    if call.attribute("mode") != "constant":
+        raise NoKernel(node, "only constant padding is a copy")
+    view = builder.view(node.inputs[0])
+    rank = len(view.shape)
+    pads = _constant_ints(call, 1)
+    axes = [axis % rank for axis in _constant_ints(call, 3)] if call.has(3) else list(range(rank))
+    value = call.value(2) if call.has(2) else np.zeros(())
+    if value is None:
+        raise NoKernel(node, "the padding value must be constant")
+    channels_last = rank > 2 and not is_plain(view.shape, view.strides) and is_channels_last(view.shape, view.strides)
+    whole = builder.output(node.outputs[0], "channels_last" if channels_last else "plain")
+    middle = whole
+    for position, axis in enumerate(axes):
+        before, after = pads[position], pads[position + len(axes)]
+        view = view.sliced(axis, max(-before, 0), view.shape[axis] + min(before, 0) + min(after, 0))
+        middle = middle.sliced(axis, max(before, 0), view.shape[axis])
+    rows = list(builder.target.find("move", "fill", view.dtype))
+    fill = Node("fill", (), node.outputs, {}, f"{node.name}:border")
+    builder.emit(rows, fill, [], [whole], {"value": float(np.asarray(value).reshape(-1)[0])})
+    builder.copy(view, middle, node.name)
+    _alias(builder, node, whole)
+
+
+def _depth_to_space(builder: Builder, node: Node, call: Call) -> None:
+    view = builder.view(node.inputs[0], "plain")
+    n, c, h, w = view.shape
+    b = int(call.attribute("blocksize"))
+    depth = c // (b * b)
+    if call.attribute("mode") == "CRD":
+        split, order = (n, depth, b, b, h, w), (0, 1, 4, 2, 5, 3)
+    else:
+        split, order = (n, b, b, depth, h, w), (0, 3, 4, 1, 5, 2)
+    _regroup(builder, node, view, split, order)
+
+
+def _space_to_depth(builder: Builder, node: Node, call: Call) -> None:
+    view = builder.view(node.inputs[0], "plain")
+    n, c, h, w = view.shape
+    b = int(call.attribute("blocksize"))
+    _regroup(builder, node, view, (n, c, h // b, b, w // b, b), (0, 3, 5, 1, 2, 4))
+
+
+def _regroup(builder: Builder, node: Node, view: Located, split: tuple[int, ...], order: tuple[int, ...]) -> None:
+    """Writes the permutation of a reshaped view, densely."""
+    strides = plain_strides(split)
+    shape = tuple(split[axis] for axis in order)
+    source = replace(view, shape=shape, strides=tuple(strides[axis] for axis in order))
+    found = builder.graph.type_of(node.outputs[0])
+    assert found is not None
+    whole = builder.fresh(found.dtype, found.static_shape, "plain")
+    builder.copy(source, replace(whole, shape=shape, strides=plain_strides(shape)), node.name)
+    _alias(builder, node, whole)
+
+
+VIEWS: dict[str, Callable[[Builder, Node, Call], None]] = {
+    "concat": _concat,
+    "depth_to_space": _depth_to_space,
+    "dropout": _identity,
+    "expand": _expand,
+    "flatten": _reshape,
+    "identity": _identity,
+    "pad": _pad,
+    "reshape": _reshape,
+    "slice": _slice,
+    "space_to_depth": _space_to_depth,
+    "split": _split,
+    "squeeze": _reshape,
+    "transpose": _transpose,
+    "unsqueeze": _reshape,
+}

@@ -1,0 +1,193 @@
+"""`Plan`: a flat list of kernel calls over one arena. Immutable, printable, and a JSON file beside the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thew._version import __version__
+from thew.dtypes import size_bytes
+from thew.errors import PlanError
+from thew.ir import TensorType, Value
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A strided tensor and where it lies.
+
+    `place` is "arena", "external" (array `index` of the call: inputs, then outputs) or "constant" (by name). Strides are in elements, of the
+    logical axes: channels-last data of shape (n, c, h, w) has stride 1 at c.
+    """
+
+    place: str
+    index: int
+    name: str
+    offset_bytes: int
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def __str__(self) -> str:
+        at = {"arena": f"@{self.offset_bytes}", "external": f"#{self.index}", "constant": f"%{self.name}"}[self.place]
+        return f"{at}:{self.dtype}[{','.join(map(str, self.shape))}]{layout_name(self.shape, self.strides)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kernel call: a row of the table, the op and node it serves, and its views."""
+
+    kernel: str
+    op: str
+    name: str
+    inputs: tuple[View | None, ...]
+    outputs: tuple[View, ...]
+    attributes: Mapping[str, Any]
+    flops: int = 0
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes that the call must read and write at the least."""
+        views = [view for view in (*self.inputs, *self.outputs) if view is not None]
+        return sum(span_bytes(view.dtype, view.shape, view.strides) for view in views)
+
+    def __str__(self) -> str:
+        sources = ", ".join("-" if view is None else str(view) for view in self.inputs)
+        extras = " ".join(f"{key}={value}" for key, value in self.attributes.items())
+        return f"{', '.join(map(str, self.outputs))} = {self.kernel}({sources}) {extras} '{self.name}'"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run for given input shapes, with every byte accounted for before the first run."""
+
+    graph: str
+    device: str
+    threads: int
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    steps: tuple[Step, ...]
+    arena_bytes: int
+    scratch_bytes: int
+    packed_bytes: int
+    constant_bytes: int  # constants that kernels read as they are
+    fingerprint: str  # of the graph that was planned: names, types, attributes
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Arena with scratch, packed weights and constants."""
+        return self.arena_bytes + self.scratch_bytes + self.packed_bytes + self.constant_bytes
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one run."""
+        return sum(step.flops for step in self.steps)
+
+    def __str__(self) -> str:
+        head = f"plan {self.graph} for {self.device}, {self.threads} threads: arena {self.arena_bytes} + scratch {self.scratch_bytes}"
+        head += f" + packed {self.packed_bytes} + constants {self.constant_bytes} bytes"
+        return "\n".join([head, *(f"  {step}" for step in self.steps)])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the plan as JSON, atomically."""
+        document = {"format": FORMAT, "version": __version__, **dataclasses.asdict(self)}
+        path = Path(path)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump(document, file, default=dict, separators=(",", ":"))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Plan:
+        """Reads a plan. Raises PlanError where the file is not a plan of this version."""
+        try:
+            document = json.loads(Path(path).read_text())
+            if (document.pop("format"), document.pop("version")) != (FORMAT, __version__):
+                raise PlanError(f"plan '{path}': must be of version {__version__}; plan the model again")
+            steps = tuple(_step_from(step) for step in document.pop("steps"))
+            inputs, outputs = (tuple(map(_value_from, document.pop(key))) for key in ("inputs", "outputs"))
+            return Plan(inputs=inputs, outputs=outputs, steps=steps, **document)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise PlanError(f"plan '{path}': must be a plan saved by Thew, got {error!r}; plan the model again") from error
+
+
+def _value_from(fields: dict[str, Any]) -> Value:
+    return Value(fields["name"], TensorType(fields["type"]["dtype"], tuple(fields["type"]["shape"])))
+
+
+def _view_from(fields: dict[str, Any] | None) -> View | None:
+    if fields is None:
+        return None
+    return View(**{**fields, "shape": tuple(fields["shape"]), "strides": tuple(fields["strides"])})
+
+
+def _step_from(fields: dict[str, Any]) -> Step:
+    outputs = tuple(view for view in map(_view_from, fields.pop("outputs")) if view is not None)
+    attributes = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.pop("attributes").items()}
+    return Step(inputs=tuple(map(_view_from, fields.pop("inputs"))), outputs=outputs, attributes=attributes, **fields)
+
+
+def plain_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of C order."""
+    strides, span = [], 1
+    for extent in reversed(shape):
+        strides.append(span)
+        span *= max(extent, 1)
+    return tuple(reversed(strides))
+
+
+def channels_last_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides with the channels (axis 1) innermost."""
+    order = (0, *range(2, len(shape)), 1)
+    inner = plain_strides(tuple(shape[axis] for axis in order))
+    return tuple(inner[order.index(axis)] for axis in range(len(shape)))
+
+
+def same_layout(shape: tuple[int, ...], left: tuple[int, ...], right: tuple[int, ...]) -> bool:
+    """Whether two sets of strides address the same; the stride of an axis of extent 1 is never used."""
+    return all(extent == 1 or a == b for extent, a, b in zip(shape, left, right, strict=True))
+
+
+def is_plain(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether the strides are those of C order."""
+    return 0 in shape or same_layout(shape, strides, plain_strides(shape))
+
+
+def is_channels_last(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether channels lie side by side, as the kernels for images want them; pixels may be apart (a slice of a concat)."""
+    if len(shape) < 3 or 0 in shape:
+        return True
+    order = [axis for axis in (0, *range(2, len(shape)), 1) if shape[axis] != 1]
+    return (shape[1] == 1 or strides[1] == 1) and all(
+        strides[outer] >= strides[inner] * shape[inner] for outer, inner in zip(order, order[1:], strict=False)
+    )
+
+
+def layout_name(shape: tuple[int, ...], strides: tuple[int, ...]) -> str:
+    """For people: nothing for C order, "nhwc" for channels last, else the strides."""
+    if is_plain(shape, strides):
+        return ""
+    if len(shape) == 4 and is_channels_last(shape, strides):
+        return "nhwc"
+    return f"({','.join(map(str, strides))})"
+
+
+def span_bytes(dtype: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
+    """Bytes of the elements of a view, a broadcast axis counted once."""
+    count = 1
+    for extent, stride in zip(shape, strides, strict=True):
+        count *= extent if stride != 0 else min(extent, 1)
+    return count * size_bytes(dtype)
