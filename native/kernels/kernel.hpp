@@ -19,6 +19,7 @@
 
 #include "base/tensor.hpp"
 #include "base/workers.hpp"
+#include "cpu/caches.hpp"
 #include "kernels/row.hpp"
 
 namespace thew {
@@ -33,11 +34,6 @@ struct Attributes {
     std::string text(const std::string& name, const std::string& fallback = "") const;
     std::int64_t integer(const std::string& name, std::int64_t fallback) const;
     double real(const std::string& name, double fallback) const;
-};
-
-// Cache sizes seen by one core, in bytes; what the analytical blocking model reads.
-struct Caches {
-    std::size_t l1_bytes, l1_ways, l2_bytes, l2_ways, l3_bytes_per_core, line_bytes;
 };
 
 // One step of a plan before it runs: `inputs` and `outputs` have shapes and strides; `data` is set only for

@@ -2,10 +2,9 @@
 #pragma once
 
 #include "base/tensor.hpp"
+#include "cpu/isa.hpp"
 
 namespace thew {
-
-enum class Isa : std::uint8_t { x86_64_v2, avx2, avx512, neon };  // in rising order within an architecture
 
 struct Row {
     const char* family;     // the folder: "matmul", "conv", …
