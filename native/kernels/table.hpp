@@ -50,5 +50,7 @@ struct Table {
 #else
 #define THEW_TABLE_neon(name)
 #endif
+#define THEW_TABLE_LIST(name) \
+    THEW_TABLE_x86_64_v2(name) THEW_TABLE_avx2(name) THEW_TABLE_avx512(name) THEW_TABLE_neon(name)
 #define THEW_TABLES(name) \
-    { THEW_TABLE_x86_64_v2(name) THEW_TABLE_avx2(name) THEW_TABLE_avx512(name) THEW_TABLE_neon(name) }
+    { THEW_TABLE_LIST(name) }
