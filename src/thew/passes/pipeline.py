@@ -1,0 +1,62 @@
+"""Pipelines: which passes run, in which order, and a trace of what each one changed.
+
+`LOAD` needs no shapes and runs once a model; `SPECIALISED` follows `specialise` and may read every static type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from thew.ir import Graph
+from thew.passes.eliminate_dead import eliminate_dead
+from thew.passes.fold_batch_norm import fold_batch_norm
+from thew.passes.fold_constants import fold_constants
+from thew.passes.fuse_epilogues import fuse_epilogues
+from thew.passes.lower_gemm import lower_gemm
+
+Pass = Callable[[Graph], Graph]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one pass did to a graph, in numbers of nodes and constants."""
+
+    name: str
+    nodes_before: int
+    nodes_after: int
+    constants_before: int
+    constants_after: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: nodes {self.nodes_before} → {self.nodes_after}, "
+            f"constants {self.constants_before} → {self.constants_after}"
+        )
+
+
+LOAD: tuple[Pass, ...] = (
+    fold_constants,
+    lower_gemm,
+    fold_batch_norm,
+    fuse_epilogues,
+    eliminate_dead,
+)
+
+SPECIALISED: tuple[Pass, ...] = (
+    lower_gemm,
+    fold_batch_norm,
+    fuse_epilogues,
+    eliminate_dead,
+)
+
+
+def run(graph: Graph, passes: Sequence[Pass], trace: list[Change] | None = None) -> Graph:
+    """The graph after all passes, in order; `trace` receives one entry for each."""
+    for rewrite in passes:
+        after = rewrite(graph)
+        if trace is not None:
+            name = getattr(rewrite, "__name__", type(rewrite).__name__)
+            trace.append(Change(name, len(graph.nodes), len(after.nodes), len(graph.constants), len(after.constants)))
+        graph = after
+    return graph
