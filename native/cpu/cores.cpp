@@ -92,11 +92,11 @@ double control_group_quota(const std::string& root) {
     for (std::string line; std::getline(groups, line);) {  // "4:cpu,cpuacct:/a/b", in version 2 "0::/a/b"
         const auto first = line.find(':'), second = line.find(':', first + 1);
         if (first == std::string::npos || second == std::string::npos) continue;
-        const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+        const std::string controllers = line.substr(first + 1, second - first - 1) + ",";
         const std::string path = line.substr(second + 1);
-        if (controllers == ",,") {
+        if (controllers == ",") {
             take(least_quota(mount, path, version_2_quota));
-        } else if (controllers.find(",cpu,") != std::string::npos) {
+        } else if (controllers.starts_with("cpu,") || controllers.find(",cpu,") != std::string::npos) {
             take(least_quota(mount + "/cpu", path, version_1_quota));
         }
     }
