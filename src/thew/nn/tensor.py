@@ -1,0 +1,143 @@
+"""`Tensor`: a value of the graph being traced, with the operators that `forward` writes.
+
+It has no data. Every operator adds a node to the graph and gives the tensor for its output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from thew.errors import ShapeError
+from thew.ir import Dim, TensorType
+from thew.nn.trace import Trace
+
+
+class Tensor:
+    """A symbolic tensor: a name, a dtype and a shape whose extents are numbers or symbols.
+
+    Example:
+        >>> from thew import nn
+        >>> class Residual(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.conv = nn.Conv2d(8, 8, 3, padding=1)
+        ...     def forward(self, x):
+        ...         return x + self.conv(x)
+        >>> str(Residual().graph(("n", 8, 4, 4)).type_of("output"))
+        'fp32[n,8,4,4]'
+    """
+
+    __array_ufunc__ = None  # so that array * tensor comes to Tensor.__rmul__
+
+    def __init__(self, trace: Trace, name: str, known: TensorType | None) -> None:
+        self.trace = trace
+        self.name = name
+        self._known = known
+
+    @property
+    def dtype(self) -> str:
+        """Element type, as ``fp32``."""
+        return self._known.dtype if self._known is not None else self.trace.dtype
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        """Extents. Raises ShapeError where not even the rank is known."""
+        if self._known is None or self._known.shape is None:
+            raise ShapeError(f"tensor '{self.name}': its shape depends on data, so that its extents are not known here")
+        return self._known.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """All extents, or that of one dimension."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def op(self, name: str, *others: Any, **attributes: Any) -> Tensor:
+        """Adds a node with this tensor as its first input, and gives its only output."""
+        return self.trace.node(name, [self, *others], **attributes)[0]
+
+    def __add__(self, other: Any) -> Tensor:
+        return self.op("add", other)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return self.op("sub", other)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return self.op("mul", other)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return self.op("div", other)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return self.op("pow", other)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return self.op("matmul", other)
+
+    def __neg__(self) -> Tensor:
+        return self.op("neg")
+
+    def __radd__(self, other: Any) -> Tensor:
+        return self.trace.node("add", [other, self])[0]
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return self.trace.node("sub", [other, self])[0]
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return self.trace.node("mul", [other, self])[0]
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return self.trace.node("div", [other, self])[0]
+
+    def reshape(self, *shape: int) -> Tensor:
+        """Another shape over the same elements; 0 keeps an extent, one -1 takes what is left."""
+        return self.op("reshape", np.asarray(shape, np.int64))
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        """Joins dimensions `start_dim` to `end_dim`, both included."""
+        start, end = start_dim % self.ndim, end_dim % self.ndim
+        if end < start:
+            raise ShapeError(f"flatten of '{self.name}': start_dim must not exceed end_dim, got {start_dim}, {end_dim}")
+        if start == 1 and end == self.ndim - 1:
+            return self.op("flatten", axis=1)
+        if start == end:
+            return self
+        tail = self.shape[end + 1 :]
+        if any(isinstance(extent, str) for extent in tail):
+            raise ShapeError(f"flatten of '{self.name}': extents after end_dim must be numbers, got {self.shape}")
+        return self.reshape(*[0] * start, -1, *(int(extent) for extent in tail))
+
+    def permute(self, *dims: int) -> Tensor:
+        """Dimensions in another order."""
+        return self.op("transpose", perm=tuple(dim % self.ndim for dim in dims))
+
+    def transpose(self, dim0: int, dim1: int) -> Tensor:
+        """Two dimensions exchanged."""
+        order = list(range(self.ndim))
+        order[dim0], order[dim1] = order[dim1], order[dim0]
+        return self.permute(*order)
+
+    def mean(self, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
+        """Mean over dimensions."""
+        return self._reduce("reduce_mean", dim, keepdim)
+
+    def sum(self, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
+        """Sum over dimensions."""
+        return self._reduce("reduce_sum", dim, keepdim)
+
+    def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+        """Splits a dimension into equal parts; the last is smaller where it does not divide."""
+        return self.trace.node("split", [self], chunks, axis=dim, num_outputs=chunks)
+
+    def _reduce(self, op: str, dim: int | Sequence[int], keepdim: bool) -> Tensor:
+        axes = np.asarray([dim] if isinstance(dim, int) else list(dim), np.int64)
+        return self.op(op, axes, keepdims=int(keepdim))
+
+    def __repr__(self) -> str:
+        return f"Tensor('{self.name}', {self._known if self._known is not None else 'unknown'})"
