@@ -1,0 +1,1 @@
+"""Convolution: its form never changed."""

@@ -1,0 +1,32 @@
+"""Normalisation: flags of training that older models carry."""
+
+from __future__ import annotations
+
+from thew.onnx.convert.rewrite import Rewrite, converts
+from thew.onnx.nodes import OnnxNode
+
+
+@converts("BatchNormalization", "InstanceNormalization", before=6)
+def drop_consumed_inputs(node: OnnxNode, rewrite: Rewrite) -> None:
+    """A hint about memory that nobody uses."""
+    node.pop("consumed_inputs")
+
+
+@converts("BatchNormalization", before=7)
+def batch_normalization_is_test(node: OnnxNode, rewrite: Rewrite) -> None:
+    """Inference was a flag, off where not given; models for inference set it."""
+    node.attributes["training_mode"] = 0 if node.pop("is_test", 0) or len(node.outputs) == 1 else 1
+
+
+@converts("BatchNormalization", before=9)
+def batch_normalization_spatial(node: OnnxNode, rewrite: Rewrite) -> None:
+    """Statistics per channel are all that is left; `spatial` = 0 asked for them per element."""
+    if node.attributes.get("spatial") == 1:
+        node.pop("spatial")
+
+
+@converts("BatchNormalization", before=14)
+def batch_normalization_outputs(node: OnnxNode, rewrite: Rewrite) -> None:
+    """With more than one output the node trained."""
+    if any(node.outputs[1:]):
+        node.attributes["training_mode"] = 1

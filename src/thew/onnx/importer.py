@@ -1,0 +1,307 @@
+"""Walks an ONNX graph and builds Thew's: converts every node to the latest form of its op, expands functions, and leaves what no op
+covers to foreign ops.
+
+A node becomes one of ours only where our op takes all that it says: counts of inputs and outputs, and each attribute, either known
+to the op or at ONNX's default. Nothing is ever dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from thew import ops
+from thew.dtypes import from_numpy
+from thew.errors import ModelError, UnsupportedError
+from thew.ir.graph import Array, Dim, Graph, Node, TensorType, Value, as_constant
+from thew.onnx import constants, foreign, functions
+from thew.onnx.convert import Rewrite, convert
+from thew.onnx.element_types import dtype_of
+from thew.onnx.limits import Budget, check_depth, count_elements
+from thew.onnx.names import op_name
+from thew.onnx.nodes import OnnxNode, decode_attribute, node_label
+from thew.onnx.schemas import NEWEST_OPSET, check_node, default_attributes
+from thew.onnx.tensors import TensorReader
+
+DTYPE_ATTRIBUTES = frozenset(("to", "dtype", "output_dtype", "stash_type", "softmax_precision", "precision"))
+
+
+class NotCoveredError(Exception):
+    """A node of a function's body has no op: the function as a whole becomes a foreign op."""
+
+
+@dataclass
+class Scope:
+    """The names of one graph or function body, and the operator sets that it uses."""
+
+    opsets: Mapping[str, int]
+    names: dict[str, str] | None = None  # to the graph's names; None where they are the same
+    prefix: str = ""
+    depth: int = 0
+    is_trial: bool = False  # whether a node without op ends the walk
+    stack: tuple[tuple[str, str], ...] = field(default=())
+
+    def resolve(self, name: str, where: str) -> str:
+        """The graph's name of a value."""
+        if self.names is None or not name:
+            return name
+        if name not in self.names:
+            raise ModelError(f"{where}: input '{name}' must be defined before it is used")
+        return self.names[name]
+
+
+class Importer:
+    """Builds one graph from one ModelProto."""
+
+    def __init__(self, model: Any, tensors: TensorReader, budget: Budget) -> None:
+        self._model = model
+        self._tensors = tensors
+        self._budget = budget
+        self._opsets = _opsets(model.opset_import)
+        self._functions = functions.local_functions(model)
+        self._constants: dict[str, Array] = {}
+        self._nodes: list[Node] = []
+        self._dtypes: dict[str, str] = {}
+        self._taken: set[str] = set()
+        self._lazy_types: foreign.InferredTypes = foreign.InferredTypes(model)
+
+    def graph(self) -> Graph:
+        """The graph. Raises thew.Error where the model breaks a rule."""
+        proto = self._model.graph
+        self._taken = _all_names(proto)
+        self._initializers(proto)
+        inputs = tuple(self._input(value) for value in proto.input if value.name not in self._constants)
+        self._walk(proto.node, Scope(self._opsets))
+        outputs = tuple(value.name for value in proto.output)
+        return Graph(proto.name or "graph", inputs, outputs, tuple(self._nodes), self._constants, self._output_types(proto))
+
+    def _initializers(self, proto: Any) -> None:
+        for tensor in proto.initializer:
+            self._add_constant(tensor.name, self._tensors.tensor(tensor, f"initializer '{tensor.name}'"))
+        for sparse in proto.sparse_initializer:
+            name = sparse.values.name
+            self._add_constant(name, self._tensors.sparse(sparse, f"initializer '{name}'"))
+
+    def _add_constant(self, name: str, array: Array) -> None:
+        if not name or name in self._constants:
+            raise ModelError(f"constant '{name}': must have a name of its own")
+        self._constants[name] = as_constant(array)
+        self._dtypes[name] = from_numpy(array.dtype)
+
+    def _input(self, proto: Any) -> Value:
+        tensor = value_type(proto.type, proto.name, f"input '{proto.name}'")
+        self._dtypes[proto.name] = tensor.dtype
+        return Value(proto.name, tensor)
+
+    def _output_types(self, proto: Any) -> dict[str, TensorType]:
+        inputs = {value.name for value in proto.input} | set(self._constants)
+        types = {}
+        for value in proto.output:
+            if value.name not in inputs and value.type.WhichOneof("value"):
+                types[value.name] = value_type(value.type, value.name, f"output '{value.name}'")
+        return types
+
+    def _walk(self, protos: Iterable[Any], scope: Scope) -> None:
+        for proto in protos:
+            self._budget.take_node(node_label(proto))
+            self._node(proto, scope)
+
+    def _node(self, proto: Any, scope: Scope) -> None:
+        label = node_label(proto)
+        domain = "" if proto.domain == "ai.onnx" else proto.domain
+        local = self._functions.get((domain, proto.op_type, proto.overload))
+        inputs = [scope.resolve(name, label) for name in proto.input]
+        outputs = self._define(proto, scope)
+        if local is not None:
+            self._call(local, proto, inputs, outputs, scope)
+            return
+        if domain not in scope.opsets:
+            raise ModelError(f"{label}: domain '{domain or 'ai.onnx'}' must be among the operator sets that the model imports")
+        attributes = {item.name: decode_attribute(item, self._tensors, label) for item in proto.attribute}
+        if len(attributes) != len(proto.attribute):
+            raise ModelError(f"{label}: attributes must be distinct, got {[item.name for item in proto.attribute]}")
+        node = OnnxNode(proto.op_type, domain, scope.opsets[domain], inputs, outputs, attributes, scope.prefix + proto.name)
+        check_node(node, proto)
+        if node.op_type == "Constant" and not domain:
+            self._add_constant(node.outputs[0], constants.constant_value(node))
+        elif not (self._ours(node) or self._expanded(node, proto, scope)):
+            self._foreign(node, proto, scope)
+
+    def _define(self, proto: Any, scope: Scope) -> list[str]:
+        """The graph's names of a node's outputs."""
+        if scope.names is None:
+            return list(proto.output)
+        for name in proto.output:
+            if name and name not in scope.names:
+                scope.names[name] = self._unique(scope.prefix + name)
+        return [scope.names[name] if name else "" for name in proto.output]
+
+    def _unique(self, stem: str) -> str:
+        name, number = stem, 1
+        while name in self._taken:
+            name, number = f"{stem}_{number}", number + 1
+        self._taken.add(name)
+        return name
+
+    # A node of ours
+
+    def _ours(self, node: OnnxNode) -> bool:
+        """Adds the node as ops of ours, if they cover it."""
+        if node.domain or op_name(node.op_type) is None or not self._takes_dtypes(node):
+            return False
+        rewrite = Rewrite(self._constants.get, self._dtypes.get)
+        converted = node.copy()
+        convert(converted, rewrite)
+        chain = [*rewrite.before, converted, *rewrite.after]
+        names = {name: self._unique(name) for name in rewrite.fresh}
+        made = [self._translate(item, names) for item in chain]
+        if any(item is None for item in made):
+            return False
+        for name, array in rewrite.constants.items():
+            self._add_constant(names[name], array)
+        self._nodes.extend(item for item in made if item is not None)
+        return True
+
+    def _takes_dtypes(self, node: OnnxNode) -> bool:
+        kinds = {self._dtype(name) for name in (*node.inputs, *node.outputs) if name}
+        return not kinds & {"object", "string"}
+
+    def _dtype(self, name: str) -> str | None:
+        return self._dtypes.get(name) or self._lazy_types.dtype(name)
+
+    def _translate(self, node: OnnxNode, names: Mapping[str, str]) -> Node | None:
+        """The node as one op of ours, or None where that op does not take all of it."""
+        name = op_name(node.op_type)
+        op = ops.find(name) if name else None
+        inputs = tuple(_trimmed([names.get(value, value) for value in node.inputs]))
+        outputs = tuple(_trimmed([names.get(value, value) for value in node.outputs]))
+        if op is None or not _within(len(inputs), op.inputs) or not _within(len(outputs), op.outputs):
+            return None
+        defaults = default_attributes(node.op_type, node.domain, NEWEST_OPSET)
+        attributes: dict[str, Any] = {}
+        for key, value in node.attributes.items():
+            if key in op.attributes:
+                attributes[key] = _own_value(key, value, op.attributes[key], str(node))
+            elif not _is_default(value, defaults.get(key)):
+                return None
+        return Node(op.name, inputs, outputs, attributes, node.name)
+
+    # Functions
+
+    def _call(self, function: Any, proto: Any, inputs: list[str], outputs: list[str], scope: Scope) -> None:
+        """Expands a function of the model."""
+        label = node_label(proto)
+        body = functions.bound_body(function, proto, label)
+        self._inline(function, body, inputs, outputs, scope, proto.name or proto.op_type, scope.is_trial)
+
+    def _expanded(self, node: OnnxNode, proto: Any, scope: Scope) -> bool:
+        """Adds the nodes of the body that ONNX gives for an operator, if our ops cover all of them."""
+        function = functions.schema_function(node, proto, self._type_protos(node))
+        if function is None:
+            return False
+        nodes, constants_before = len(self._nodes), len(self._constants)
+        try:
+            body = functions.bound_body(function, proto, str(node))
+            self._inline(function, body, node.inputs, node.outputs, scope, node.name or node.op_type, True)
+        except NotCoveredError:
+            del self._nodes[nodes:]
+            while len(self._constants) > constants_before:
+                self._constants.popitem()
+            return False
+        return True
+
+    def _inline(
+        self, function: Any, body: list[Any], inputs: list[str], outputs: list[str], scope: Scope, name: str, is_trial: bool
+    ) -> None:
+        key = (function.domain, function.name)
+        label = f"function '{function.name}'"
+        check_depth(scope.depth + 1, label)
+        if key in scope.stack:
+            raise ModelError(f"{label}: must not call itself, got the calls {[item[1] for item in scope.stack]}")
+        if len(inputs) > len(function.input) or len(outputs) > len(function.output):
+            raise ModelError(f"{label}: takes {len(function.input)} inputs and gives {len(function.output)} outputs")
+        names = dict(zip(function.input, [*inputs, *[""] * (len(function.input) - len(inputs))], strict=True))
+        results = dict(zip(function.output, outputs, strict=False))
+        names_defined = {item for node in body for item in node.output}
+        for formal, actual in results.items():
+            if actual and formal in names_defined:
+                names[formal] = actual
+        prefix = f"{scope.prefix}{name}/"
+        inner = Scope(_opsets(function.opset_import), names, prefix, scope.depth + 1, is_trial, (*scope.stack, key))
+        self._walk(body, inner)
+        for formal, actual in results.items():
+            if actual and names.get(formal) != actual:
+                self._nodes.append(Node("identity", (inner.resolve(formal, label),), (actual,), {}, actual))
+
+    def _type_protos(self, node: OnnxNode) -> list[Any]:
+        return [self._lazy_types.proto(name, self._constants.get(name)) for name in node.inputs]
+
+    # Foreign ops
+
+    def _foreign(self, node: OnnxNode, proto: Any, scope: Scope) -> None:
+        if scope.is_trial:
+            raise NotCoveredError
+        foreign.check_node_data(proto, scope.depth, self._budget, self._tensors)
+        captured = foreign.captured_names(proto)
+        names = list(dict.fromkeys([*filter(None, proto.input), *captured]))
+        inputs = tuple(scope.resolve(name, str(node)) for name in names)
+        self._nodes.append(foreign.make_node(node, proto, names, inputs, scope.opsets, self._model))
+
+
+def value_type(proto: Any, name: str, where: str) -> TensorType:
+    """The type of a value; sequences, optionals and maps are of dtype "object"."""
+    kind = proto.WhichOneof("value")
+    if kind is None:
+        raise ModelError(f"{where}: must have a type, got none")
+    if kind != "tensor_type":
+        if kind == "sparse_tensor_type":
+            raise UnsupportedError(f"{where}: sparse tensors are not supported as inputs and outputs")
+        return TensorType("object", None)
+    dtype = dtype_of(proto.tensor_type.elem_type, where)
+    if not proto.tensor_type.HasField("shape"):
+        return TensorType(dtype, None)
+    dims = tuple(_extent(dim, f"{name}_{axis}") for axis, dim in enumerate(proto.tensor_type.shape.dim))
+    count_elements(tuple(dim for dim in dims if isinstance(dim, int)), where)
+    return TensorType(dtype, dims)
+
+
+def _extent(dim: Any, symbol: str) -> Dim:
+    if dim.HasField("dim_param"):
+        return str(dim.dim_param) or symbol
+    # Some exporters write -1 for an extent that is open.
+    return int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value != -1 else symbol
+
+
+def _opsets(imports: Any) -> dict[str, int]:
+    opsets = {"" if item.domain == "ai.onnx" else item.domain: int(item.version) for item in imports} or {"": 1}
+    version = opsets.get("", 1)
+    if not 1 <= version <= NEWEST_OPSET:
+        raise UnsupportedError(f"model: operator set must be 1 to {NEWEST_OPSET}, got {version}; export the model with one of those")
+    return opsets
+
+
+def _all_names(proto: Any) -> set[str]:
+    names = {value.name for value in proto.input} | {tensor.name for tensor in proto.initializer}
+    return names | {name for node in proto.node for name in node.output}
+
+
+def _trimmed(names: list[str]) -> list[str]:
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def _within(count: int, bounds: tuple[int, int]) -> bool:
+    return bounds[0] <= count and (bounds[1] < 0 or count <= bounds[1])
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return bool(type(value) is type(default) and value == default)
+
+
+def _own_value(key: str, value: Any, default: Any, where: str) -> Any:
+    """An attribute as our op wants it: dtypes by name."""
+    if key in DTYPE_ATTRIBUTES and isinstance(value, int) and not isinstance(default, int):
+        return dtype_of(value, f"{where} attribute '{key}'") if value else default
+    return value
