@@ -19,8 +19,12 @@
 #include "check.hpp"
 
 // The child of a fork starts threads, and an allocation is meant to fail: both are what is tested.
-extern "C" const char* __tsan_default_options() { return "die_after_fork=0:allocator_may_return_null=1"; }
-extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+extern "C" __attribute__((visibility("default"))) const char* __tsan_default_options() {
+    return "die_after_fork=0:allocator_may_return_null=1";
+}
+extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() {
+    return "allocator_may_return_null=1";
+}
 
 namespace {
 
