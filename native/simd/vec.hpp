@@ -40,7 +40,7 @@ THEW_INLINE void store(T* to, Vec<T> value) {
 }
 template <class T>
 THEW_INLINE Vec<T> splat(T value) {
-    return Vec<T>{} + value;
+    return value - Vec<T>{};  // not 0 + value: that turns -0 into +0, so gcc keeps the addition
 }
 // The first `count` lanes (0 ≤ count ≤ kLanes<T>): memory beyond them is neither read nor written; the rest load as 0.
 template <class T>
@@ -65,3 +65,8 @@ THEW_INLINE V minimum(V a, V b) {
 
 }  // namespace
 }  // namespace thew
+
+// Says nothing to the processor, but makes the compiler hold a value in one register at this point: for loops whose
+// accumulators gcc would rename and spill, and for pointers that should be bumped rather than recomputed.
+#define THEW_PIN(vector) asm("" : "+" THEW_VECTOR_REGISTER(vector))
+#define THEW_PIN_POINTER(pointer) asm("" : "+r"(pointer))

@@ -5,6 +5,8 @@
 
 #include "kernels/row.hpp"
 
+#define THEW_VECTOR_REGISTER "w"  // in asm constraints
+
 namespace thew {
 namespace {
 

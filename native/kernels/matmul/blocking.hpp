@@ -1,0 +1,117 @@
+// How the trunk's loops are cut, from the caches found: the analytical model of Low, Igual, Smith and Quintana-Ortí,
+// "Analytical Modeling Is Enough for High-Performance BLIS" (2016), with the tiles handed to workers on top. Plan side:
+// included by step.cpp files, never by kernel units.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "kernels/kernel.hpp"
+#include "kernels/matmul/contract.hpp"
+
+namespace thew {
+
+struct TileShape {
+    std::int64_t mr, nr, element_bytes, k_multiple, a_multiple;
+};
+
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
+
+// Drops extents of 1 and merges neighbours that every operand walks as one.
+inline void collapse(Walk& walk) {
+    Walk kept{};
+    for (int d = 0; d < walk.rank; ++d) {
+        if (walk.extent[d] == 1) continue;
+        const int last = kept.rank - 1;
+        auto joins = [&](const std::int64_t* outer, const std::int64_t* inner) {
+            return outer[last] == inner[d] * walk.extent[d];
+        };
+        int at = kept.rank;
+        if (last >= 0 && joins(kept.a, walk.a) && joins(kept.c, walk.c) && joins(kept.residual, walk.residual)) {
+            at = last;
+            kept.extent[at] *= walk.extent[d];
+        } else {
+            kept.extent[at] = walk.extent[d];
+            kept.rank += 1;
+        }
+        kept.a[at] = walk.a[d], kept.c[at] = walk.c[d], kept.residual[at] = walk.residual[d];
+    }
+    walk = kept;
+}
+
+// k between two touches of c: as many ways of the first level hold a tile's rows of a as leave room for b's panel.
+inline std::int64_t block_depth(const Caches& caches, const TileShape& tile, std::int64_t k) {
+    const double ways = static_cast<double>(caches.l1_ways);
+    const double share = 1.0 + static_cast<double>(tile.nr) / static_cast<double>(tile.mr);
+    const double a_ways = std::max(1.0, std::floor((ways - 1.0) / share));
+    const double way_bytes = static_cast<double>(caches.l1_bytes) / std::max(ways, 1.0);
+    const auto fits = static_cast<std::int64_t>(a_ways * way_bytes) / (tile.mr * tile.element_bytes);
+    const std::int64_t most = std::max<std::int64_t>(fits, 256);  // below, touching c again costs more than it saves
+    const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(k, most));
+    return std::max<std::int64_t>(round_up(ceil_div(k, blocks), 16), 16);
+}
+
+// Rows `stride_bytes` apart that a tile reads at once must not crowd into few sets of the first level.
+inline bool rows_spread(const Caches& caches, const TileShape& tile, std::int64_t stride_bytes) {
+    const std::int64_t way_bytes = static_cast<std::int64_t>(caches.l1_bytes / std::max<std::size_t>(caches.l1_ways, 1));
+    const std::int64_t step = std::gcd(std::max<std::int64_t>(std::abs(stride_bytes), 1), way_bytes);
+    const std::int64_t places = way_bytes / std::max<std::int64_t>(step, static_cast<std::int64_t>(caches.line_bytes));
+    return tile.mr <= places * static_cast<std::int64_t>(caches.l1_ways) / 2;
+}
+
+// Packed rows lie an odd number of 64-byte lines apart, so that a tile's rows fall into different sets.
+inline std::int64_t packed_row(std::int64_t depth, std::int64_t element_bytes) {
+    const std::int64_t line = 64 / element_bytes;
+    return (ceil_div(depth, line) | 1) * line;
+}
+
+inline constexpr int kTilesPerWorker = 4;              // lets fast cores take more than slow ones
+inline constexpr std::int64_t kSharedBytes = 4 << 20;  // packing once is worth memory up to here
+
+// Fills product.blocking; `may_read_in_place` says that the kernel can, if the layout allows.
+inline void choose_blocking(Product& p, const Caches& caches, const TileShape& tile, int threads, bool may_read_in_place) {
+    Blocking& blocking = p.blocking;
+    blocking.depth = block_depth(caches, tile, p.k);
+    blocking.in_place = may_read_in_place && p.a_k == 1 && p.row.rank <= 1 &&
+                        (p.row.rank == 0 || rows_spread(caches, tile, p.row.a[0] * tile.element_bytes));
+    blocking.a_row = packed_row(blocking.depth, tile.element_bytes);
+
+    const auto l2_bytes = static_cast<std::int64_t>(caches.l2_bytes);
+    const std::int64_t row_bytes = blocking.a_row * tile.element_bytes;
+    std::int64_t rows = std::clamp<std::int64_t>(l2_bytes / 2 / row_bytes, tile.mr, kMaxBlockRows);
+    std::int64_t n_tiles = 1;
+    if (threads > 1) {
+        const std::int64_t wanted = ceil_div(std::int64_t{kTilesPerWorker} * threads, std::max<std::int64_t>(p.items, 1));
+        const bool b_is_near = p.k * p.n * tile.element_bytes <= l2_bytes / 2;
+        const std::int64_t least = (b_is_near ? 2 : 4) * tile.mr;  // rows that repay bringing b's panels in
+        rows = std::min(rows, std::max(ceil_div(p.m, wanted), least));
+        n_tiles = ceil_div(wanted, std::max<std::int64_t>(1, ceil_div(p.m, rows)));
+    }
+    const std::int64_t m_tiles = std::max<std::int64_t>(1, ceil_div(p.m, rows));
+    blocking.rows = std::min<std::int64_t>(std::max<std::int64_t>(round_up(ceil_div(p.m, m_tiles), tile.mr), 1),
+                                           kMaxBlockRows / tile.mr * tile.mr);
+    blocking.columns = std::max<std::int64_t>(round_up(ceil_div(p.n, n_tiles), tile.nr), tile.nr);
+    if (blocking.in_place) {
+        blocking.a_row = p.row.rank == 0 ? 0 : p.row.a[0];
+        return;
+    }
+    const std::int64_t packed = p.items * ceil_div(p.m, blocking.rows) * ceil_div(p.k, blocking.depth) * blocking.rows * row_bytes;
+    blocking.shared = blocking.columns < p.n && packed <= kSharedBytes;
+}
+
+inline std::size_t packed_a_bytes(const Product& p, const TileShape& tile, int threads) {
+    const Blocking& blocking = p.blocking;
+    if (blocking.in_place) return 0;
+    const std::int64_t blocks =
+        blocking.shared ? p.items * ceil_div(p.m, blocking.rows) * ceil_div(p.k, blocking.depth) : threads;
+    return static_cast<std::size_t>(blocks * blocking.rows * blocking.a_row * tile.element_bytes);
+}
+
+// Elements of one item's packed b.
+inline std::int64_t packed_b_elements(std::int64_t k, std::int64_t n, std::int64_t vector) {
+    return k * round_up(n, vector);
+}
+
+}  // namespace thew

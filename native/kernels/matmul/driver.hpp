@@ -1,0 +1,207 @@
+// The loops around the micro-kernel (Van Zee and van de Geijn, BLIS, 2015), with the roles of the operands turned to
+// suit convolutions: b (weights) is packed for good, a block of a is packed into the second-level cache by the worker
+// that multiplies it, and a panel of b stays in the first level while the tiles of that block pass over it.
+//
+// Policies: `Tiles` (a TileSet), and `Rows`, how a is packed: rows.pack(to, ld, item_a, first, last, k0, k1) fills rows
+// [first, last) of k in [k0, k1), ld apart.
+#pragma once
+
+#include "kernels/matmul/contract.hpp"
+#include "kernels/matmul/tile.hpp"
+
+namespace thew {
+namespace {
+
+// Offsets of rows [first, last) along one set of the walk's strides.
+inline void walk_rows(const Walk& walk, const std::int64_t* stride, std::int64_t first, std::int64_t last,
+                      std::int64_t* offsets) {
+    std::int64_t index[kMaxRank], offset = 0, rest = first;
+    for (int d = walk.rank - 1; d >= 0; --d) {
+        index[d] = rest % walk.extent[d];
+        rest /= walk.extent[d];
+        offset += index[d] * stride[d];
+    }
+    for (std::int64_t row = first; row < last; ++row) {
+        *offsets++ = offset;
+        for (int d = walk.rank - 1; d >= 0; --d) {
+            offset += stride[d];
+            if (++index[d] < walk.extent[d]) break;
+            offset -= stride[d] * walk.extent[d];
+            index[d] = 0;
+        }
+    }
+}
+
+inline std::int64_t walk_one(const Walk& walk, const std::int64_t* stride, std::int64_t at) {
+    std::int64_t offset = 0;
+    if (walk.rank > 0) walk_rows(walk, stride, at, at + 1, &offset);
+    return offset;
+}
+
+// The epilogue as tiles take it: relu is a clip at 0 (only its first parameter counts).
+template <class T>
+inline void set_activation(Write<T>& write, const Epilogue& epilogue) {
+    const bool relu = epilogue.activation == Activation::relu;
+    write.activation = epilogue.activation;
+    write.p0 = relu ? T{0} : static_cast<T>(epilogue.p0);
+    write.p1 = relu ? static_cast<T>(__builtin_inf()) : static_cast<T>(epilogue.p1);
+}
+
+template <class T, class Tiles, class Rows>
+struct Driver {
+    const Product& p;
+    const Rows& rows;
+    T* packed_a;
+    std::int64_t m_tiles, n_tiles, k_blocks;
+
+    Driver(const Product& product, const Rows& a_rows, std::byte* scratch)
+        : p(product), rows(a_rows), packed_a(reinterpret_cast<T*>(scratch)) {
+        m_tiles = (p.m + p.blocking.rows - 1) / p.blocking.rows;
+        n_tiles = (p.n + p.blocking.columns - 1) / p.blocking.columns;
+        k_blocks = (p.k + p.blocking.depth - 1) / p.blocking.depth;
+    }
+
+    std::int64_t block_elements() const { return p.blocking.rows * p.blocking.a_row; }
+    std::int64_t depth_end(std::int64_t k0) const {
+        return k0 + p.blocking.depth < p.k ? k0 + p.blocking.depth : p.k;
+    }
+
+    // Shared packing: one task packs one block of k of one tile's rows, of one item.
+    void pack_shared(const Workers& workers) {
+        auto body = [&](std::int64_t task, int) {
+            const std::int64_t k_block = task % k_blocks, m_tile = task / k_blocks % m_tiles;
+            const std::int64_t item = task / k_blocks / m_tiles, first = m_tile * p.blocking.rows;
+            const std::int64_t last = first + p.blocking.rows < p.m ? first + p.blocking.rows : p.m;
+            const std::int64_t k0 = k_block * p.blocking.depth;
+            const T* a = static_cast<const T*>(p.a) + walk_one(p.item, p.item.a, item);
+            rows.pack(packed_a + task * block_elements(), p.blocking.a_row, a, first, last, k0, depth_end(k0));
+        };
+        parallel_for(workers, p.items * m_tiles * k_blocks, body);
+    }
+
+    void run_tile(std::int64_t task, int worker) {
+        const std::int64_t n_tile = task % n_tiles, m_tile = task / n_tiles % m_tiles, item = task / n_tiles / m_tiles;
+        const std::int64_t first = m_tile * p.blocking.rows;
+        const std::int64_t last = first + p.blocking.rows < p.m ? first + p.blocking.rows : p.m;
+        std::int64_t c_offset[kMaxBlockRows], residual_offset[kMaxBlockRows];
+        walk_rows(p.row, p.row.c, first, last, c_offset);
+        if (p.residual) walk_rows(p.row, p.row.residual, first, last, residual_offset);
+        const T* a_item = static_cast<const T*>(p.a) + walk_one(p.item, p.item.a, item);
+        for (std::int64_t k_block = 0; k_block < k_blocks; ++k_block) {
+            const std::int64_t k0 = k_block * p.blocking.depth, k1 = depth_end(k0);
+            const T* a = nullptr;
+            if (p.blocking.in_place) {
+                a = a_item + walk_one(p.row, p.row.a, first) + k0;
+            } else if (p.blocking.shared) {
+                a = packed_a + ((item * m_tiles + m_tile) * k_blocks + k_block) * block_elements();
+            } else {
+                T* own = packed_a + worker * block_elements();
+                rows.pack(own, p.blocking.a_row, a_item, first, last, k0, k1);
+                a = own;
+            }
+            multiply_block(a, item, n_tile, last - first, k0, k1, c_offset, residual_offset);
+        }
+    }
+
+    void multiply_block(const T* a, std::int64_t item, std::int64_t n_tile, std::int64_t m, std::int64_t k0,
+                        std::int64_t k1, const std::int64_t* c_offset, const std::int64_t* residual_offset) const {
+        Write<T> write{};
+        T* c = static_cast<T*>(p.c) + walk_one(p.item, p.item.c, item);
+        const T* residual = static_cast<const T*>(p.residual);
+        if (residual) residual += walk_one(p.item, p.item.residual, item);
+        const T* addend = k0 == 0 ? residual : c;
+        const std::int64_t* addend_offset = k0 == 0 ? residual_offset : c_offset;
+        const std::int64_t addend_n = k0 == 0 ? p.residual_n : p.c_n;
+        const T* bias = static_cast<const T*>(p.bias);
+        if (bias) bias += walk_one(p.item, p.item_bias, item);
+        if (k1 == p.k) set_activation(write, p.epilogue);
+        const T* b = static_cast<const T*>(p.b) + walk_one(p.item, p.item_b, item);
+        const bool direct = p.c_n == 1 && (!addend || addend_n == 1);
+
+        const std::int64_t panels = (m + Tiles::kRows - 1) / Tiles::kRows;
+        const std::int64_t n0 = n_tile * p.blocking.columns;
+        const std::int64_t n1 = n0 + p.blocking.columns < p.n ? n0 + p.blocking.columns : p.n;
+        for (std::int64_t n = n0; n < n1; n += Tiles::kPanel) {
+            const int columns = static_cast<int>(n1 - n < Tiles::kPanel ? n1 - n : Tiles::kPanel);
+            const int vectors = (columns + kLanes<T> - 1) / kLanes<T>;
+            const T* b_panel = b + n * p.k + k0 * vectors * kLanes<T>;
+            write.columns = columns;
+            write.bias = bias && k0 == 0 ? bias + n : nullptr;
+            for (std::int64_t panel = 0, row = 0; panel < panels; ++panel) {
+                // Heights differ by at most one: a short last tile would waste the multipliers.
+                const int height = static_cast<int>(m / panels + (panel < m % panels));
+                const TileKernel<T> kernel = kTiles.kernels[height - 1][vectors - 1];
+                write.c_offset = c_offset + row;
+                write.addend_offset = addend_offset + row;
+                write.c = c + n * p.c_n;
+                write.addend = addend ? addend + n * addend_n : nullptr;
+                const T* a_rows = a + row * p.blocking.a_row;
+                if (direct) {
+                    kernel(a_rows, p.blocking.a_row, b_panel, k1 - k0, write);
+                } else {
+                    through_buffer(kernel, a_rows, b_panel, k1 - k0, write, height, addend_n);
+                }
+                row += height;
+            }
+        }
+    }
+
+    // c or what is added has columns apart: the tile is computed on copies.
+    void through_buffer(TileKernel<T> kernel, const T* a, const T* b, std::int64_t k, const Write<T>& write, int height,
+                        std::int64_t addend_n) const {
+        T c[Tiles::kRows * Tiles::kPanel], addend[Tiles::kRows * Tiles::kPanel];
+        std::int64_t offset[Tiles::kRows];
+        for (int i = 0; i < height; ++i) {
+            offset[i] = i * Tiles::kPanel;
+            for (int n = 0; write.addend && n < write.columns; ++n) {
+                addend[offset[i] + n] = write.addend[write.addend_offset[i] + n * addend_n];
+            }
+        }
+        Write<T> buffered = write;
+        buffered.c = c;
+        buffered.addend = write.addend ? addend : nullptr;
+        buffered.c_offset = buffered.addend_offset = offset;
+        kernel(a, p.blocking.a_row, b, k, buffered);
+        for (int i = 0; i < height; ++i) {
+            T* to = write.c + write.c_offset[i];
+            for (int n = 0; n < write.columns; ++n) to[n * p.c_n] = c[offset[i] + n];
+        }
+    }
+
+    void run(const Workers& workers) {
+        if (p.blocking.shared) pack_shared(workers);
+        auto body = [&](std::int64_t task, int worker) { run_tile(task, worker); };
+        parallel_for(workers, p.items * m_tiles * n_tiles, body);
+    }
+
+    static constexpr Tiles kTiles{};
+};
+
+// Rows of a strided view: k is one stride, rows are where the walk says.
+template <class T>
+struct StridedRows {
+    const Product& p;
+
+    void pack(T* to, std::int64_t ld, const T* a, std::int64_t first, std::int64_t last, std::int64_t k0,
+              std::int64_t k1) const {
+        std::int64_t offsets[kMaxBlockRows];
+        walk_rows(p.row, p.row.a, first, last, offsets);
+        for (std::int64_t row = 0; row < last - first; ++row, to += ld) {
+            const T* from = a + offsets[row] + k0 * p.a_k;
+            if (p.a_k == 1) {
+                for (std::int64_t k = 0; k < k1 - k0; ++k) to[k] = from[k];
+            } else {
+                for (std::int64_t k = 0; k < k1 - k0; ++k) to[k] = from[k * p.a_k];
+            }
+        }
+    }
+};
+
+template <class T, class Tiles>
+void run_strided(const Product& product, const Workers& workers, std::byte* packed_a) {
+    const StridedRows<T> rows{product};
+    Driver<T, Tiles, StridedRows<T>>(product, rows, packed_a).run(workers);
+}
+
+}  // namespace
+}  // namespace thew
