@@ -1,4 +1,4 @@
-// Steps of the unary family: the attributes that each op reads, and clip's bounds (constants or values known at run).
+// Steps of the unary family: the attributes that each op reads, and clip's bounds, read at every run.
 #include <cstring>
 #include <limits>
 #include <map>
@@ -67,38 +67,33 @@ void read_bound(const Tensor& bound, int which, UnaryParameters& parameters) {
     std::memcpy(parameters.bounds[which], bound.data, dtype_bytes(bound.dtype));
 }
 
-// clip(x, min?, max?): constant bounds are kept at make, the others read at every run.
+// clip(x, min?, max?): an absent bound is the type's widest.
 class ClipStep : public ElementwiseStep<UnaryParameters> {
 public:
-    ClipStep(const StepDesc& desc, StridedLoop loop, LeafKernel kernel, UnaryParameters parameters)
-        : ElementwiseStep(loop, kernel, parameters) {
+    ClipStep(const StepDesc& desc, StridedLoop loop, LeafKernel kernel)
+        : ElementwiseStep(loop, kernel, UnaryParameters{}) {
         widest_bounds(desc.inputs[0].dtype, parameters_);
-        for (int which = 0; which < 2; ++which) {
-            const std::size_t input = static_cast<std::size_t>(which) + 1;
+        for (std::size_t input = 1; input < 3; ++input) {
             if (!present(desc, input)) continue;
             const Tensor& bound = desc.inputs[input];
             require(element_count(bound) == 1,
                     where(desc) + "a bound must be one number, got shape " + shape_text(bound));
             require_dtype(desc, bound, desc.inputs[0].dtype, "a bound");
-            if (desc.constant[input] && bound.data != nullptr) {
-                read_bound(bound, which, parameters_);
-            } else {
-                at_run_[which] = true;
-            }
+            given_[input - 1] = true;
         }
     }
 
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
         UnaryParameters parameters = parameters_;
         for (int which = 0; which < 2; ++which) {
-            if (at_run_[which]) read_bound(inputs[which + 1], which, parameters);
+            if (given_[which]) read_bound(inputs[which + 1], which, parameters);
         }
         std::byte* data[] = {static_cast<std::byte*>(outputs[0].data), static_cast<std::byte*>(inputs[0].data)};
         run_loop(loop_, data, workers, kernel_, &parameters);
     }
 
 private:
-    bool at_run_[2] = {false, false};
+    bool given_[2] = {false, false};
 };
 
 std::vector<const Row*> rows() { return rows_of(kTables); }
@@ -111,9 +106,8 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
     const bool gelu_tanh = desc.op == "gelu" && desc.attributes.text("approximate", "none") == "tanh";
     const LeafKernel kernel = find_kernel(desc, entry_of(kTables, row), gelu_tanh ? "gelu_tanh" : desc.op);
     const StridedLoop loop = loop_of(desc, 1);
-    const UnaryParameters parameters = read_parameters(desc);
-    if (clips) return std::make_unique<ClipStep>(desc, loop, kernel, parameters);
-    return std::make_unique<ElementwiseStep<UnaryParameters>>(loop, kernel, parameters);
+    if (clips) return std::make_unique<ClipStep>(desc, loop, kernel);
+    return std::make_unique<ElementwiseStep<UnaryParameters>>(loop, kernel, read_parameters(desc));
 }
 
 }  // namespace

@@ -1,0 +1,32 @@
+// The move family: which maker serves an op.
+#include "kernels/move/step.hpp"
+
+#include "kernels/dispatch.hpp"
+
+namespace thew {
+namespace {
+
+const std::initializer_list<const Table<MoveEntry>*> kTables = THEW_TABLES(move_table);
+
+struct MoveOp {
+    const char* op;
+    MoveMaker make;
+};
+constexpr MoveOp kOps[] = {{"copy", make_copy}, {"fill", make_fill}};
+
+std::vector<const Row*> rows() { return rows_of(kTables); }
+
+std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
+    require(desc.outputs.size() == 1, where(desc) + "must have one output, got " + std::to_string(desc.outputs.size()));
+    require_dtype(desc, desc.outputs[0], row.a, "the output");
+    for (const MoveOp& op : kOps) {
+        if (desc.op == op.op) return op.make(desc, entry_of(kTables, row));
+    }
+    throw PlanError(where(desc) + "the op must be one that moves elements, got '" + desc.op + "'; choose another row");
+}
+
+}  // namespace
+
+extern const Family move_family{"move", rows, make};
+
+}  // namespace thew

@@ -1,0 +1,111 @@
+// copy and fill: rows where both sides have consecutive elements (or the input one element), transposed blocks where the
+// consecutive dimensions differ, and an element-wise loop for everything else.
+#include <algorithm>
+
+#include "kernels/elementwise_step.hpp"
+#include "kernels/move/step.hpp"
+#include "kernels/scalar.hpp"
+
+namespace thew {
+namespace {
+
+struct Nothing {};
+
+// out's columns are the last dimension of the loop, in's are dimension `n`; the others are walked one by one.
+class TransposeStep : public Step {
+public:
+    TransposeStep(const StridedLoop& loop, int n, const MoveEntry& entry) : loop_(loop), n_(n), run_(entry.transpose) {
+        const std::int64_t bytes = loop.bytes[0], m_extent = loop.extent[loop.rank - 1];
+        m_block_ = std::min<std::int64_t>(m_extent, 512);
+        n_block_ = std::max<std::int64_t>(kBlockBytes / (m_block_ * bytes), 1);
+        n_block_ = (n_block_ + kLine - 1) / kLine * kLine;
+        m_tiles_ = (m_extent + m_block_ - 1) / m_block_;
+        n_tiles_ = (loop.extent[n] + n_block_ - 1) / n_block_;
+        outer_ = loop.elements == 0 ? 0 : loop.elements / (m_extent * loop.extent[n]);
+    }
+
+    void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
+        auto body = [&](std::int64_t tile, int) {
+            block(static_cast<std::byte*>(outputs[0].data), static_cast<const std::byte*>(inputs[0].data), tile);
+        };
+        const std::int64_t tiles = outer_ * n_tiles_ * m_tiles_;
+        const bool small = loop_.elements * loop_.bytes[0] <= kBlockBytes;
+        Workers alone = workers;
+        alone.count = 1;
+        parallel_for(small ? alone : workers, tiles, body);
+    }
+
+private:
+    static constexpr std::int64_t kBlockBytes = 32 * 1024, kLine = 64;
+
+    void block(std::byte* out, const std::byte* in, std::int64_t tile) const {
+        const std::int64_t j = tile % m_tiles_ * m_block_, i = tile / m_tiles_ % n_tiles_ * n_block_;
+        const int m = loop_.rank - 1;
+        std::int64_t rest = tile / (m_tiles_ * n_tiles_);
+        for (int d = m - 1; d >= 0; --d) {
+            if (d == n_) continue;
+            const std::int64_t index = rest % loop_.extent[d];
+            rest /= loop_.extent[d];
+            out += index * loop_.stride[0][d];
+            in += index * loop_.stride[1][d];
+        }
+        out += i * loop_.stride[0][n_] + j * loop_.bytes[0];
+        in += j * loop_.stride[1][m] + i * loop_.bytes[0];
+        run_({in, out, std::min(n_block_, loop_.extent[n_] - i), std::min(m_block_, loop_.extent[m] - j),
+              loop_.stride[1][m], loop_.stride[0][n_]});
+    }
+
+    StridedLoop loop_;
+    int n_;
+    void (*run_)(const TransposeBlock&);
+    std::int64_t n_block_, m_block_, n_tiles_, m_tiles_, outer_;
+};
+
+// The dimension whose elements are consecutive in the input, where another one is in the output; -1 where there is none.
+int transposed_dimension(const StridedLoop& loop) {
+    const int m = loop.rank - 1;
+    const std::int64_t bytes = loop.bytes[0];
+    if (loop.stride[0][m] != bytes || loop.stride[1][m] == bytes || loop.stride[1][m] == 0) return -1;
+    for (int d = 0; d < m; ++d) {
+        if (loop.stride[1][d] == bytes && loop.extent[d] > 1) return d;
+    }
+    return -1;
+}
+
+class FillStep : public Step {
+public:
+    FillStep(const StridedLoop& loop, LeafKernel copy, Scalar value) : loop_(loop), copy_(copy), value_(value) {}
+    void run(const Tensor*, const Tensor* outputs, const Workers& workers, std::byte*) const override {
+        Scalar value = value_;
+        std::byte* data[] = {static_cast<std::byte*>(outputs[0].data), value.bytes};
+        run_loop(loop_, data, workers, copy_, nullptr);
+    }
+
+private:
+    StridedLoop loop_;
+    LeafKernel copy_;
+    Scalar value_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_copy(const StepDesc& desc, const MoveEntry& entry) {
+    require_counts(desc, 1, 1);
+    require_dtype(desc, desc.inputs[0], entry.row.a, "the input");
+    const StridedLoop loop = loop_of(desc, 1);
+    const int n = transposed_dimension(loop);
+    if (n >= 0) return std::make_unique<TransposeStep>(loop, n, entry);
+    return std::make_unique<ElementwiseStep<Nothing>>(loop, entry.copy, Nothing{});
+}
+
+std::unique_ptr<Step> make_fill(const StepDesc& desc, const MoveEntry& entry) {
+    require(desc.inputs.empty(), where(desc) + "takes no inputs, got " + std::to_string(desc.inputs.size()));
+    const Tensor& output = desc.outputs[0];
+    Tensor value{};
+    value.dtype = output.dtype;
+    const Tensor views[] = {output, value};
+    return std::make_unique<FillStep>(plan_loop(views, where(desc)), entry.copy,
+                                      scalar_attribute(desc.attributes, "value", output.dtype));
+}
+
+}  // namespace thew
