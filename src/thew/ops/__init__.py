@@ -1,5 +1,45 @@
 """What ops mean: one file a family, each op one `OpDef`. Importing this package registers them all."""
 
-from thew.ops.opdef import Call, Candidate, OpDef, attribute, define, find, get, names
+from thew.ops import (
+    activation,
+    cast,
+    conv,
+    elementwise,
+    generator,
+    index,
+    matmul,
+    norm,
+    pool,
+    quant,
+    reduce,
+    shape,
+    slice,
+    softmax,
+)
+from thew.ops.opdef import Call, Candidate, OpDef, attribute, call_of, define, find, get, names
 
-__all__ = ["Call", "Candidate", "OpDef", "attribute", "define", "find", "get", "names"]
+__all__ = [
+    "Call",
+    "Candidate",
+    "OpDef",
+    "activation",
+    "attribute",
+    "call_of",
+    "cast",
+    "conv",
+    "define",
+    "elementwise",
+    "find",
+    "generator",
+    "get",
+    "index",
+    "matmul",
+    "names",
+    "norm",
+    "pool",
+    "quant",
+    "reduce",
+    "shape",
+    "slice",
+    "softmax",
+]

@@ -7,10 +7,13 @@ the planner matches with the rows of a device's kernel table.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
+import numpy as np
+
+from thew.dtypes import from_numpy
 from thew.errors import ShapeError, UnsupportedError
 from thew.ir.graph import Array, Attribute, Node, TensorType
 
@@ -51,6 +54,15 @@ class Call:
     def attribute(self, name: str) -> Any:
         """An attribute, or its default from the op's definition."""
         return attribute(self.node, name)
+
+    def ints(self, index: int) -> tuple[int, ...] | None:
+        """The constant value of an integer input, as numbers; None where it is absent or not constant."""
+        array = self.value(index)
+        if array is None:
+            return None
+        if array.dtype.kind not in "iu" or array.ndim > 1:
+            raise self.refuse(f"input {index} must be a list of integers, got {array.dtype} of shape {array.shape}")
+        return tuple(int(number) for number in array.reshape(-1))
 
     def refuse(self, rule: str) -> ShapeError:
         """The error for this node: ``raise call.refuse("weight must be …, got …")``."""
@@ -96,23 +108,69 @@ class OpDef:
 
 
 _OPS: dict[str, OpDef] = {}
+resolvers: list[Callable[[str], OpDef | None]] = []  # asked in turn for an op that the registry does not hold
 
 
 def define(op: OpDef) -> OpDef:
-    """Enters an op into the registry."""
+    """Enters an op into the registry.
+
+    Its `infer` then first checks the numbers of inputs and outputs and the kinds of the attributes; its `reference` sees every
+    attribute, defaults included, and NumPy's floating-point warnings are off while it runs.
+    """
     assert op.name not in _OPS, op.name
-    _OPS[op.name] = op
-    return op
+    raw = op
+
+    def infer(call: Call) -> Sequence[TensorType | None]:
+        _check_counts(raw, call)
+        _check_attributes(raw, call)
+        return raw.infer(call)
+
+    def reference(attributes: Mapping[str, Attribute], *inputs: Array | None) -> Sequence[Array]:
+        with np.errstate(all="ignore"):
+            return raw.reference({**raw.attributes, **attributes}, *inputs)
+
+    _OPS[op.name] = entered = replace(op, infer=infer, reference=reference)
+    return entered
+
+
+def _check_counts(op: OpDef, call: Call) -> None:
+    for what, names, (least, most) in (("inputs", call.node.inputs, op.inputs), ("outputs", call.node.outputs, op.outputs)):
+        if len(names) < least or 0 <= most < len(names):
+            bound = f"{least} or more" if most < 0 else f"{least} to {most}" if least < most else str(least)
+            raise call.refuse(f"must have {bound} {what}, got {len(names)}")
+    for index in range(op.inputs[0]):
+        if not call.node.input(index):
+            raise call.refuse(f"input {index} must be given, got none")
+
+
+def _check_attributes(op: OpDef, call: Call) -> None:
+    """An attribute must be of its default's kind; one whose default is None is checked by the op itself."""
+    for name, default in op.attributes.items():
+        value = call.node.attributes.get(name, default)
+        if default is None or value is default:
+            continue
+        kind = (int, float) if isinstance(default, float) else type(default)
+        if not isinstance(value, kind) or (isinstance(value, tuple) and not all(isinstance(x, int | float) for x in value)):
+            raise call.refuse(f"attribute {name} must be like its default {default!r}, got {value!r}")
+
+
+def call_of(name: str, attributes: Mapping[str, Attribute], inputs: Sequence[Array | None], outputs: int = 1) -> Call:
+    """The `Call` of an op applied to arrays: what a reference uses to ask the functions that `infer` uses."""
+    types = tuple(None if array is None else TensorType(from_numpy(array.dtype), array.shape) for array in inputs)
+    names = tuple("" if array is None else f"input{i}" for i, array in enumerate(inputs))
+    return Call(Node(name, names, tuple(f"output{i}" for i in range(outputs)), attributes), types, tuple(inputs))
 
 
 def find(name: str) -> OpDef | None:
     """The op of that name, or None."""
-    return _OPS.get(name)
+    if name in _OPS:
+        return _OPS[name]
+    return next((op for resolve in resolvers if (op := resolve(name))), None)
 
 
 def get(name: str) -> OpDef:
     """The op of that name. Raises UnsupportedError where there is none."""
-    op = _OPS.get(name)
+    op = find(name)
     if op is None:
         raise UnsupportedError(f"op '{name}': Thew has no such op; `thew.ops.names()` lists those it has")
     return op

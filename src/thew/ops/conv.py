@@ -1,0 +1,205 @@
+"""Convolution: y[n, o, p] = Σ x[n, i, p·stride − pad + k·dilation] · w[o, i, k] (+ bias[o]) (+ residual), then the activation.
+
+1 to 3 spatial dimensions, groups; input 3 is the residual of the fused form. References sum in fp64, tap by tap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from thew.dtypes import FLOATS
+from thew.ir.graph import Array, Attribute
+from thew.ops.activation import EPILOGUE, check_epilogue, epilogue
+from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
+from thew.ops.rules import Shape, demand_broadcast_to, dtype_of, rank_at_least, typed, widened
+from thew.ops.window import MAX_EXTENT, Window, resolve_pads, window_of
+
+WINDOW: Mapping[str, Attribute] = {
+    "auto_pad": "NOTSET",
+    "dilations": (),
+    "group": 1,
+    "kernel_shape": (),
+    "pads": (),
+    "strides": (),
+}
+
+
+def window(call: Call, weight: int = 1) -> Window:
+    """The resolved geometry of a convolution; `weight` is the index of the weights among its inputs."""
+    x, w = rank_at_least(call, 3), call.shape(weight)
+    kernel, group = tuple(call.attribute("kernel_shape")) or w[2:], call.attribute("group")
+    if not 1 <= group <= MAX_EXTENT:
+        raise call.refuse(f"group must be at least 1, got {group}")
+    if len(w) != len(x) or x[1] % group or w[1] != x[1] // group or w[0] % group:
+        expected = f"(oc, c/group{', k' * (len(x) - 2)}) with c/group = {x[1]}/{group} and oc a multiple of group"
+        raise call.refuse(f"weight must be {expected}, got {w}")
+    if kernel != w[2:]:
+        raise call.refuse(f"kernel_shape must be the weight's {w[2:]}, got {kernel}")
+    return window_of(call, x[2:], kernel)
+
+
+def resolved_pads(call: Call) -> tuple[Shape, Shape]:
+    """Pads before and after each spatial dimension, `auto_pad` resolved."""
+    found = transpose_window(call) if call.node.op == "conv_transpose" else window(call, 3 if call.node.op == "qlinear_conv" else 1)
+    return found.begin, found.end
+
+
+def is_depthwise(call: Call) -> bool:
+    """Whether every group has one input channel (and there is more than one group)."""
+    return bool(call.attribute("group") == call.shape(0)[1] > 1)
+
+
+def is_pointwise(call: Call) -> bool:
+    """Whether it is a matrix product: a 1×1 kernel in one group, stride 1, no pads."""
+    found = window(call)
+    plain = all(stride == 1 for stride in found.strides) and not any(found.pads)
+    return plain and prod(found.kernel) == 1 and call.attribute("group") == 1
+
+
+def is_planar(call: Call) -> bool:
+    """Whether it has one or two spatial dimensions, as the native kernels want."""
+    return len(call.shape(0)) in (3, 4)
+
+
+def output_shape(call: Call, weight: int = 1) -> Shape:
+    """Shape of a convolution's output."""
+    return (call.shape(0)[0], call.shape(weight)[0], *window(call, weight).output)
+
+
+def correlate(x: Array, w: Array, found: Window, group: int) -> Array:
+    """The convolution's sum alone, in fp64 (exact for integers of up to 16 bits), shape (n, oc, spatial…)."""
+    n, c, oc = x.shape[0], x.shape[1], w.shape[0]
+    images = np.moveaxis(widened(x).astype(np.float64).reshape(n, group, c // group, *found.extents), 0, 2)
+    weights = widened(w).astype(np.float64).reshape(group, oc // group, c // group, *found.kernel)
+    total = np.zeros((group, oc // group, n, *found.output))
+    for tap, out, into in found.taps():
+        patch = images[(..., *into)]
+        part = np.matmul(weights[(..., *tap)], patch.reshape(group, c // group, -1))
+        total[(..., *out)] += part.reshape(group, oc // group, *patch.shape[2:])
+    return np.moveaxis(total.reshape(oc, n, *found.output), 0, 1)
+
+
+def channelwise(vector: Array, rank: int) -> Array:
+    """A vector over channels, shaped to broadcast against (n, c, spatial…)."""
+    return vector.reshape(1, -1, *(1,) * (rank - 2))
+
+
+def _shapes(call: Call) -> list[Shape | None]:
+    shape = output_shape(call)
+    check_bias(call, 2, shape[1])
+    if call.has(3):
+        demand_broadcast_to(call, "residual", call.shape(3), shape)
+    check_epilogue(call)
+    return [shape]
+
+
+def check_bias(call: Call, index: int, channels: int) -> None:
+    """Refuses a bias that is not one number a channel."""
+    if call.has(index) and call.shape(index) != (channels,):
+        raise call.refuse(f"bias must have shape ({channels},), got {call.shape(index)}")
+
+
+def _reference(
+    attributes: Mapping[str, Any], x: Array, w: Array, bias: Array | None = None, residual: Array | None = None
+) -> list[Array]:
+    total = correlate(x, w, window(call_of("conv", attributes, (x, w))), attributes["group"])
+    if bias is not None:
+        total += channelwise(widened(bias), x.ndim)
+    return [epilogue(attributes, total, residual, x.dtype)]
+
+
+def _flops(call: Call) -> int:
+    return 2 * prod(output_shape(call)) * prod(call.shape(1)[1:])
+
+
+define(
+    OpDef(
+        "conv",
+        typed(_shapes, dtype_of(0, 1, 2, 3, among=FLOATS)),
+        _reference,
+        {**WINDOW, **EPILOGUE},
+        inputs=(2, 4),
+        flops=_flops,
+        candidates=(
+            Candidate("depthwise", "direct", "channels_last", lambda call: is_planar(call) and is_depthwise(call)),
+            Candidate("conv", "pointwise", "channels_last", lambda call: is_planar(call) and is_pointwise(call)),
+            Candidate("conv", "implicit", "channels_last", is_planar),
+        ),
+    )
+)
+
+
+def transpose_window(call: Call) -> Window:
+    """The convolution of which a conv_transpose is the transpose: its windows slide over the output, and meet at the input.
+
+    `output` of the answer are the extents of input 0; `extents` those of the result.
+    """
+    x, w = rank_at_least(call, 3), call.shape(1)
+    group, rank = call.attribute("group"), len(x) - 2
+    kernel = tuple(call.attribute("kernel_shape")) or w[2:]
+    if not 1 <= group <= MAX_EXTENT or len(w) != len(x) or w[0] != x[1] or x[1] % group or kernel != w[2:]:
+        raise call.refuse(f"weight must be (c, oc/group, k…) with c = {x[1]}, group = {group}, k = {kernel}, got {w}")
+    strides, dilations = call.attribute("strides") or (1,) * rank, call.attribute("dilations") or (1,) * rank
+    extra = tuple(call.attribute("output_padding")) or (0,) * rank
+    for name, values, least in (("strides", strides, 1), ("dilations", dilations, 1), ("output_padding", extra, 0), ("kernel", kernel, 1)):
+        if len(values) != rank or any(not isinstance(v, int) or not least <= v <= MAX_EXTENT for v in values):
+            raise call.refuse(f"{name} must be {rank} numbers of at least {least}, got {values}")
+    spans = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
+    full = tuple((n - 1) * s + e + span for n, s, e, span in zip(x[2:], strides, extra, spans, strict=True))
+    begin, end, extents = _transpose_pads(call, full, tuple(n * s for n, s in zip(x[2:], strides, strict=True)))
+    return Window(extents, kernel, tuple(strides), tuple(dilations), begin, end, x[2:])
+
+
+def _transpose_pads(call: Call, full: Shape, same: Shape) -> tuple[Shape, Shape, Shape]:
+    """Pads and result of a transposed convolution whose unpadded result is `full`; SAME asks for the result `same`."""
+    asked, how = tuple(call.attribute("output_shape")), call.attribute("auto_pad")
+    if asked or how in ("SAME_UPPER", "SAME_LOWER"):
+        asked = asked[-len(full) :] if asked else same
+        if len(asked) != len(full) or any(not isinstance(v, int) or v < 0 for v in asked):
+            raise call.refuse(f"output_shape must be {len(full)} numbers of at least 0, got {asked}")
+        totals = [max(whole - wanted, 0) for whole, wanted in zip(full, asked, strict=True)]
+        less, more = tuple(total // 2 for total in totals), tuple(total - total // 2 for total in totals)
+        return (less, more, asked) if how == "SAME_UPPER" else (more, less, asked)
+    begin, end = resolve_pads(call, full, full, (1,) * len(full))
+    extents = tuple(whole - low - high for whole, low, high in zip(full, begin, end, strict=True))
+    if any(extent < 0 for extent in extents):
+        raise call.refuse(f"pads must leave something of the result {full}, got {begin + end}")
+    return begin, end, extents
+
+
+def _transpose_shapes(call: Call) -> list[Shape | None]:
+    channels = call.shape(1)[1:2]
+    extents = transpose_window(call).extents
+    oc = channels[0] * call.attribute("group")
+    check_bias(call, 2, oc)
+    return [(call.shape(0)[0], oc, *extents)]
+
+
+def _transpose_reference(attributes: Mapping[str, Any], x: Array, w: Array, bias: Array | None = None) -> list[Array]:
+    found, group = transpose_window(call_of("conv_transpose", attributes, (x, w))), attributes["group"]
+    n, c, og = x.shape[0], x.shape[1], w.shape[1]
+    images = np.moveaxis(widened(x).reshape(n, group, c // group, *found.output), 0, 2)
+    weights = widened(w).reshape(group, c // group, og, *found.kernel)
+    total = np.zeros((group, og, n, *found.extents))
+    for tap, out, into in found.taps():
+        patch = images[(..., *out)]
+        part = np.matmul(np.swapaxes(weights[(..., *tap)], 1, 2), patch.reshape(group, c // group, -1))
+        total[(..., *into)] += part.reshape(group, og, *patch.shape[2:])
+    y = np.moveaxis(total.reshape(group * og, n, *found.extents), 0, 1)
+    return [(y if bias is None else y + channelwise(widened(bias), x.ndim)).astype(x.dtype)]
+
+
+define(
+    OpDef(
+        "conv_transpose",
+        typed(_transpose_shapes, dtype_of(0, 1, 2, among=FLOATS)),
+        _transpose_reference,
+        {**WINDOW, "output_padding": (), "output_shape": ()},
+        inputs=(2, 3),
+        flops=lambda call: 2 * prod(call.shape(0)) * prod(call.shape(1)[1:]),
+    )
+)

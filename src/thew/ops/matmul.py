@@ -1,0 +1,108 @@
+"""Matrix products: matmul (a[…, m, k] · b[…, k, n], batch dimensions broadcast), gemm, and integer matmul.
+
+The fused form is matmul(a, b, bias?, residual?), both added with broadcasting, and then the activation. Floats sum in fp64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from thew.dtypes import FLOATS
+from thew.ir.graph import Array
+from thew.ops.activation import EPILOGUE, check_epilogue, epilogue
+from thew.ops.opdef import Call, Candidate, OpDef, define
+from thew.ops.rules import Shape, broadcast, demand_broadcast_to, dtype_of, rank_at_least, typed, widened
+
+_NUMBERS = (*FLOATS, "int32", "int64", "uint32", "uint64")
+
+
+def product_shape(call: Call, a: int = 0, b: int = 1) -> Shape:
+    """Shape of the product of two inputs, with NumPy's rule for vectors."""
+    left, right = rank_at_least(call, 1, a), rank_at_least(call, 1, b)
+    rows, columns = left[-2:-1], right[-1:] if len(right) > 1 else ()
+    depth = right[-2] if len(right) > 1 else right[0]
+    if left[-1] != depth:
+        raise call.refuse(f"inner extents must agree, got {left} and {right}")
+    return broadcast(call, left[:-2], right[:-2]) + rows + columns
+
+
+def _shapes(call: Call) -> list[Shape | None]:
+    shape = product_shape(call)
+    for index, what in ((2, "bias"), (3, "residual")):
+        if call.has(index):
+            demand_broadcast_to(call, what, call.shape(index), shape)
+    check_epilogue(call)
+    return [shape]
+
+
+def _reference(
+    attributes: Mapping[str, Any], a: Array, b: Array, bias: Array | None = None, residual: Array | None = None
+) -> list[Array]:
+    product = np.matmul(widened(a), widened(b))
+    if bias is not None:
+        product = product + widened(bias)
+    return [epilogue(attributes, np.asarray(product), residual, a.dtype)]
+
+
+define(
+    OpDef(
+        "matmul",
+        typed(_shapes, dtype_of(0, 1, 2, 3, among=_NUMBERS)),
+        _reference,
+        EPILOGUE,
+        inputs=(2, 4),
+        flops=lambda call: 2 * prod(product_shape(call)) * call.shape(0)[-1],
+        candidates=(Candidate("matmul", "packed"),),
+    )
+)
+
+
+def _gemm_shape(call: Call) -> Shape:
+    a, b = call.shape(0), call.shape(1)
+    if len(a) != 2 or len(b) != 2:
+        raise call.refuse(f"inputs 0 and 1 must be matrices, got {a} and {b}")
+    (m, k), (depth, n) = a[:: -1 if call.attribute("transA") else 1], b[:: -1 if call.attribute("transB") else 1]
+    if k != depth:
+        raise call.refuse(f"inner extents must agree, got {a} and {b} with transA, transB = {call.attribute('transA')}, {call.attribute('transB')}")
+    return m, n
+
+
+def _gemm_shapes(call: Call) -> list[Shape | None]:
+    shape = _gemm_shape(call)
+    if call.has(2):
+        demand_broadcast_to(call, "input 2", call.shape(2), shape)
+    check_epilogue(call)
+    return [shape]
+
+
+def _gemm_reference(attributes: Mapping[str, Any], a: Array, b: Array, c: Array | None = None) -> list[Array]:
+    left, right = (a.T if attributes["transA"] else a), (b.T if attributes["transB"] else b)
+    product = widened(left) @ widened(right)
+    # Integers stay integers where the factors are whole.
+    alpha, beta = (int(f) if a.dtype.kind in "iu" and float(f).is_integer() else f for f in (attributes["alpha"], attributes["beta"]))
+    total = product if alpha == 1 else alpha * product
+    if c is not None and beta != 0:
+        total = total + beta * widened(c)
+    return [epilogue(attributes, total, None, a.dtype)]
+
+
+def _is_plain_gemm(call: Call) -> bool:
+    return call.attribute("alpha") == 1 and (not call.has(2) or call.attribute("beta") == 1)
+
+
+define(
+    OpDef(
+        "gemm",
+        typed(_gemm_shapes, dtype_of(0, 1, 2, among=_NUMBERS)),
+        _gemm_reference,
+        {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0, **EPILOGUE},
+        inputs=(2, 3),
+        flops=lambda call: 2 * prod(_gemm_shape(call)) * call.shape(0)[0 if call.attribute("transA") else 1],
+        # The planner runs it as matmul(a, b, bias), with transA and transB as swapped strides.
+        candidates=(Candidate("matmul", "packed", when=_is_plain_gemm),),
+    )
+)

@@ -1,0 +1,158 @@
+"""Pools over spatial windows: max (with indices), average, Lp, and their global forms; max_unpool.
+
+The windows are those of `window.py`. A maximum propagates NaN; averages and norms sum in fp64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from thew.dtypes import FLOATS
+from thew.ir.graph import Array, Attribute
+from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
+from thew.ops.rules import Shape, dtype_of, rank_at_least, typed, widened
+from thew.ops.window import Window, window_of
+
+_WINDOW: Mapping[str, Attribute] = {
+    "auto_pad": "NOTSET",
+    "ceil_mode": 0,
+    "dilations": (),
+    "kernel_shape": (),
+    "pads": (),
+    "strides": (),
+}
+
+
+def window(call: Call) -> Window:
+    """The resolved geometry of a pool."""
+    return window_of(call, rank_at_least(call, 3)[2:], tuple(call.attribute("kernel_shape")))
+
+
+def resolved_pads(call: Call) -> tuple[Shape, Shape]:
+    """Pads before and after each spatial dimension, `auto_pad` resolved."""
+    found = window(call)
+    return found.begin, found.end
+
+
+def is_planar(call: Call) -> bool:
+    """Whether it has one or two spatial dimensions, as the native kernels want."""
+    return len(call.shape(0)) in (3, 4)
+
+
+def _shapes(call: Call) -> list[Shape | None]:
+    return [call.shape(0)[:2] + window(call).output] * len(call.node.outputs)
+
+
+def _max_reference(attributes: Mapping[str, Any], x: Array) -> list[Array]:
+    found = window(call_of("max_pool", attributes, (x,)))
+    shape = x.shape[:2] + found.output
+    best = np.full(shape, np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf, x.dtype)
+    places, numbers = np.full(shape, -1, np.int64), _element_numbers(x.shape, attributes["storage_order"])
+    for _, out, into in found.taps():
+        seen, held, place = x[(..., *into)], best[(..., *out)], places[(..., *out)]
+        wins = (seen > held) | (np.isnan(seen) & ~np.isnan(held)) if x.dtype.kind not in "iu" else seen > held
+        wins |= place < 0
+        best[(..., *out)] = np.where(wins, seen, held)
+        places[(..., *out)] = np.where(wins, numbers[(..., *into)], place)
+    return [best, places]
+
+
+def _element_numbers(shape: Shape, column_major: int) -> Array:
+    """The place of each element in the flat tensor; column-major within each spatial plane on demand."""
+    if not column_major:
+        return np.arange(prod(shape), dtype=np.int64).reshape(shape)
+    planes = np.arange(prod(shape), dtype=np.int64).reshape(shape[:2] + shape[:1:-1])
+    return planes.transpose(0, 1, *range(len(shape) - 1, 1, -1))
+
+
+def _average_reference(attributes: Mapping[str, Any], x: Array) -> list[Array]:
+    found = window(call_of("average_pool", attributes, (x,)))
+    total = np.zeros(x.shape[:2] + found.output)
+    for _, out, into in found.taps():
+        total[(..., *out)] += widened(x[(..., *into)])
+    return [(total / found.counts(bool(attributes["count_include_pad"]))).astype(x.dtype)]
+
+
+def _lp_reference(attributes: Mapping[str, Any], x: Array) -> list[Array]:
+    found, p = window(call_of("lp_pool", attributes, (x,))), attributes["p"]
+    total = np.zeros(x.shape[:2] + found.output)
+    for _, out, into in found.taps():
+        total[(..., *out)] += np.abs(widened(x[(..., *into)])) ** p
+    return [(total ** (1 / p)).astype(x.dtype)]
+
+
+def _flops(call: Call) -> int:
+    found = window(call)
+    return prod(call.shape(0)[:2]) * prod(found.output) * prod(found.kernel)
+
+
+_DIRECT = Candidate("pool", "direct", "channels_last", is_planar)
+
+
+def _is_native_max(call: Call) -> bool:
+    return is_planar(call) and len([name for name in call.node.outputs if name]) == 1
+
+
+define(
+    OpDef(
+        "max_pool",
+        typed(_shapes, dtype_of(0, among=(*FLOATS, "int8", "uint8")), "int64"),
+        _max_reference,
+        {**_WINDOW, "storage_order": 0},
+        outputs=(1, 2),
+        flops=_flops,
+        candidates=(Candidate("pool", "direct", "channels_last", _is_native_max),),
+    )
+)
+define(
+    OpDef(
+        "average_pool",
+        typed(_shapes, dtype_of(0, among=FLOATS)),
+        _average_reference,
+        {**_WINDOW, "count_include_pad": 0},
+        flops=_flops,
+        candidates=(_DIRECT,),
+    )
+)
+
+
+def _lp_shapes(call: Call) -> list[Shape | None]:
+    if call.attribute("p") < 1:
+        raise call.refuse(f"p must be at least 1, got {call.attribute('p')}")
+    return _shapes(call) if call.node.op == "lp_pool" else _global_shapes(call)
+
+
+define(OpDef("lp_pool", typed(_lp_shapes, dtype_of(0, among=FLOATS)), _lp_reference, {**_WINDOW, "p": 2}, flops=_flops))
+
+
+def _global_shapes(call: Call) -> list[Shape | None]:
+    shape = rank_at_least(call, 2)
+    if 0 in shape[2:]:
+        raise call.refuse(f"spatial extents must be at least 1, got {shape}")
+    return [shape[:2] + (1,) * (len(shape) - 2)]
+
+
+def _spatial(x: Array) -> tuple[int, ...]:
+    return tuple(range(2, x.ndim))
+
+
+def _global_average(attributes: Mapping[str, Any], x: Array) -> list[Array]:
+    return [np.mean(widened(x), axis=_spatial(x), keepdims=True).astype(x.dtype)]
+
+
+def _global_max(attributes: Mapping[str, Any], x: Array) -> list[Array]:
+    return [np.max(x, axis=_spatial(x), keepdims=True).astype(x.dtype)]
+
+
+def _global_lp(attributes: Mapping[str, Any], x: Array) -> list[Array]:
+    p = attributes["p"]
+    return [(np.sum(np.abs(widened(x)) ** p, axis=_spatial(x), keepdims=True) ** (1 / p)).astype(x.dtype)]
+
+
+for _name, _global in (("global_average_pool", _global_average), ("global_max_pool", _global_max)):
+    define(OpDef(_name, typed(_global_shapes, dtype_of(0, among=FLOATS)), _global, candidates=(_DIRECT,)))
+define(OpDef("global_lp_pool", typed(_lp_shapes, dtype_of(0, among=FLOATS)), _global_lp, {"p": 2}))
