@@ -1,0 +1,84 @@
+"""The machine at hand: its CPU, and the `Target` that plans for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from thew.errors import InputError
+from thew.plan import Target
+from thew.runtime import _native
+from thew.runtime.native import step_needs, supported_rows
+
+
+@cache
+def facts() -> dict[str, Any]:
+    """CPU model, ISAs (best first), features, caches in bytes per core, cores and the container's quota."""
+    return dict(_native.device())
+
+
+def device_key() -> str:
+    """What a plan is tied to: CPU model and best ISA."""
+    found = facts()
+    return f"{found['model'] or 'cpu'}/{found['isas'][0]}"
+
+
+@cache
+def target(threads: int = 1, isa: str | None = None) -> Target:
+    """The planner's view of this machine.
+
+    Args:
+        threads: workers that the plan may use.
+        isa: plan as if the CPU had nothing better than this instruction set.
+
+    Raises:
+        InputError: the ISA is not one that this CPU has.
+    """
+    isas = tuple(facts()["isas"])
+    if isa is not None:
+        if isa not in isas:
+            raise InputError(f"isa: must be one of {', '.join(isas)}, got {isa!r}")
+        isas = isas[isas.index(isa) :]
+    rows = tuple(row for row in supported_rows() if row.isa in isas)
+    return Target(device_key() if isa is None else f"{device_key()} as {isa}", isas, threads, rows, lambda step: step_needs(step, threads))
+
+
+@cache
+def peak_flops(dtype: str, threads: int) -> float:
+    """Floating-point operations a second that multiply-adds reach in registers, measured once; 0 for dtypes without them."""
+    if dtype not in ("fp32", "fp64"):
+        return 0.0
+    return float(_native.measure_peak_flops(facts()["isas"][0], dtype)) * threads
+
+
+def parse_cores(text: str | None) -> tuple[int, ...]:
+    """CPUs of ``all``, ``big``, ``little`` or a list such as ``0-3,6``; empty for all.
+
+    Raises:
+        InputError: the text is none of these, or names a CPU that this process may not use.
+    """
+    allowed = [core for core in facts()["cores"] if core["allowed"]]
+    if text in (None, "", "all"):
+        return ()
+    kinds = {core["kind"] for core in allowed}
+    if text in ("big", "little"):
+        kind = min(kinds) if text == "big" else max(kinds)
+        return tuple(core["cpu"] for core in allowed if core["kind"] == kind)
+    assert text is not None
+    chosen = _parse_ranges(text)
+    unknown = [cpu for cpu in chosen if cpu not in {core["cpu"] for core in allowed}]
+    if not chosen or unknown:
+        usable = ",".join(str(core["cpu"]) for core in allowed)
+        raise InputError(f"cores: must be all, big, little or CPUs among {usable} such as 0-3, got {text!r}")
+    return tuple(chosen)
+
+
+def _parse_ranges(text: str) -> Sequence[int]:
+    chosen: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdigit() or (last and not last.isdigit()) or int(last or first) > 4096:
+            return []
+        chosen.extend(range(int(first), int(last or first) + 1))
+    return chosen

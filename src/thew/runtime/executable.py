@@ -1,0 +1,259 @@
+"""A graph made ready for given input shapes: native segments (each one plan, one call) and, where no kernel exists, Python steps.
+
+What depends on data is planned when the data are there: the rest of the graph behind a value of unknown shape is *deferred*, and prepared
+once for each set of shapes that turns up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from thew.dtypes import from_numpy, to_numpy
+from thew.errors import MemoryLimitError, UnsupportedError
+from thew.ir import Graph, Node, TensorType, Value
+from thew.ir.graph import Array
+from thew.ops.interpret import apply
+from thew.passes import pipeline
+from thew.passes.editor import captured_names
+from thew.passes.specialise import specialise
+from thew.plan import NoKernel, Plan, Target, build_plan
+from thew.plan.builder import Builder
+from thew.runtime.lru import Recent
+from thew.runtime.native import Program, buffer_of
+
+OPAQUE = "opaque"  # the dtype of a value that is no tensor: a sequence, an optional, a map
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every plan of a session shares."""
+
+    target: Target
+    cpus: tuple[int, ...] = ()
+    memory_limit_bytes: int | None = None
+    kept_shapes: int = 8  # plans kept for different input shapes
+
+
+class Stage(Protocol):
+    """A part of an executable: reads and adds to the values known so far."""
+
+    def run(self, values: dict[str, Any]) -> None:
+        """Computes this stage's outputs."""
+
+
+@dataclass
+class NativeStage:
+    """A segment that is one plan."""
+
+    graph: Graph
+    plan: Plan
+    program: Program
+    inputs: tuple[str, ...] = field(init=False)
+    outputs: tuple[str, ...] = field(init=False)
+    results: tuple[tuple[tuple[int, ...], Any], ...] = field(init=False)  # shape and NumPy dtype of each output
+
+    def __post_init__(self) -> None:
+        self.inputs = tuple(value.name for value in self.plan.inputs)
+        self.outputs = tuple(value.name for value in self.plan.outputs)
+        self.results = tuple((value.type.static_shape, to_numpy(value.type.dtype)) for value in self.plan.outputs)
+
+    def call(self, arrays: list[Array]) -> list[Array]:
+        """Outputs for inputs that are C-contiguous and of the planned shapes and dtypes."""
+        outputs = [np.empty(shape, dtype) for shape, dtype in self.results]
+        self.program.run((*arrays, *outputs), len(arrays))
+        return outputs
+
+    def run(self, values: dict[str, Any]) -> None:
+        """Computes the segment's outputs."""
+        arrays = [buffer_of(np.ascontiguousarray(values[name])).reshape(np.shape(values[name])) for name in self.inputs]
+        outputs = [np.empty(shape, dtype) for shape, dtype in self.results]
+        self.program.run((*arrays, *map(buffer_of, outputs)), len(arrays))
+        values.update(zip(self.outputs, outputs, strict=True))
+
+
+@dataclass
+class PythonStage:
+    """One node without a native kernel, run by its op's NumPy reference."""
+
+    node: Node
+    reason: str
+
+    def run(self, values: dict[str, Any]) -> None:
+        """Computes the node's outputs."""
+        with np.errstate(all="ignore"):
+            results = apply(self.node, [values[name] if name else None for name in self.node.inputs])
+        values.update((name, result) for name, result in zip(self.node.outputs, results, strict=False) if name)
+
+
+@dataclass
+class DeferredStage:
+    """The part of a graph whose shapes are known only once the values before it are."""
+
+    graph: Graph
+    settings: Settings
+    prepared: Recent[tuple[TensorType, ...], Executable] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prepared = Recent(self.settings.kept_shapes)
+
+    def run(self, values: dict[str, Any]) -> None:
+        """Prepares the rest for the shapes at hand, and runs it."""
+        types = {value.name: type_of_value(values[value.name]) for value in self.graph.inputs}
+        key = tuple(types.values())
+        executable = self.prepared.get(key, lambda: self._prepare(types))
+        values.update(executable.run(values))
+
+    def _prepare(self, types: Mapping[str, TensorType]) -> Executable:
+        inputs = tuple(Value(name, found) for name, found in types.items())
+        return Executable(self.graph.replace(inputs=inputs), types, self.settings)
+
+
+class Executable:
+    """A graph specialised for input types, as stages in order."""
+
+    def __init__(self, graph: Graph, types: Mapping[str, TensorType], settings: Settings, plan: Plan | None = None) -> None:
+        self.settings = settings
+        self.graph = prepare_graph(graph, types)
+        self.stages: list[Stage] = []
+        self._constants = {name: self.graph.constants[name] for name in self.graph.outputs if name in self.graph.constants}
+        if plan is not None:
+            self.stages.append(self._native(self.graph, plan))
+        else:
+            self._make_stages()
+        self.single = self._single_native_stage()
+
+    @property
+    def plans(self) -> list[Plan]:
+        """The plans of the native stages."""
+        return [stage.plan for stage in self.stages if isinstance(stage, NativeStage)]
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Planned bytes of all native stages: arenas, scratch, packed weights, constants."""
+        return sum(plan.peak_memory_bytes for plan in self.plans)
+
+    def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        """Outputs by name."""
+        values = {value.name: feeds[value.name] for value in self.graph.inputs}
+        for stage in self.stages:
+            if not isinstance(stage, NativeStage):
+                for name in _constants_read(self.graph, stage):
+                    values[name] = self.graph.constants[name]
+            stage.run(values)
+        values.update((name, array.copy()) for name, array in self._constants.items())
+        return {name: values[name] for name in self.graph.outputs}
+
+    def _single_native_stage(self) -> NativeStage | None:
+        """The only stage, where it takes the graph's inputs and gives its outputs as they are: the quick path of a session."""
+        if len(self.stages) != 1 or not isinstance(self.stages[0], NativeStage):
+            return None
+        stage = self.stages[0]
+        same = stage.inputs == tuple(value.name for value in self.graph.inputs) and stage.outputs == self.graph.outputs
+        plain = all(value.type.dtype != "bf16" for value in (*stage.plan.inputs, *stage.plan.outputs))
+        return stage if same and plain else None
+
+    # Making the stages
+
+    def _make_stages(self) -> None:
+        """Tries the largest native segments; a node that turns out to have no kernel becomes a Python step, and its segment is cut there."""
+        refused: dict[int, str] = {}
+        while True:
+            self.stages = []
+            try:
+                for nodes, kind in _segments(self.graph, self.settings.target, refused):
+                    self._append(nodes, kind, refused)
+                return
+            except NoKernel as error:
+                position = next(i for i, node in enumerate(self.graph.nodes) if node is error.node or node.outputs == error.node.outputs)
+                refused[position] = str(error)
+
+    def _append(self, nodes: list[Node], kind: str, refused: Mapping[int, str]) -> None:
+        if kind == "native":
+            segment = _subgraph(self.graph, nodes)
+            plan = build_plan(segment, self.settings.target)
+            limit = self.settings.memory_limit_bytes
+            if limit is not None and plan.peak_memory_bytes > limit:
+                raise MemoryLimitError(
+                    f"graph '{self.graph.name}': memory must be at most {limit} bytes, the plan needs {plan.peak_memory_bytes}; "
+                    "raise memory_limit_bytes or use smaller inputs"
+                )
+            self.stages.append(self._native(segment, plan))
+        elif kind == "python":
+            for node in nodes:
+                reason = next((why for i, why in refused.items() if self.graph.nodes[i] is node), "no candidate holds")
+                self.stages.append(PythonStage(node, reason))
+        else:
+            self.stages.append(DeferredStage(_subgraph(self.graph, nodes), self.settings))
+
+    def _native(self, segment: Graph, plan: Plan) -> NativeStage:
+        program = Program(plan, segment.constants, self.settings.cpus, self.settings.memory_limit_bytes)
+        return NativeStage(segment, plan, program)
+
+
+def prepare_graph(graph: Graph, types: Mapping[str, TensorType]) -> Graph:
+    """The graph that is planned for these input types: specialised, rewritten, its types complete."""
+    rewritten = pipeline.run(specialise(graph, types), pipeline.SPECIALISED)
+    return specialise(rewritten, types)
+
+
+def type_of_value(value: Any) -> TensorType:
+    """The type of an array; an opaque one for what is no array."""
+    if not isinstance(value, np.ndarray | np.generic):
+        return TensorType(OPAQUE, None)
+    try:
+        return TensorType(from_numpy(value.dtype), tuple(int(extent) for extent in np.shape(value)))
+    except UnsupportedError:
+        return TensorType(OPAQUE, None)
+
+
+def _segments(graph: Graph, target: Target, refused: Mapping[int, str]) -> list[tuple[list[Node], str]]:
+    """Runs of nodes in order: "native", "python", and at most one "deferred" at the end."""
+    builder = Builder(graph, target)
+    segments: list[tuple[list[Node], str]] = []
+    for position, node in enumerate(graph.nodes):
+        types = [graph.type_of(name) for name in node.inputs if name]
+        if any(found is None or not found.is_static for found in types) and not _first_of_deferred(segments, graph, node):
+            segments.append((list(graph.nodes[position:]), "deferred"))
+            return segments
+        kind = "native" if position not in refused and builder.candidates(node) else "python"
+        if segments and segments[-1][1] == kind:
+            segments[-1][0].append(node)
+        else:
+            segments.append(([node], kind))
+    return segments
+
+
+def _first_of_deferred(segments: Sequence[Any], graph: Graph, node: Node) -> bool:
+    """A first node whose inputs are all there already (opaque ones have no type ever) runs now: deferring again would not end."""
+    inputs = {value.name for value in graph.inputs} | set(graph.constants)
+    return not segments and all(name in inputs for name in node.inputs if name)
+
+
+def _subgraph(graph: Graph, nodes: list[Node]) -> Graph:
+    """The nodes as a graph of their own: reads what is defined before, gives what is used after."""
+    defined = {output for node in nodes for output in node.outputs if output}
+    members = set(map(id, nodes))
+    read = dict.fromkeys(name for node in nodes for name in (*node.inputs, *captured_names(node)) if name and name not in defined)
+    wanted = set(graph.outputs)
+    for node in graph.nodes:
+        if id(node) not in members:
+            wanted.update(node.inputs)
+            wanted.update(captured_names(node))
+    constants = {name: graph.constants[name] for name in read if name in graph.constants}
+    unknown = TensorType(OPAQUE, None)
+    inputs = tuple(Value(name, graph.type_of(name) or unknown) for name in read if name not in constants)
+    order = [name for name in graph.outputs if name in defined]
+    order += [output for node in nodes for output in node.outputs if output in wanted and output not in order]
+    if tuple(value.name for value in graph.inputs) and {value.name for value in inputs} == {value.name for value in graph.inputs}:
+        inputs = graph.inputs
+    return Graph(graph.name, inputs, tuple(dict.fromkeys(order)), tuple(nodes), constants, graph.types)
+
+
+def _constants_read(graph: Graph, stage: Stage) -> list[str]:
+    if isinstance(stage, PythonStage):
+        return [name for name in (*stage.node.inputs, *captured_names(stage.node)) if name in graph.constants]
+    return []

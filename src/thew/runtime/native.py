@@ -1,0 +1,171 @@
+"""The sole importer of the native module: programs made from plans, single kernels for tests, the kernel table.
+
+A view goes to native code as a tuple (place, index, offset in bytes, dtype, shape, strides[, address]); see `native/bind/bind.hpp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from thew.dtypes import from_numpy, size_bytes
+from thew.errors import PlanError
+from thew.ir.graph import Array
+from thew.plan import KernelRow, Needs, Plan, Step, View
+from thew.runtime import _native
+
+Operand = tuple[Any, ...] | None
+
+
+@cache
+def kernel_table() -> tuple[dict[str, Any], ...]:
+    """Every compiled row as a dictionary; ``supported`` says whether this CPU can run it."""
+    return tuple(_native.kernel_rows())
+
+
+@cache
+def supported_rows() -> tuple[KernelRow, ...]:
+    """The rows that this CPU can run."""
+    fields = KernelRow.__dataclass_fields__
+    return tuple(KernelRow(**{name: row[name] for name in fields}) for row in kernel_table() if row["supported"])
+
+
+def _operand(view: View | None, constants: Mapping[str, Array] | None) -> Operand:
+    if view is None:
+        return None
+    fields = (view.place, view.index, view.offset_bytes, view.dtype, view.shape, view.strides)
+    if view.place != "constant":
+        return fields
+    if constants is None:
+        return (*fields, 0)
+    array = constants[view.name]
+    _check_constant(view, array)
+    return (*fields, array.ctypes.data)
+
+
+def _check_constant(view: View, array: Array) -> None:
+    """A plan from a file may name any view: it must stay within the constant."""
+    last = sum((extent - 1) * stride for extent, stride in zip(view.shape, view.strides, strict=True) if stride > 0)
+    first = sum((extent - 1) * stride for extent, stride in zip(view.shape, view.strides, strict=True) if stride < 0)
+    size = size_bytes(view.dtype)
+    if 0 not in view.shape and (view.offset_bytes + first * size < 0 or view.offset_bytes + (last + 1) * size > array.nbytes):
+        raise PlanError(f"constant '{view.name}': a view must lie within its {array.nbytes} bytes, got {view}; plan the model again")
+
+
+def step_needs(step: Step, threads: int) -> Needs:
+    """What a step would take, without packing anything. Raises PlanError where its kernel cannot run it."""
+    inputs = [_operand(view, None) for view in step.inputs]
+    outputs = [_operand(view, None) for view in step.outputs]
+    scratch, packed, packs = _native.step_needs(
+        step.kernel, step.op, step.name, inputs, outputs, dict(step.attributes), threads
+    )
+    return Needs(scratch, packed, tuple(packs))
+
+
+class Program:
+    """A plan made ready: constants packed, every buffer at its place. Immutable; `run` may be called from several threads."""
+
+    def __init__(
+        self, plan: Plan, constants: Mapping[str, Array], cpus: Sequence[int] = (), memory_limit_bytes: int | None = None
+    ) -> None:
+        self._program = _native.Program(plan.threads, list(cpus))
+        self._kept: dict[str, Array] = {}  # constants that kernels read in place
+        for step in plan.steps:
+            arrays = {view.name: native_constant(constants, view.name) for view in step.inputs if view and view.place == "constant"}
+            inputs = [_operand(view, arrays) for view in step.inputs]
+            outputs = [_operand(view, arrays) for view in step.outputs]
+            freed = self._program.add(step.kernel, step.op, step.name, inputs, outputs, dict(step.attributes))
+            for view, packed in zip(step.inputs, freed, strict=True):
+                if view is not None and view.place == "constant" and not packed:
+                    self._kept[view.name] = arrays[view.name]
+        externals = [*plan.inputs, *plan.outputs]
+        sizes = [int(np.prod(value.type.static_shape)) * size_bytes(value.type.dtype) for value in externals]
+        self._program.finish(plan.arena_bytes, sizes, memory_limit_bytes or 0)
+        self._inputs = len(plan.inputs)
+        self.run = self._program.run  # (arrays, number of inputs): bound once, since run is the hot call
+
+    def profile(self, arrays: tuple[Array, ...]) -> list[float]:
+        """Runs once, and returns the seconds of each step."""
+        return list(self._program.profile(arrays, self._inputs))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes held now: arenas with scratch, packed weights, constants."""
+        kept = sum(array.nbytes for array in self._kept.values())
+        arenas = self._program.arenas * (self._program.arena_bytes + self._program.scratch_bytes)
+        return int(arenas + self._program.packed_bytes + kept)
+
+
+def native_constant(constants: Mapping[str, Array], name: str) -> Array:
+    """A constant in C order. Raises PlanError where the model has none of that name."""
+    if name not in constants:
+        raise PlanError(f"constant '{name}': the plan reads it, but the model has none of that name; plan the model again")
+    return np.ascontiguousarray(constants[name])
+
+
+def buffer_of(array: Array) -> Array:
+    """The array as native code takes it: dtypes outside the buffer protocol as integers of their size."""
+    return array.view(np.uint16) if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
+
+
+def run_kernel(
+    kernel: str,
+    op: str,
+    inputs: Sequence[Array | None],
+    outputs: Sequence[Array],
+    attributes: Mapping[str, Any] | None = None,
+    constants: Collection[int] = (),
+    threads: int = 1,
+) -> None:
+    """Runs one row of the kernel table on arrays of any strides, writing `outputs`: what the contract tests call.
+
+    Args:
+        kernel: a row's name.
+        op: the op it should compute.
+        inputs: arrays or views; None for an absent one.
+        outputs: arrays or views, overwritten. One that shares memory with an input is run in place.
+        attributes: as in the op's node, resolved (pads, axes).
+        constants: positions of inputs to be handed over as constants (and packed).
+        threads: workers.
+
+    Raises:
+        PlanError: the row cannot run what was described.
+    """
+    bases: list[Array] = []
+
+    def external(array: Array) -> Operand:
+        base = _base_of(array)
+        index = next((i for i, known in enumerate(bases) if known is base), len(bases))
+        if index == len(bases):
+            bases.append(base)
+        return _described("external", index, array, array.ctypes.data - base.ctypes.data)
+
+    program = _native.Program(threads, [])
+    sources = [
+        None if array is None else (*_described("constant", 0, array, 0), array.ctypes.data) if i in constants else external(array)
+        for i, array in enumerate(inputs)
+    ]
+    results = [external(array) for array in outputs]
+    program.add(kernel, op, "kernel", sources, results, dict(attributes or {}))
+    flat = tuple(base.reshape(-1).view(np.uint8) for base in bases)
+    program.finish(0, [base.nbytes for base in bases])
+    program.run(flat, 0)
+
+
+def _described(place: str, index: int, array: Array, offset: int) -> tuple[Any, ...]:
+    strides = tuple(stride // array.itemsize for stride in array.strides)
+    return (place, index, offset, from_numpy(array.dtype), array.shape, strides)
+
+
+def _base_of(array: Array) -> Array:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def names(rows: Iterable[KernelRow]) -> list[str]:
+    """The rows' names."""
+    return [row.name for row in rows]

@@ -1,0 +1,272 @@
+"""`InferenceSession`: a model made ready to run on this machine, with onnxruntime's interface."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thew.dtypes import from_numpy, to_numpy
+from thew.errors import InputError, PlanError, UnsupportedError
+from thew.ir import Dim, Graph, TensorType
+from thew.passes import pipeline
+from thew.plan import Plan, fingerprint
+from thew.runtime.device import parse_cores, target
+from thew.runtime.executable import Executable, Settings, prepare_graph, type_of_value
+from thew.runtime.lru import Recent
+
+if TYPE_CHECKING:
+    from thew.runtime.explain import Explanation
+
+PRECISIONS = ("fp32", "fp64")
+Model = str | os.PathLike[str] | bytes | Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A model input or output: `shape` holds numbers, and names for extents known only at run time; `type` as in onnxruntime."""
+
+    name: str
+    shape: list[Dim] | None
+    type: str
+
+
+class InferenceSession:
+    """Runs a model.
+
+    The plan for each set of input shapes is built on first use, and the few used last are kept. `run` may be called from several threads.
+
+    Args:
+        model: path of an ONNX file, its bytes, or a graph.
+        threads: workers, this thread among them.
+        precision: "fp32" runs the model as it is; "fp64" computes its fp32 parts in double precision.
+        plan: path of a plan saved by `Plan.save` for this model and device, or the plan itself.
+        cores: "all", "big", "little" or a list such as "0-3": the CPUs that the workers are kept on.
+        memory_limit_bytes: refuse models and plans that would take more.
+        isa: use nothing better than this instruction set.
+
+    Raises:
+        ModelError: the model is malformed or breaks a rule.
+        UnsupportedError: it needs what Thew does not have.
+        PlanError: the plan is not one for this model on this device.
+        MemoryLimitError: the limit would be exceeded.
+
+    Example:
+        >>> session = InferenceSession("model.onnx", threads=2)
+        >>> (y,) = session.run(None, {"input": x})
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        threads: int = 1,
+        precision: str = "fp32",
+        plan: str | os.PathLike[str] | Plan | None = None,
+        *,
+        cores: str | None = None,
+        memory_limit_bytes: int | None = None,
+        isa: str | None = None,
+    ) -> None:
+        if not isinstance(threads, int) or not 1 <= threads <= 1024:
+            raise InputError(f"threads: must be between 1 and 1024, got {threads!r}")
+        if precision not in PRECISIONS:
+            raise UnsupportedError(f"precision: must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        self._settings = Settings(target(threads, isa), parse_cores(cores), memory_limit_bytes)
+        graph = _load(model, memory_limit_bytes)
+        if precision == "fp64":
+            from thew.passes.widen import widen
+
+            graph = widen(graph)
+        self._graph = pipeline.run(graph, pipeline.LOAD)
+        self._names = tuple(value.name for value in self._graph.inputs)
+        self._known = frozenset(self._names)
+        self._dtypes = tuple(_numpy_or_none(value.type.dtype) for value in self._graph.inputs)
+        self._outputs = self._graph.outputs
+        self._executables: Recent[tuple[TensorType, ...], Executable] = Recent(self._settings.kept_shapes)
+        self._quick: dict[tuple[tuple[int, ...], ...], Any] = {}  # shapes → the one native stage
+        self._given = Plan.load(plan) if isinstance(plan, str | os.PathLike) else plan
+        if self._given is not None:
+            self._prepare(tuple(value.type for value in self._given.inputs))
+        elif all(value.type.is_static for value in self._graph.inputs):
+            self._prepare(tuple(value.type for value in self._graph.inputs))
+
+    # What the model takes and gives
+
+    def get_inputs(self) -> list[Argument]:
+        """The inputs, in order."""
+        return [_argument(value.name, value.type) for value in self._graph.inputs]
+
+    def get_outputs(self) -> list[Argument]:
+        """The outputs, in order; a shape that is not known before a run is None."""
+        last = self._executables.last()
+        types = last.graph if last is not None else self._graph
+        return [_argument(name, types.type_of(name)) for name in self._outputs]
+
+    # Running
+
+    def run(self, output_names: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
+        """Runs the model.
+
+        Args:
+            output_names: which outputs, in which order; None for all.
+            feeds: arrays by input name (anything NumPy takes without a copy, DLPack included).
+
+        Returns:
+            Arrays, one an output.
+
+        Raises:
+            InputError: names, dtypes or shapes do not fit the model.
+        """
+        try:
+            arrays = [feeds[name] for name in self._names]
+            stage = self._quick[tuple([array.shape for array in arrays])]
+            if len(feeds) != len(arrays):
+                return self._run_slowly(output_names, feeds)
+            for array, dtype in zip(arrays, self._dtypes, strict=True):
+                if array.dtype != dtype or not array.flags.c_contiguous or type(array) is not np.ndarray:
+                    return self._run_slowly(output_names, feeds)
+        except (KeyError, AttributeError, TypeError):
+            return self._run_slowly(output_names, feeds)
+        outputs: list[Any] = stage.call(arrays)
+        return outputs if output_names is None else self._chosen(output_names, dict(zip(self._outputs, outputs, strict=True)))
+
+    def _run_slowly(self, output_names: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
+        """All checks and conversions, and plans where there is none yet."""
+        values = self._checked(feeds)
+        executable = self._prepare(tuple(map(type_of_value, values.values())))
+        if executable.single is not None:
+            arrays = [np.ascontiguousarray(array).reshape(array.shape) for array in values.values()]
+            results: dict[str, Any] = dict(zip(self._outputs, executable.single.call(arrays), strict=True))
+        else:
+            results = executable.run(values)
+        return self._chosen(output_names if output_names is not None else self._outputs, results)
+
+    def _chosen(self, names: Sequence[str], results: Mapping[str, Any]) -> list[Any]:
+        for name in names:
+            if name not in results:
+                raise InputError(f"output '{name}': must be one of the model's, which are {list(self._outputs)}")
+        return [results[name] for name in names]
+
+    def _checked(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        for name in feeds:
+            if name not in self._known:
+                raise InputError(f"input '{name}': must be one of the model's, which are {list(self._names)}; leave it out")
+        values: dict[str, Any] = {}
+        for declared, dtype in zip(self._graph.inputs, self._dtypes, strict=True):
+            if declared.name not in feeds:
+                raise InputError(f"input '{declared.name}': must be given as {declared.type}, got none")
+            values[declared.name] = _as_array(declared.name, feeds[declared.name], dtype)
+        return values
+
+    def _prepare(self, types: tuple[TensorType, ...]) -> Executable:
+        executable = self._executables.get(types, lambda: self._make(types))
+        single = executable.single
+        if single is not None:
+            if len(self._quick) >= self._settings.kept_shapes:
+                self._quick = {}
+            self._quick[tuple(shape.static_shape for shape in types)] = single
+        return executable
+
+    def _make(self, types: tuple[TensorType, ...]) -> Executable:
+        by_name = dict(zip(self._names, types, strict=True))
+        given = self._given
+        if given is not None and tuple(value.type for value in given.inputs) == types:
+            if given.device != self._settings.target.device:
+                here = self._settings.target.device
+                raise PlanError(f"plan: must be made for this device, {here}, got one for {given.device}; plan the model again")
+            if given.fingerprint != fingerprint(prepare_graph(self._graph, by_name)):
+                raise PlanError("plan: must be made for this model, got one for another; plan the model again")
+            return Executable(self._graph, by_name, self._settings, given)
+        return Executable(self._graph, by_name, self._settings)
+
+    # What it takes, and how
+
+    def prepare(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Executable:
+        """Plans for input shapes (by default the declared ones, an unknown extent taken as 1) without running."""
+        return self._prepare(tuple(self._default_type(value.name, value.type, shapes or {}) for value in self._graph.inputs))
+
+    def _default_type(self, name: str, declared: TensorType, shapes: Mapping[str, Sequence[int]]) -> TensorType:
+        if name in shapes:
+            return TensorType(declared.dtype, tuple(shapes[name]))
+        if declared.shape is None:
+            raise InputError(f"input '{name}': its shape is unknown, so it must be given here")
+        return TensorType(declared.dtype, tuple(extent if isinstance(extent, int) else 1 for extent in declared.shape))
+
+    @property
+    def plan(self) -> Plan:
+        """The plan used last (by default the one for the declared shapes).
+
+        Raises:
+            PlanError: the model does not run as one native plan: it has Python steps, which `explain` names.
+        """
+        executable = self._executables.last() or self.prepare()
+        if executable.single is None:
+            raise PlanError("plan: the model runs in several parts, some of them in Python; see explain()")
+        return executable.single.plan
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Planned arena, scratch and weights of the shapes used last (by default the declared ones): known before the first run."""
+        return (self._executables.last() or self.prepare()).peak_memory_bytes
+
+    def explain(self, shapes: Mapping[str, Sequence[int]] | None = None, rounds: int = 5) -> Explanation:
+        """A table of the steps: layer, algorithm, precision, time, GFLOP/s, share of peak, bytes. Prints as one.
+
+        Args:
+            shapes: input shapes by name; by default those used last, or the declared ones.
+            rounds: timed runs; the fastest counts. 0 leaves times out.
+        """
+        from thew.runtime.explain import explain
+
+        last = self._executables.last()
+        executable = self.prepare(shapes) if shapes is not None or last is None else last
+        return explain(executable, rounds)
+
+
+def _load(model: Model, memory_limit_bytes: int | None) -> Graph:
+    if isinstance(model, Graph):
+        return model
+    from thew.onnx import read
+
+    return read(model, memory_limit_bytes=memory_limit_bytes)
+
+
+def _numpy_or_none(dtype: str) -> Any:
+    try:
+        return to_numpy(dtype)
+    except UnsupportedError:
+        return None
+
+
+def _as_array(name: str, value: Any, dtype: Any) -> Any:
+    """The value as an array of the declared dtype; a Python number or list takes it, an array must have it."""
+    if dtype is None or dtype == object:
+        return value
+    if isinstance(value, np.ndarray | np.generic):
+        array = np.asarray(value)
+    elif hasattr(value, "__dlpack__"):
+        array = np.from_dlpack(value)
+    else:
+        try:
+            array = np.asarray(value, dtype)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"input '{name}': must be an array of {from_numpy(dtype)}, got {type(value).__name__}") from error
+    if array.dtype != dtype:
+        raise InputError(f"input '{name}': dtype must be {from_numpy(dtype)}, got {array.dtype}; convert the array")
+    return array
+
+
+_ONNX_TYPES = {"fp64": "double", "fp32": "float", "fp16": "float16", "bf16": "bfloat16"}
+
+
+def _argument(name: str, found: TensorType | None) -> Argument:
+    if found is None:
+        return Argument(name, None, "unknown")
+    shape = None if found.shape is None else list(found.shape)
+    return Argument(name, shape, f"tensor({_ONNX_TYPES.get(found.dtype, found.dtype)})")
+
+
+__all__ = ["Argument", "InferenceSession"]
