@@ -42,10 +42,10 @@ def window(call: Call, weight: int = 1) -> Window:
     return window_of(call, x[2:], kernel)
 
 
-def resolved_pads(call: Call) -> tuple[Shape, Shape]:
-    """Pads before and after each spatial dimension, `auto_pad` resolved."""
+def resolved_pads(call: Call) -> Shape:
+    """Pads as ONNX lists them, all begins and then all ends, with `auto_pad` resolved."""
     found = transpose_window(call) if call.node.op == "conv_transpose" else window(call, 3 if call.node.op == "qlinear_conv" else 1)
-    return found.begin, found.end
+    return found.pads
 
 
 def is_depthwise(call: Call) -> bool:

@@ -32,10 +32,10 @@ def window(call: Call) -> Window:
     return window_of(call, rank_at_least(call, 3)[2:], tuple(call.attribute("kernel_shape")))
 
 
-def resolved_pads(call: Call) -> tuple[Shape, Shape]:
-    """Pads before and after each spatial dimension, `auto_pad` resolved."""
+def resolved_pads(call: Call) -> Shape:
+    """Pads as ONNX lists them, all begins and then all ends, with `auto_pad` resolved."""
     found = window(call)
-    return found.begin, found.end
+    return found.pads
 
 
 def is_planar(call: Call) -> bool:
