@@ -1,30 +1,20 @@
 """`Editor`: a graph while it is being rewritten.
 
-It starts as a graph and gives one out at the end. In between nodes may be replaced in place, dropped, and values forwarded to others;
-reads are counted all the while, so that a rewrite can ask whether it is the only reader. Values that are *pinned*, graph outputs
-and those that a subgraph captures, keep their names.
+It starts as a graph and gives one out at the end. In between nodes may be replaced in place, dropped, and values forwarded
+to others; reads are counted all the while, so that a rewrite can ask whether it is the only reader. Graph outputs are *pinned*:
+they keep their names.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from thew.ir import Graph, Node, TensorType
 from thew.ir.graph import Array, as_constant
 from thew.ops import find
 from thew.passes.infer import infer_node, value_type
-
-
-def captured_names(node: Node) -> Iterator[str]:
-    """Values of the outer graph that the subgraphs of a node may read by name."""
-    for attribute in node.attributes.values():
-        if isinstance(attribute, Graph):
-            for inner in attribute.nodes:
-                yield from (name for name in inner.inputs if name)
-                yield from captured_names(inner)
-            yield from attribute.outputs
 
 
 class Editor:
@@ -38,7 +28,7 @@ class Editor:
         self._input_types = {value.name: value.type for value in graph.inputs}
         self._types: dict[str, TensorType] = dict(graph.types)
         self.constants: dict[str, Array] = dict(graph.constants)
-        self.pinned = set(graph.outputs) | {name for node in graph.nodes for name in captured_names(node)}
+        self.pinned = frozenset(graph.outputs)
         self._reads = Counter(name for node in graph.nodes for name in node.inputs if name)
         self._taken: set[str] | None = None
         self._changed = False
@@ -124,13 +114,21 @@ class Editor:
         self._taken.add(name)
         return name
 
+    def substitute(self, node: Node, values: Sequence[str]) -> bool:
+        """Takes out a node whose outputs equal other values. Returns False where an output is pinned."""
+        if not self.pinned.isdisjoint(node.outputs):
+            return False
+        self.drop(node)
+        for output, value in zip(node.outputs, values, strict=False):
+            if output:
+                self._alias(output, self.resolve(value))
+        return True
+
     def forward(self, node: Node, value: str) -> bool:
-        """Takes out a node with one output that equals `value`. Returns False where names forbid it."""
-        output, value = node.outputs[0], self.resolve(value)
-        if output not in self.pinned:
-            self.drop(node)
-            self._alias(output, value)
+        """Takes out a node whose first output, the only one that is read, equals `value`. Returns False where names forbid it."""
+        if self.substitute(node, (value,)):
             return True
+        output, value = node.outputs[0], self.resolve(value)
         source = self.producer(value)
         if source is None or value in self.pinned:
             return False

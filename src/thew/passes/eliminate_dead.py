@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from thew.ir import Graph
-from thew.passes.editor import captured_names
 
 
 def eliminate_dead(graph: Graph) -> Graph:
@@ -15,7 +14,6 @@ def eliminate_dead(graph: Graph) -> Graph:
             continue
         kept.append(node)
         needed.update(name for name in node.inputs if name)
-        needed.update(captured_names(node))
     if len(kept) == len(graph.nodes) and needed.issuperset(graph.constants):
         return graph
     defined = {output for node in kept for output in node.outputs}

@@ -10,10 +10,17 @@ from dataclasses import dataclass
 
 from thew.ir import Graph
 from thew.passes.eliminate_dead import eliminate_dead
+from thew.passes.eliminate_no_ops import eliminate_no_ops
 from thew.passes.fold_batch_norm import fold_batch_norm
 from thew.passes.fold_constants import fold_constants
+from thew.passes.fold_pads import fold_pads
 from thew.passes.fuse_epilogues import fuse_epilogues
 from thew.passes.lower_gemm import lower_gemm
+from thew.passes.lower_variadic import lower_variadic
+from thew.passes.recognise_activations import recognise_activations
+from thew.passes.share import share
+from thew.passes.simplify_reshapes import simplify_reshapes
+from thew.passes.simplify_transposes import simplify_transposes
 
 Pass = Callable[[Graph], Graph]
 
@@ -35,20 +42,22 @@ class Change:
         )
 
 
-LOAD: tuple[Pass, ...] = (
-    fold_constants,
+_BOTH: tuple[Pass, ...] = (
+    eliminate_no_ops,
+    lower_variadic,
     lower_gemm,
+    recognise_activations,
+    simplify_reshapes,
+    simplify_transposes,
+    eliminate_no_ops,
+    fold_pads,
+    share,
     fold_batch_norm,
     fuse_epilogues,
     eliminate_dead,
 )
-
-SPECIALISED: tuple[Pass, ...] = (
-    lower_gemm,
-    fold_batch_norm,
-    fuse_epilogues,
-    eliminate_dead,
-)
+LOAD: tuple[Pass, ...] = (eliminate_dead, fold_constants, *_BOTH)
+SPECIALISED: tuple[Pass, ...] = (eliminate_dead, *_BOTH)
 
 
 def run(graph: Graph, passes: Sequence[Pass], trace: list[Change] | None = None) -> Graph:

@@ -72,6 +72,8 @@ def _bind_one(declared: Value, got: TensorType | None, symbols: dict[str, tuple[
         raise InputError(f"{where}: must be given as {want}, got none")
     if got.dtype != want.dtype:
         raise InputError(f"{where}: dtype must be {want.dtype}, got {got.dtype}; convert the array")
+    if got.dtype == "object":  # a sequence or an optional: no tensor, so without shape
+        return declared
     if not got.is_static:
         raise InputError(f"{where}: must have numbers as extents, got {got}")
     if want.shape is None:
