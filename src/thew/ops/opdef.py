@@ -127,7 +127,8 @@ def define(op: OpDef) -> OpDef:
 
     def reference(attributes: Mapping[str, Attribute], *inputs: Array | None) -> Sequence[Array]:
         with np.errstate(all="ignore"):
-            return raw.reference({**raw.attributes, **attributes}, *inputs)
+            # NumPy makes scalars of some arrays without dimensions.
+            return [np.asarray(y) for y in raw.reference({**raw.attributes, **attributes}, *inputs)]
 
     _OPS[op.name] = entered = replace(op, infer=infer, reference=reference)
     return entered

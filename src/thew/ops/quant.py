@@ -28,7 +28,8 @@ _AXES = {"axis": 1, "block_size": 0, "output_dtype": None}
 def _check_scale(call: Call) -> list[Shape | None]:
     """A scale is one number, one a place along the axis, or one a block; the zero point has its shape."""
     shape, scale, block = call.shape(0), call.shape(1), call.attribute("block_size")
-    if call.has(2) and call.shape(2) != scale:
+    single = ((), (1,))
+    if call.has(2) and call.shape(2) != scale and not (call.shape(2) in single and scale in single):
         raise call.refuse(f"zero point must have the scale's shape {scale}, got {call.shape(2)}")
     if prod(scale) == 1 and len(scale) <= 1:
         return [shape]

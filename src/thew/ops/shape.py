@@ -13,7 +13,7 @@ import numpy as np
 from thew.dtypes import NATIVE
 from thew.ir.graph import Array, Attribute, TensorType
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
-from thew.ops.rules import Shape, axes_of, axis_of, broadcast, constant_inputs, first_dtype, rank_at_least, same_shape, typed
+from thew.ops.rules import Shape, axes_of, axis_of, broadcast, constant_inputs, rank_at_least, typed
 
 # What the planner lowers to views and copies; the shapes it needs must be constant.
 VIEW = (Candidate("move", "copy", dtypes=NATIVE, when=constant_inputs(1)),)
@@ -159,32 +159,6 @@ def _size(attributes: Mapping[str, Any], x: Array) -> list[Array]:
 define(OpDef("shape", typed(_shape_shapes, "int64"), _shape, {"start": 0, "end": None}, flops=_no_flops))
 define(OpDef("size", typed(lambda call: [()], "int64"), _size, flops=_no_flops))
 
-
-def _dropout_shapes(call: Call) -> list[Shape | None]:
-    training = call.value(2)
-    if call.has(2) and (training is None or training.any()):
-        ratio = call.value(1)
-        if not call.has(1) or ratio is None or ratio.any():
-            raise call.refuse("training_mode must be false: Thew drops nothing at inference; export the model in evaluation mode")
-    return same_shape(call)
-
-
-def _dropout(attributes: Mapping[str, Any], x: Array, ratio: Array | None = None, training: Array | None = None) -> list[Array]:
-    return [x, np.ones(x.shape, np.bool_)]
-
-
-define(
-    OpDef(
-        "dropout",
-        typed(_dropout_shapes, first_dtype, "bool"),
-        _dropout,
-        {"seed": None},
-        (1, 3),
-        (1, 2),
-        flops=_no_flops,
-        candidates=(Candidate("move", "copy", dtypes=NATIVE, when=lambda call: len([n for n in call.node.outputs if n]) == 1),),
-    )
-)
 
 _TRILU: Mapping[str, Attribute] = {"upper": 1}
 
