@@ -50,7 +50,7 @@ define(
         (1, 3),
         (1, 2),
         flops=lambda call: 0,
-        candidates=(Candidate("move", "copy", dtypes=NATIVE, when=_is_identity),),
+        candidates=(Candidate("view", "strided", dtypes=NATIVE, when=_is_identity),),
         is_pure=False,
     )
 )

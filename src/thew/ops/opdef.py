@@ -73,6 +73,8 @@ class Call:
 class Candidate:
     """A way to run an op: rows of the kernel table with this family and algorithm, where `when` holds.
 
+    The family "view" stands for the planner's rules for ops that only move data: a view where possible, else a strided copy.
+
     `layout`: "channels_last" demands it of inputs 0 and outputs (and a residual), "any" takes every stride, "plain" needs C order.
     """
 

@@ -16,7 +16,7 @@ from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
 from thew.ops.rules import Shape, axes_of, axis_of, broadcast, constant_inputs, rank_at_least, typed
 
 # What the planner lowers to views and copies; the shapes it needs must be constant.
-VIEW = (Candidate("move", "copy", dtypes=NATIVE, when=constant_inputs(1)),)
+VIEW = (Candidate("view", "strided", dtypes=NATIVE, when=constant_inputs(1)),)
 
 
 def _no_flops(call: Call) -> int:

@@ -45,7 +45,7 @@ define(
         {"axis": None},
         (1, -1),
         flops=_no_flops,
-        candidates=(Candidate("move", "copy", dtypes=NATIVE),),
+        candidates=(Candidate("view", "strided", dtypes=NATIVE),),
     )
 )
 
@@ -94,7 +94,7 @@ define(
         (1, 2),
         (1, -1),
         flops=_no_flops,
-        candidates=(Candidate("move", "copy", dtypes=NATIVE, when=constant_inputs(1)),),
+        candidates=(Candidate("view", "strided", dtypes=NATIVE, when=constant_inputs(1)),),
     )
 )
 
@@ -141,7 +141,7 @@ define(
         _slice,
         inputs=(3, 5),
         flops=_no_flops,
-        candidates=(Candidate("move", "copy", dtypes=NATIVE, when=constant_inputs(1, 2, 3, 4)),),
+        candidates=(Candidate("view", "strided", dtypes=NATIVE, when=constant_inputs(1, 2, 3, 4)),),
     )
 )
 
@@ -222,7 +222,7 @@ define(
         (2, 4),
         flops=_no_flops,
         candidates=(
-            Candidate("move", "copy", dtypes=NATIVE, when=_is_fill),
+            Candidate("view", "strided", dtypes=NATIVE, when=_is_fill),
             Candidate("move", "strided", dtypes=NATIVE, when=_is_edge_or_reflection),
         ),
     )
@@ -249,6 +249,6 @@ define(
         _tile,
         inputs=(2, 2),
         flops=_no_flops,
-        candidates=(Candidate("move", "copy", dtypes=NATIVE, when=constant_inputs(1)),),
+        candidates=(Candidate("view", "strided", dtypes=NATIVE, when=constant_inputs(1)),),
     )
 )

@@ -75,9 +75,9 @@ def _layouts(builder: Builder) -> dict[str, str]:
     for node in builder.graph.nodes:
         chosen = builder.candidates(node)
         wanted = "plain"
-        if node.op in ("concat", "pad", "slice", "split") or (chosen and chosen[0][0].layout == "any" and node.op not in VIEWS):
+        if node.op in ("concat", "pad", "slice", "split") or (chosen and chosen[0][0].layout == "any" and chosen[0][0].family != "view"):
             wanted = "channels_last" if any(layouts.get(name) == "channels_last" for name in node.inputs) else "plain"
-        elif chosen and node.op not in VIEWS:
+        elif chosen and chosen[0][0].family != "view":
             wanted = chosen[0][0].layout
         layouts.update(dict.fromkeys(node.outputs, wanted))
     return layouts

@@ -160,7 +160,7 @@ class Builder:
 
     def copy(self, source: Located, destination: Located, name: str) -> None:
         """Appends a strided copy between views of one shape."""
-        rows = list(self.target.find("move", "copy", source.dtype))
+        rows = list(self.target.find("move", "strided", source.dtype))
         self.emit(rows, Node("copy", (), (name,), name=name), [source], [destination], {})
 
     def as_step(self, draft: Draft, offsets: Mapping[int, int] | None = None) -> Any:
@@ -194,7 +194,8 @@ class Builder:
         chosen = []
         for candidate in op.candidates:
             if dtype in candidate.dtypes and candidate.when(call):
-                rows = list(self.target.find(candidate.family, candidate.algorithm, dtype))
+                family = "move" if candidate.family == "view" else candidate.family
+                rows = list(self.target.find(family, candidate.algorithm, dtype))
                 if rows:
                     chosen.append((candidate, rows))
         return chosen

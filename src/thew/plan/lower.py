@@ -27,14 +27,13 @@ def lower(builder: Builder, node: Node) -> None:
     chosen = builder.candidates(node)
     if not chosen:
         raise NoKernel(node, "no candidate holds for its dtypes, shapes and attributes")
-    rule = VIEWS.get(node.op)
-    if rule is not None:
-        rule(builder, node, builder.call(node))
-        return
     reasons = []
     for candidate, rows in chosen:
         try:
-            _lower_to_kernel(builder, node, candidate.layout, rows)
+            if candidate.family == "view":
+                VIEWS[node.op](builder, node, builder.call(node))
+            else:
+                _lower_to_kernel(builder, node, candidate.layout, rows)
             return
         except NoKernel as error:
             reasons.append(str(error))
@@ -201,8 +200,6 @@ def _expand(builder: Builder, node: Node, call: Call) -> None:
 
 def _pad(builder: Builder, node: Node, call: Call) -> None:
     """Constant padding: the border's value everywhere, then a copy into the middle; negative pads cut."""
-    if call.attribute("mode") != "constant":
-        raise NoKernel(node, "only constant padding is a copy")
     view = builder.view(node.inputs[0])
     rank = len(view.shape)
     pads = _constant_ints(call, 1)
@@ -217,7 +214,7 @@ def _pad(builder: Builder, node: Node, call: Call) -> None:
         before, after = pads[position], pads[position + len(axes)]
         view = view.sliced(axis, max(-before, 0), view.shape[axis] + min(before, 0) + min(after, 0))
         middle = middle.sliced(axis, max(before, 0), view.shape[axis])
-    rows = list(builder.target.find("move", "fill", view.dtype))
+    rows = list(builder.target.find("move", "strided", view.dtype))
     fill = Node("fill", (), node.outputs, {}, f"{node.name}:border")
     builder.emit(rows, fill, [], [whole], {"value": float(np.asarray(value).reshape(-1)[0])})
     builder.copy(view, middle, node.name)

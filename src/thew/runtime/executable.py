@@ -18,7 +18,6 @@ from thew.ir import Graph, Node, TensorType, Value
 from thew.ir.graph import Array
 from thew.ops.interpret import apply
 from thew.passes import pipeline
-from thew.passes.editor import captured_names
 from thew.passes.specialise import specialise
 from thew.plan import NoKernel, Plan, Target, build_plan
 from thew.plan.builder import Builder
@@ -237,12 +236,11 @@ def _subgraph(graph: Graph, nodes: list[Node]) -> Graph:
     """The nodes as a graph of their own: reads what is defined before, gives what is used after."""
     defined = {output for node in nodes for output in node.outputs if output}
     members = set(map(id, nodes))
-    read = dict.fromkeys(name for node in nodes for name in (*node.inputs, *captured_names(node)) if name and name not in defined)
+    read = dict.fromkeys(name for node in nodes for name in node.inputs if name and name not in defined)
     wanted = set(graph.outputs)
     for node in graph.nodes:
         if id(node) not in members:
             wanted.update(node.inputs)
-            wanted.update(captured_names(node))
     constants = {name: graph.constants[name] for name in read if name in graph.constants}
     unknown = TensorType(OPAQUE, None)
     inputs = tuple(Value(name, graph.type_of(name) or unknown) for name in read if name not in constants)
@@ -255,5 +253,5 @@ def _subgraph(graph: Graph, nodes: list[Node]) -> Graph:
 
 def _constants_read(graph: Graph, stage: Stage) -> list[str]:
     if isinstance(stage, PythonStage):
-        return [name for name in (*stage.node.inputs, *captured_names(stage.node)) if name in graph.constants]
+        return [name for name in stage.node.inputs if name in graph.constants]
     return []
