@@ -24,10 +24,12 @@ def local_functions(model: Any) -> dict[tuple[str, str, str], Any]:
     return found
 
 
-def bound_body(function: Any, call: Any, where: str) -> list[Any]:
+def bound_body(function: Any, call: Any, where: str, schema: Any = None) -> list[Any]:
     """The nodes of a function's body, with references to its attributes replaced by the call's values, or by the defaults."""
     values = {item.name: item for item in function.attribute_proto}
-    values.update({item.name: item for item in call.attribute})
+    if schema is not None:
+        values.update((name, item.default_value) for name, item in schema.attributes.items() if item.default_value.type)
+    values.update((item.name, item) for item in call.attribute)
     return [_bound(node, values, where, 0) for node in function.node]
 
 

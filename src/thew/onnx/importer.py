@@ -21,7 +21,7 @@ from thew.onnx.element_types import dtype_of
 from thew.onnx.limits import Budget, check_depth, count_elements
 from thew.onnx.names import op_name
 from thew.onnx.nodes import OnnxNode, decode_attribute, node_label
-from thew.onnx.schemas import NEWEST_OPSET, check_node, default_attributes
+from thew.onnx.schemas import NEWEST_OPSET, check_node, default_attributes, schema_of
 from thew.onnx.tensors import TensorReader
 
 DTYPE_ATTRIBUTES = frozenset(("to", "dtype", "output_dtype", "stash_type", "softmax_precision", "precision"))
@@ -58,7 +58,7 @@ class Importer:
         self._model = model
         self._tensors = tensors
         self._budget = budget
-        self._opsets = _opsets(model.opset_import)
+        self._opsets = _opsets(model.opset_import) or {"": 1}  # as before there were operator sets
         self._functions = functions.local_functions(model)
         self._constants: dict[str, Array] = {}
         self._nodes: list[Node] = []
@@ -202,7 +202,7 @@ class Importer:
             return False
         nodes, constants_before = len(self._nodes), len(self._constants)
         try:
-            body = functions.bound_body(function, proto, str(node))
+            body = functions.bound_body(function, proto, str(node), schema_of(node))
             self._inline(function, body, node.inputs, node.outputs, scope, node.name or node.op_type, True)
         except NotCoveredError:
             del self._nodes[nodes:]
@@ -228,7 +228,9 @@ class Importer:
             if actual and formal in names_defined:
                 names[formal] = actual
         prefix = f"{scope.prefix}{name}/"
-        inner = Scope(_opsets(function.opset_import), names, prefix, scope.depth + 1, is_trial, (*scope.stack, key))
+        # A body from a schema may leave out the operator sets that it has in common with its caller.
+        opsets = {**({"": NEWEST_OPSET} | dict(scope.opsets) if is_trial else {}), **_opsets(function.opset_import)}
+        inner = Scope(opsets, names, prefix, scope.depth + 1, is_trial, (*scope.stack, key))
         self._walk(body, inner)
         for formal, actual in results.items():
             if actual and names.get(formal) != actual:
@@ -274,7 +276,7 @@ def _extent(dim: Any, symbol: str) -> Dim:
 
 
 def _opsets(imports: Any) -> dict[str, int]:
-    opsets = {"" if item.domain == "ai.onnx" else item.domain: int(item.version) for item in imports} or {"": 1}
+    opsets = {"" if item.domain == "ai.onnx" else item.domain: int(item.version) for item in imports}
     version = opsets.get("", 1)
     if not 1 <= version <= NEWEST_OPSET:
         raise UnsupportedError(f"model: operator set must be 1 to {NEWEST_OPSET}, got {version}; export the model with one of those")

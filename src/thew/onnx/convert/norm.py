@@ -1,6 +1,8 @@
-"""Normalisation: flags of training that older models carry."""
+"""Normalisation: flags of training that older models carry, scales that came one a group."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from thew.onnx.convert.rewrite import Rewrite, converts
 from thew.onnx.nodes import OnnxNode
@@ -30,3 +32,15 @@ def batch_normalization_outputs(node: OnnxNode, rewrite: Rewrite) -> None:
     """With more than one output the node trained."""
     if any(node.outputs[1:]):
         node.attributes["training_mode"] = 1
+
+
+@converts("GroupNormalization", before=21)
+def group_normalization_per_group(node: OnnxNode, rewrite: Rewrite) -> None:
+    """Scale and bias came one a group: that is instance normalisation with groups for channels."""
+    source, output = node.inputs[0], node.outputs[0]
+    grouped = rewrite.constant((0, node.pop("num_groups"), -1), np.int64, f"{output}_grouped_extents")
+    extents = rewrite.node_before("Shape", [source], f"{output}_extents")
+    node.op_type = "InstanceNormalization"
+    node.inputs[0] = rewrite.node_before("Reshape", [source, grouped], f"{output}_grouped")
+    node.outputs = [rewrite.name(f"{output}_normalised")]
+    rewrite.node_after("Reshape", [node.outputs[0], extents], output, allowzero=1)
