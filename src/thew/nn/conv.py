@@ -57,7 +57,7 @@ class _Conv(Module):
         if self.padding_mode != "zeros":
             if isinstance(padding, str):
                 raise UnsupportedError(
-                    f"{type(self).__name__}: padding_mode {self.padding_mode!r} needs padding in numbers, got {padding!r}"
+                    f"{type(self).__name__}: padding_mode {self.padding_mode!r} needs numeric padding, got {padding!r}"
                 )
             sides: list[int] = [side for extent in reversed(padding) for side in (extent, extent)]
             x = functional.pad(x, sides, self.padding_mode)

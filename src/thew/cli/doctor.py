@@ -1,0 +1,96 @@
+"""``thew doctor``: what Thew finds on this machine, and what it will do with it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from thew.cli import show
+from thew.cli.options import Common
+
+
+def doctor(common: Common) -> None:
+    """Shows CPU, instruction sets, caches, kinds of cores, thread mask, kernels chosen and energy sensors."""
+    report = examine(common)
+    if common.json:
+        show.as_json(report)
+        return
+    rows = [(name, _text(value)) for name, value in report.items() if name != "kernels"]
+    show.table("This machine", ("what", "found"), rows)
+    chosen = [(row["family"], row["algorithm"], row["dtype"], row["kernel"]) for row in report["kernels"]]
+    show.table("First choice among kernels", ("family", "algorithm", "dtype", "kernel"), chosen)
+
+
+def examine(common: Common) -> dict[str, Any]:
+    """The findings as plain data."""
+    import numpy as np
+
+    import thew
+    from thew.runtime import device
+
+    facts = device.facts()
+    cores = facts["cores"]
+    kinds = Counter((core["kind"], core["model"] or facts["model"], core["max_khz"]) for core in cores)
+    return {
+        "thew": thew.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": facts["model"],
+        "isas": list(facts["isas"]),
+        "features": [name for name, present in facts["features"].items() if present],
+        "caches": dict(facts["caches"]),
+        "core_kinds": [
+            {"kind": kind, "model": model, "max_mhz": khz // 1000, "cores": count}
+            for (kind, model, khz), count in sorted(kinds.items())
+        ],
+        "governor": _governor(),
+        "thread_mask": sorted(os.sched_getaffinity(0)),
+        "quota_cpus": facts["quota"] or None,
+        "energy_sensors": energy_sensors(),
+        "threads_asked": common.threads,
+        "kernels": _chosen_kernels(),
+    }
+
+
+def energy_sensors(root: Path = Path("/sys")) -> list[str]:
+    """Sensors that this process can read: Intel and AMD counters (powercap), and boards' power monitors (hwmon)."""
+    found = [path for path in sorted(root.glob("class/powercap/*/energy_uj")) if os.access(path, os.R_OK)]
+    found += [path for path in sorted(root.glob("class/hwmon/hwmon*/power*_input")) if os.access(path, os.R_OK)]
+    found += [path for path in sorted(root.glob("class/hwmon/hwmon*/energy*_input")) if os.access(path, os.R_OK)]
+    return [str(path) for path in found]
+
+
+def _governor(root: Path = Path("/sys")) -> str | None:
+    path = root / "devices/system/cpu/cpu0/cpufreq/scaling_governor"
+    return path.read_text().strip() if path.exists() else None
+
+
+def _chosen_kernels() -> list[dict[str, str]]:
+    """The first row that this CPU supports for each family, algorithm and dtype; rows stand in order of preference."""
+    from thew.runtime.device import facts
+    from thew.runtime.native import supported_rows
+
+    rank = {isa: index for index, isa in enumerate(facts()["isas"])}
+    chosen: dict[tuple[str, str, str], Any] = {}
+    for row in supported_rows():
+        key = (row.family, row.algorithm, row.a)
+        if key not in chosen or rank[row.isa] < rank[chosen[key].isa]:
+            chosen[key] = row
+    return [
+        {"family": family, "algorithm": algorithm, "dtype": dtype, "kernel": row.name}
+        for (family, algorithm, dtype), row in sorted(chosen.items())
+    ]
+
+
+def _text(value: Any) -> str:
+    if value is None or value == []:
+        return "none found"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {show.size(item) if key.endswith('bytes') or 'bytes' in key else item}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value)
+    return str(value)

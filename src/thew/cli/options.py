@@ -1,0 +1,79 @@
+"""The options that every command has, defined once.
+
+A command is a function whose first parameter is a `Common`; `command` gives it the five options in that parameter's place.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+
+class Precision(StrEnum):
+    """Precisions that the command line takes."""
+
+    FP32 = "fp32"
+    FP64 = "fp64"
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every command is told."""
+
+    threads: int = 1
+    cores: str | None = None
+    precision: str = "fp32"
+    seed: int = 0
+    json: bool = False
+
+    def bind_cores(self) -> None:
+        """Restricts this process, and what it starts, to the chosen CPUs."""
+        if self.cores is None:
+            return
+        from thew.runtime.device import parse_cores
+
+        chosen = parse_cores(self.cores)
+        if chosen:
+            os.sched_setaffinity(0, chosen)
+
+
+_OPTIONS: dict[str, Any] = {
+    "threads": Annotated[int, typer.Option(min=1, max=1024, help="Threads to compute with.", rich_help_panel="Common")],
+    "cores": Annotated[
+        str | None, typer.Option(help="CPUs to run on: all, big, little, or a list such as 0-3,6.", rich_help_panel="Common")
+    ],
+    "precision": Annotated[Precision, typer.Option(help="Precision of arithmetic.", rich_help_panel="Common")],
+    "seed": Annotated[int, typer.Option(min=0, help="Seed of everything random.", rich_help_panel="Common")],
+    "json": Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.", rich_help_panel="Common")],
+}
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """The function as Typer wants it: `common` replaced by the shared options."""
+    hints = get_type_hints(function, include_extras=True)
+    own = list(inspect.signature(function).parameters.values())[1:]
+    defaults = Common()
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(defaults, name), annotation=annotation)
+        for name, annotation in _OPTIONS.items()
+    ]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[p.name]) for p in own] + shared
+
+    @functools.wraps(function)
+    def wrapper(**arguments: Any) -> None:
+        given = {name: arguments.pop(name) for name in _OPTIONS}
+        common = Common(**{**given, "precision": str(given["precision"])})
+        common.bind_cores()
+        function(common, **arguments)
+
+    del wrapper.__wrapped__  # else inspect would see the function's own signature
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapper

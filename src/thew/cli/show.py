@@ -1,0 +1,88 @@
+"""How commands talk: tables and progress on a terminal, JSON on request. Results go to standard output, all else to standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.table import Table
+
+
+class Progress(Protocol):
+    """A bar that is told of each finished piece."""
+
+    def advance(self, text: str = "") -> None:
+        """One piece is done."""
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Prints a table; columns of numbers are set right."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a pipe has no width: wrap nothing
+    shown = Table(title=title, title_justify="left", header_style="bold")
+    for index, column in enumerate(columns):
+        is_number = bool(rows) and all(_is_number(row[index]) for row in rows)
+        shown.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(str(cell) for cell in row))
+    console.print(shown, markup=False)
+
+
+def line(text: str) -> None:
+    """Prints one line of the result."""
+    Console(soft_wrap=True, highlight=False).print(text, markup=False)
+
+
+def note(text: str) -> None:
+    """Prints one line that is no part of the result."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
+
+
+def as_json(value: Any) -> None:
+    """Prints a value as JSON."""
+    print(json.dumps(value, indent=2, default=_plain))
+
+
+@contextmanager
+def progress(title: str, pieces: int) -> Iterator[Progress]:
+    """A bar on standard error; where that is no terminal, nothing."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=pieces)
+
+        class _Task:
+            def advance(self, text: str = "") -> None:
+                bar.update(task, advance=1, description=f"{title} {text}" if text else title)
+
+        yield _Task()
+
+
+def size(count: float) -> str:
+    """Bytes in the largest unit that leaves a digit before the point."""
+    for unit in ("B", "KiB", "MiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.2f} GiB"
+
+
+def _is_number(cell: Any) -> bool:
+    text = str(cell).replace(",", "").rstrip("×%")
+    try:
+        float(text.split(" ")[0] if text else "x")
+    except ValueError:
+        return text in {"", "-"}
+    return True
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.item() if hasattr(value, "item") else str(value)
