@@ -140,7 +140,18 @@ def _infer_types(model: Any) -> dict[str, Any]:
     except Exception:
         # Inference is a convenience: what it cannot do leaves types open, and nodes foreign.
         pass
-    return {value.name: value.type for value in (*graph.value_info, *graph.input, *graph.output)}
+    return _declared_types(graph, 0)
+
+
+def _declared_types(graph: Any, depth: int) -> dict[str, Any]:
+    """The types that a graph and its subgraphs write down; names of inner values do not shadow outer ones in ONNX."""
+    check_depth(depth, "graph")
+    types: dict[str, Any] = {}
+    for node in graph.node:
+        for inner in subgraphs(node):
+            types.update(_declared_types(inner, depth + 1))
+    types.update((value.name, value.type) for value in (*graph.value_info, *graph.input, *graph.output))
+    return types
 
 
 _OBJECT_OPS = ("Sequence", "Optional", "String", "If", "Loop", "Scan", "Regex")

@@ -7,6 +7,7 @@ to the op or at ONNX's default. Nothing is ever dropped in silence.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from thew import ops
 from thew.dtypes import from_numpy
 from thew.errors import ModelError, UnsupportedError
 from thew.ir.graph import Array, Dim, Graph, Node, TensorType, Value, as_constant
+from thew.ir.verify import verify
 from thew.onnx import constants, foreign, functions
 from thew.onnx.convert import Rewrite, convert
 from thew.onnx.element_types import dtype_of
@@ -24,6 +26,8 @@ from thew.onnx.nodes import OnnxNode, decode_attribute, node_label
 from thew.onnx.schemas import NEWEST_OPSET, check_node, default_attributes, schema_of
 from thew.onnx.tensors import TensorReader
 
+GRAPH = 5  # AttributeProto.AttributeType
+CONTROL_OPS = frozenset(("If", "Loop", "Scan"))
 DTYPE_ATTRIBUTES = frozenset(("to", "dtype", "output_dtype", "stash_type", "softmax_precision", "precision"))
 
 
@@ -125,6 +129,8 @@ class Importer:
         check_node(node, proto)
         if node.op_type == "Constant" and not domain:
             self._add_constant(node.outputs[0], constants.constant_value(node))
+        elif node.op_type in CONTROL_OPS and not domain:
+            self._control(node, proto, scope)
         elif not (self._ours(node) or self._expanded(node, proto, scope)):
             self._foreign(node, proto, scope)
 
@@ -239,6 +245,49 @@ class Importer:
     def _type_protos(self, node: OnnxNode) -> list[Any]:
         return [self._lazy_types.proto(name, self._constants.get(name)) for name in node.inputs]
 
+    # Control flow
+
+    def _control(self, node: OnnxNode, proto: Any, scope: Scope) -> None:
+        """Adds If, Loop or Scan with graphs for bodies; what they capture comes in as further inputs, or goes in as constants."""
+        check_depth(scope.depth + 1, str(node))
+        captured = {name: scope.resolve(name, str(node)) for name in foreign.captured_names(proto)}
+        fixed = {name: self._constants[value] for name, value in captured.items() if value in self._constants}
+        open_names = {name: value for name, value in captured.items() if name not in fixed}
+        bodies = {item.name: self._body(item.g, open_names, fixed, scope) for item in proto.attribute if item.type == GRAPH}
+        if not all(_is_pure(body) for body in bodies.values()):
+            self._foreign(node, proto, scope)
+            return
+        attributes = {**node.attributes, **bodies, "captured": len(open_names)}
+        if node.op_type == "Scan" and node.opset < 9:
+            attributes["batched"], attributes["scan_input_directions"] = 1, attributes.pop("directions", ())
+            if node.inputs.pop(0):
+                raise UnsupportedError(f"{node}: lengths of sequences (operator set 8) are not supported; export the model again")
+        inputs = (*node.inputs, *open_names.values())
+        if node.op_type != "If":
+            check_body(node, bodies["body"], len(node.inputs), len(open_names))
+        self._nodes.append(Node(node.op_type.lower(), inputs, tuple(_trimmed(list(node.outputs))), attributes, node.name))
+
+    def _body(self, proto: Any, captured: Mapping[str, str], fixed: Mapping[str, Array], scope: Scope) -> Graph:
+        """A subgraph as a graph of its own, whose last inputs are the values that it captures."""
+        inner = copy.copy(self)
+        inner._constants, inner._nodes = dict(fixed), []
+        inner._dtypes = {name: dtype for name, value in captured.items() if (dtype := self._dtype(value))}
+        inner._taken = _all_names(proto) | set(captured) | set(fixed)
+        inner._initializers(proto)
+        formals = [inner._formal(value) for value in proto.input if value.name not in inner._constants]
+        outer = [Value(name, TensorType(inner._dtypes.get(name, "object"), None)) for name in captured]
+        inner._walk(proto.node, Scope(scope.opsets, None, "", scope.depth + 1, scope.is_trial, scope.stack))
+        outputs = tuple(value.name for value in proto.output)
+        inputs = (*formals, *outer)
+        types = inner._output_types(proto)
+        graph = Graph(proto.name or "body", inputs, outputs, tuple(inner._nodes), inner._constants, types)
+        verify(graph)
+        return graph
+
+    def _formal(self, proto: Any) -> Value:
+        """An input of a subgraph, whose type may be left open."""
+        return self._input(proto) if proto.type.WhichOneof("value") else Value(proto.name, TensorType("object", None))
+
     # Foreign ops
 
     def _foreign(self, node: OnnxNode, proto: Any, scope: Scope) -> None:
@@ -249,6 +298,21 @@ class Importer:
         names = list(dict.fromkeys([*filter(None, proto.input), *captured]))
         inputs = tuple(scope.resolve(name, str(node)) for name in names)
         self._nodes.append(foreign.make_node(node, proto, names, inputs, scope.opsets, self._model))
+
+
+def check_body(node: OnnxNode, body: Graph, given: int, captured: int) -> None:
+    """Raises ModelError where a loop's or a scan's body does not take and give as many values as the node."""
+    formals = len(body.inputs) - captured
+    extra = 1 if node.op_type == "Loop" else 0  # the condition, which a loop's body gives back, beside the iteration's number
+    states = formals - 2 if node.op_type == "Loop" else formals - int(node.attributes["num_scan_inputs"])
+    if given != formals or not 0 <= states <= formals:
+        raise node.refuse(f"must have an input for each of its body's, got {given} for {formals}")
+    if len(body.outputs) < states + extra or len(node.outputs) > len(body.outputs) - extra:
+        raise node.refuse(f"body must give {states} states and {len(node.outputs)} outputs in all, got {len(body.outputs)}")
+
+
+def _is_pure(graph: Graph) -> bool:
+    return all((op := ops.find(node.op)) is None or op.is_pure for node in graph.nodes)
 
 
 def value_type(proto: Any, name: str, where: str) -> TensorType:

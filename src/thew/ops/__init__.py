@@ -3,6 +3,7 @@
 from thew.ops import (
     activation,
     cast,
+    control,
     conv,
     dropout,
     elementwise,
@@ -27,6 +28,7 @@ __all__ = [
     "attribute",
     "call_of",
     "cast",
+    "control",
     "conv",
     "define",
     "dropout",

@@ -130,7 +130,8 @@ def define(op: OpDef) -> OpDef:
     def reference(attributes: Mapping[str, Attribute], *inputs: Array | None) -> Sequence[Array]:
         with np.errstate(all="ignore"):
             # NumPy makes scalars of some arrays without dimensions.
-            return [np.asarray(y) for y in raw.reference({**raw.attributes, **attributes}, *inputs)]
+            results = raw.reference({**raw.attributes, **attributes}, *inputs)
+            return [y if y is None or isinstance(y, list) else np.asarray(y) for y in results]  # sequences and optionals pass
 
     _OPS[op.name] = entered = replace(op, infer=infer, reference=reference)
     return entered
