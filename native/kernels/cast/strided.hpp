@@ -1,0 +1,154 @@
+// Casts of rows. Between types that C++ has, plain loops that the compiler vectorises; to and from fp16 and bf16, blocks
+// of fp32 on the stack between a plain loop and the vector conversions of simd/half.hpp.
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/cast/contract.hpp"
+#include "simd/half.hpp"
+#include "simd/vec.hpp"
+
+namespace thew {
+namespace {
+
+struct Fp16 {
+    std::uint16_t bits;
+    static THEW_INLINE Words widen(Words half) { return fp32_from_fp16(half); }
+    static THEW_INLINE Words narrow(Words bits) { return fp16_from_fp32(bits); }
+};
+struct Bf16 {
+    std::uint16_t bits;
+    static THEW_INLINE Words widen(Words half) { return fp32_from_bf16(half); }
+    static THEW_INLINE Words narrow(Words bits) { return bf16_from_fp32(bits); }
+};
+struct Bool {
+    std::uint8_t value;
+};
+
+template <class T>
+inline constexpr bool kIsHalf = false;
+template <>
+inline constexpr bool kIsHalf<Fp16> = true;
+template <>
+inline constexpr bool kIsHalf<Bf16> = true;
+
+template <class T>
+THEW_INLINE T value_of(T x) {
+    return x;
+}
+THEW_INLINE std::uint8_t value_of(Bool x) { return x.value != 0; }
+
+inline constexpr std::int64_t kCastBlock = 256;
+
+template <class To, class From>
+THEW_INLINE void cast_plain(const From* __restrict from, To* __restrict to, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) {
+        if constexpr (std::is_same_v<To, Bool>) {
+            to[i].value = value_of(from[i]) != 0;
+        } else {
+            to[i] = static_cast<To>(value_of(from[i]));
+        }
+    }
+}
+
+// fp64 to fp32, rounded to odd: what was lost leaves a 1 in the last bit, so that a second rounding to 16 bits is exact.
+THEW_INLINE void cast_to_odd(const double* __restrict from, float* __restrict to, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) {
+        const float near = static_cast<float>(from[i]);
+        std::int32_t bits;
+        __builtin_memcpy(&bits, &near, sizeof bits);
+        const double back = near;
+        const bool over = __builtin_fabs(back) > __builtin_fabs(from[i]);
+        bits = (bits - (over ? 1 : 0)) | (back != from[i] && from[i] == from[i] ? 1 : 0);
+        __builtin_memcpy(to + i, &bits, sizeof bits);
+    }
+}
+
+typedef std::uint16_t HalfWords __attribute__((vector_size(kVectorBytes / 2)));
+
+template <class Half>
+THEW_INLINE void widen_block(const Half* from, float* to, std::int64_t count) {
+    std::int64_t i = 0;
+    for (; i < count; i += kLanes<float>) {  // `to` has room for whole vectors
+        HalfWords half{};
+        const std::int64_t left = count - i < kLanes<float> ? count - i : kLanes<float>;
+        if (left == kLanes<float>) {
+            __builtin_memcpy(&half, from + i, sizeof half);
+        } else {
+            __builtin_memcpy(&half, from + i, static_cast<std::size_t>(left) * 2);
+        }
+        store(to + i, (Vec<float>)Half::widen(__builtin_convertvector(half, Words)));
+    }
+}
+
+template <class Half>
+THEW_INLINE void narrow_block(const float* from, Half* to, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; i += kLanes<float>) {  // `from` has whole vectors
+        const HalfWords half = __builtin_convertvector(Half::narrow((Words)load(from + i)), HalfWords);
+        const std::int64_t left = count - i;
+        if (left >= kLanes<float>) {
+            __builtin_memcpy(to + i, &half, sizeof half);
+        } else {
+            __builtin_memcpy(to + i, &half, static_cast<std::size_t>(left) * 2);
+        }
+    }
+}
+
+template <class To, class From>
+THEW_INLINE void cast_block(const From* from, To* to, std::int64_t count) {
+    alignas(kVectorBytes) float wide[kCastBlock];
+    if constexpr (kIsHalf<From>) {
+        widen_block(from, wide, count);
+        if constexpr (kIsHalf<To>) {
+            narrow_block(wide, to, count);
+        } else {
+            cast_plain(wide, to, count);
+        }
+    } else if constexpr (kIsHalf<To>) {
+        if constexpr (std::is_same_v<From, double>) {
+            cast_to_odd(from, wide, count);
+        } else {
+            cast_plain(from, wide, count);
+        }
+        narrow_block(wide, to, count);
+    } else {
+        cast_plain(from, to, count);
+    }
+}
+
+template <class From, class To>
+void cast_rows(const Leaf& leaf, const void*) {
+    for (std::int64_t row = 0; row < leaf.rows; ++row) {
+        const From* from = reinterpret_cast<const From*>(leaf.data[1] + row * leaf.row_bytes[1]);
+        To* to = reinterpret_cast<To*>(leaf.data[0] + row * leaf.row_bytes[0]);
+        if (leaf.step[1] == 0) {
+            To one;
+            cast_block(from, &one, 1);
+            for (std::int64_t column = 0; column < leaf.cols; ++column) to[column] = one;
+            continue;
+        }
+        for (std::int64_t column = 0; column < leaf.cols; column += kCastBlock) {
+            const std::int64_t left = leaf.cols - column;
+            cast_block(from + column, to + column, left < kCastBlock ? left : kCastBlock);
+        }
+    }
+}
+
+template <class From>
+inline constexpr OpKernel kCasts[] = {
+    {"fp64", cast_rows<From, double>},          {"fp32", cast_rows<From, float>},
+    {"fp16", cast_rows<From, Fp16>},            {"bf16", cast_rows<From, Bf16>},
+    {"int64", cast_rows<From, std::int64_t>},   {"int32", cast_rows<From, std::int32_t>},
+    {"int16", cast_rows<From, std::int16_t>},   {"int8", cast_rows<From, std::int8_t>},
+    {"uint64", cast_rows<From, std::uint64_t>}, {"uint32", cast_rows<From, std::uint32_t>},
+    {"uint16", cast_rows<From, std::uint16_t>}, {"uint8", cast_rows<From, std::uint8_t>},
+    {"bool", cast_rows<From, Bool>},
+};
+
+template <class From>
+constexpr OpEntry cast_entry(DType dtype) {
+    return {{"cast", "strided", dtype, dtype, dtype, 0, 0, 0, kIsa}, kCasts<From>, sizeof(kCasts<From>) / sizeof(OpKernel)};
+}
+
+}  // namespace
+}  // namespace thew
