@@ -72,13 +72,13 @@ THEW_INLINE void map_rows(const Leaf& leaf, const Op& op) {
 // Where no vector form exists: f on every lane.
 template <class T, class F>
 THEW_INLINE Vec<T> each_lane(Vec<T> x, const F& f) {
-    Vec<T> result;
+    Vec<T> result{};  // set first, or gcc for AArch64 warns
     for (int lane = 0; lane < kLanes<T>; ++lane) result[lane] = f(x[lane]);
     return result;
 }
 template <class T, class F>
 THEW_INLINE Vec<T> each_lane(Vec<T> x, Vec<T> y, const F& f) {
-    Vec<T> result;
+    Vec<T> result{};  // set first, or gcc for AArch64 warns
     for (int lane = 0; lane < kLanes<T>; ++lane) result[lane] = f(x[lane], y[lane]);
     return result;
 }
