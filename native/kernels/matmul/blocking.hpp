@@ -19,6 +19,16 @@ struct TileShape {
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
 
+// Gives an operand that is not addressed through the walk strides that never keep dimensions from merging.
+inline void join_strides(Walk& walk, bool a, bool residual) {
+    std::int64_t inner = 1;
+    for (int d = walk.rank - 1; d >= 0; --d) {
+        if (a) walk.a[d] = inner;
+        if (residual) walk.residual[d] = inner;
+        inner *= walk.extent[d];
+    }
+}
+
 // Drops extents of 1 and merges neighbours that every operand walks as one.
 inline void collapse(Walk& walk) {
     Walk kept{};

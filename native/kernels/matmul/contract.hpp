@@ -54,7 +54,7 @@ struct Product {
     Blocking blocking;
 };
 
-// Where pack_b finds b: k is a walk over up to three extents, the innermost padded to a multiple of `k_multiple`.
+// Where pack_b finds b: k is a walk over three extents, the last fastest.
 struct UnpackedB {
     const void* data;
     std::int64_t extent[3], stride[3];
@@ -64,7 +64,7 @@ struct UnpackedB {
 struct MatmulEntry {
     Row row;
     int vector;      // columns of a panel are a multiple of this
-    int k_multiple;  // innermost runs of k are padded to a multiple of this
+    int k_multiple;  // k is padded to a multiple of this
     int a_multiple;  // rows of packed a in a block are rounded up to a multiple of this
     bool reads_in_place;  // may take Blocking::in_place
     void (*pack_b)(const UnpackedB& b, std::int64_t first_panel, std::int64_t last_panel, void* packed);

@@ -1,5 +1,5 @@
 // Packs b into panels of `Panel` columns (the last as many as whole vectors need): panel by panel, within one k by k,
-// the columns of a k side by side. Columns past n and the padding of k's innermost extent are zero.
+// the columns of a k side by side. Columns past n and rows past k are zero.
 #pragma once
 
 #include "kernels/matmul/contract.hpp"
@@ -20,8 +20,7 @@ THEW_INLINE void pack_b_row(T* to, const T* from, std::int64_t n_stride, std::in
 
 template <class T, int Panel, int Multiple>
 void pack_b(const UnpackedB& b, std::int64_t first_panel, std::int64_t last_panel, void* packed) {
-    const std::int64_t inner = (b.extent[2] + Multiple - 1) / Multiple * Multiple;
-    const std::int64_t depth = b.extent[0] * b.extent[1] * inner;
+    const std::int64_t k = b.extent[0] * b.extent[1] * b.extent[2], depth = (k + Multiple - 1) / Multiple * Multiple;
     for (std::int64_t panel = first_panel; panel < last_panel; ++panel) {
         const std::int64_t n = panel * Panel, left = b.n - n;
         const std::int64_t columns = left < Panel ? left : Panel;
@@ -30,11 +29,12 @@ void pack_b(const UnpackedB& b, std::int64_t first_panel, std::int64_t last_pane
         for (std::int64_t i = 0; i < b.extent[0]; ++i) {
             for (std::int64_t j = 0; j < b.extent[1]; ++j) {
                 const T* from = static_cast<const T*>(b.data) + i * b.stride[0] + j * b.stride[1] + n * b.n_stride;
-                for (std::int64_t k = 0; k < inner; ++k, to += width) {
-                    pack_b_row(to, from + k * b.stride[2], b.n_stride, k < b.extent[2] ? columns : 0, width);
+                for (std::int64_t h = 0; h < b.extent[2]; ++h, to += width, from += b.stride[2]) {
+                    pack_b_row(to, from, b.n_stride, columns, width);
                 }
             }
         }
+        for (std::int64_t h = k; h < depth; ++h, to += width) pack_b_row(to, to, 1, 0, width);
     }
 }
 

@@ -120,14 +120,14 @@ private:
     void lay_out(const Tensor& a, const Tensor& b, const Tensor& c, const Tensor& residual) {
         product_.m = c.shape[c.rank - 2];
         product_.n = c.shape[c.rank - 1];
-        product_.k = a.shape[a.rank - 1];
+        product_.k = round_up(a.shape[a.rank - 1], entry_.k_multiple);
         product_.a_k = a.stride[a.rank - 1];
         product_.c_n = product_.n == 1 ? 1 : c.stride[c.rank - 1];
         product_.residual_n = residual_input_ < 0 || product_.n == 1 ? 1 : residual.stride[c.rank - 1];
         b_.view.n = product_.n;
         b_.view.n_stride = b.stride[b.rank - 1];
         b_.view.extent[0] = b_.view.extent[1] = 1;
-        b_.view.extent[2] = product_.k;
+        b_.view.extent[2] = a.shape[a.rank - 1];
         b_.view.stride[2] = b.stride[b.rank - 2];
         b_.pack = entry_.pack_b;
         b_.panel = entry_.row.nr;
@@ -156,11 +156,7 @@ private:
         }
         product_.items = items_of(product_.item);
         product_.m = items_of(product_.row);
-        if (residual_input_ < 0) {  // no say in what may be merged
-            for (int d = product_.row.rank - 1, inner = -1; d >= 0; inner = d--) {
-                product_.row.residual[d] = inner < 0 ? 0 : product_.row.residual[inner] * product_.row.extent[inner];
-            }
-        }
+        join_strides(product_.row, false, residual_input_ < 0);
         collapse(product_.row);
     }
 
