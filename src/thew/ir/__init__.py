@@ -2,7 +2,19 @@
 
 from thew.ir.builder import GraphBuilder
 from thew.ir.graph import Attribute, Dim, Graph, Node, TensorType, Value
-from thew.ir.text import parse_graph, print_graph
+from thew.ir.parse import parse_graph
+from thew.ir.text import print_graph
 from thew.ir.verify import verify
 
-__all__ = ["Attribute", "Dim", "Graph", "GraphBuilder", "Node", "TensorType", "Value", "parse_graph", "print_graph", "verify"]
+__all__ = [
+    "Attribute",
+    "Dim",
+    "Graph",
+    "GraphBuilder",
+    "Node",
+    "TensorType",
+    "Value",
+    "parse_graph",
+    "print_graph",
+    "verify",
+]

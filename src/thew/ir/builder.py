@@ -50,7 +50,9 @@ class GraphBuilder:
         """Adds a node with one output, and returns the output's name."""
         return self.nodes(op, inputs, 1, name, **attributes)[0]
 
-    def nodes(self, op: str, inputs: Sequence[str], outputs: int, name: str = "", **attributes: Attribute) -> tuple[str, ...]:
+    def nodes(
+        self, op: str, inputs: Sequence[str], outputs: int, name: str = "", **attributes: Attribute
+    ) -> tuple[str, ...]:
         """Adds a node with several outputs, and returns their names."""
         names = tuple(self.unique(name or op) for _ in range(outputs))
         self.append(Node(op, tuple(inputs), names, attributes, name or names[0]))

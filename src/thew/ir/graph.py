@@ -84,12 +84,12 @@ class Node:
         return f"{self.op} '{self.name or (self.outputs[0] if self.outputs else '')}'"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """A function from `inputs` to `outputs`.
 
-    `constants` are the weights, read-only arrays; `types` holds what is known of values' types (graph inputs and constants need no
-    entry there).
+    `constants` are the weights, read-only arrays; `types` holds what is known of values' types (graph inputs and
+    constants need no entry there). Two graphs are equal only if they are the same object: constants are large.
     """
 
     name: str

@@ -47,7 +47,12 @@ def _extents_valid(graph: Graph) -> Iterator[str]:
                 yield f"input '{value.name}': extents must be at least 0, got {value.type}"
 
 
-RULES: tuple[Callable[[Graph], Iterator[str]], ...] = (_names_present, _defined_once, _defined_before_use, _extents_valid)
+RULES: tuple[Callable[[Graph], Iterator[str]], ...] = (
+    _names_present,
+    _defined_once,
+    _defined_before_use,
+    _extents_valid,
+)
 
 
 def verify(graph: Graph) -> None:

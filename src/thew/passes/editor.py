@@ -1,8 +1,8 @@
 """`Editor`: a graph while it is being rewritten.
 
-It starts as a graph and gives one out at the end. In between nodes may be replaced in place, dropped, and values forwarded
-to others; reads are counted all the while, so that a rewrite can ask whether it is the only reader. Graph outputs are *pinned*:
-they keep their names.
+It starts as a graph and gives one out at the end. In between nodes may be replaced in place, dropped, and values
+forwarded to others; reads are counted all the while, so that a rewrite can ask whether it is the only reader. Graph
+outputs are *pinned*: they keep their names.
 """
 
 from __future__ import annotations
@@ -32,8 +32,6 @@ class Editor:
         self._reads = Counter(name for node in graph.nodes for name in node.inputs if name)
         self._taken: set[str] | None = None
         self._changed = False
-
-    # --- questions ---
 
     def walk(self) -> Iterator[Node]:
         """The original nodes that are still there, in order, as they read by now."""
@@ -77,8 +75,6 @@ class Editor:
         """A value's shape where all of it is known."""
         known = self.type_of(name)
         return known.static_shape if known is not None and known.is_static else None
-
-    # --- changes ---
 
     def put(self, old: Node, *nodes: Node) -> None:
         """Puts nodes into the place of `old`; the last one must define the outputs of `old`."""
@@ -125,7 +121,7 @@ class Editor:
         return True
 
     def forward(self, node: Node, value: str) -> bool:
-        """Takes out a node whose first output, the only one that is read, equals `value`. Returns False where names forbid it."""
+        """Takes out a node whose first and only output read equals `value`. Returns False where names forbid it."""
         if self.substitute(node, (value,)):
             return True
         output, value = node.outputs[0], self.resolve(value)

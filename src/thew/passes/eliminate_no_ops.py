@@ -1,6 +1,7 @@
-"""Takes out nodes that give back an input as it is: identity, inference dropout, casts to the same dtype, empty pads, ….
+"""Takes out nodes that give back an input as it is: identity, dropout in inference, casts to the same dtype, no pads.
 
-The table says for each op when that is so. Where both names must stay (a graph output that is a graph input), identity remains.
+The table says for each op when that is so. Where both names must stay (a graph output that is a graph input), identity
+remains.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The fused form of ops, read and written here only: `conv(x, w, bias?, residual?)`, `matmul(a, b, bias?, residual?)`, and an activation as
-the attributes `activation` and `activation_parameters` of these and of binary ops.
+"""The fused form of ops, read and written here only: `conv(x, w, bias?, residual?)`, `matmul(a, b, bias?, residual?)`,
+and an activation as the attributes `activation` and `activation_parameters` of these and of binary ops.
 
 The result is activation(product + bias + residual). The names are those of the native kernels' enum.
 """

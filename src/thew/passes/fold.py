@@ -1,7 +1,7 @@
 """Folding one node into constants: the rule that `specialise` and `fold_constants` share.
 
-A node may be folded when it is pure, all its inputs are constant, and what it makes and costs is bounded *before* it is run: the sizes
-come from inference, since the model may be hostile.
+A node may be folded when it is pure, all its inputs are constant, and what it makes and costs is bounded *before* it is
+run: the sizes come from inference, since the model may be hostile.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from thew.dtypes import size_bytes, to_numpy
 from thew.errors import Error, MemoryLimitError, ShapeError
-from thew.ir import Graph, Node, TensorType
+from thew.ir import Node, TensorType
 from thew.ir.graph import Array, as_constant
 from thew.ops import Call, OpDef
 from thew.ops.interpret import apply
@@ -52,8 +52,8 @@ def fold(
     budget: Budget = DEFAULT,
 ) -> tuple[Array, ...] | None:
     """The outputs of a node as constants, or None where it may not or should not be folded."""
-    if not op.is_pure or any(isinstance(attribute, Graph) for attribute in node.attributes.values()):
-        return None
+    if not op.is_pure or any(known is None or known.dtype == "object" for known in results):
+        return None  # sequences and optionals are no constants
     if node.op in READS_TYPE_ONLY and types[0] is not None and types[0].is_static:
         shape = types[0].static_shape
         values = [np.broadcast_to(np.zeros((), to_numpy(types[0].dtype)), shape) if prod(shape) < 1 << 62 else None]
@@ -68,7 +68,7 @@ def _affordable(op: OpDef, call: Call, results: Sequence[TensorType | None], bud
     if call.node.op in READS_TYPE_ONLY:
         return True
     given = sum(value.nbytes for value in call.values if value is not None)
-    if any(known is None or not known.is_static for known in results):
+    if not all(known is not None and known.is_static for known in results):
         return given <= budget.unsized_bytes
     made = sum(prod(known.static_shape) * size_bytes(known.dtype) for known in results if known is not None)
     return made <= max(budget.result_bytes, budget.growth * given) and op.flops(call) <= budget.flops

@@ -1,7 +1,8 @@
-"""Folds what is affine in each channel into the weights before it: batch normalisation, and mul, div, add, sub by constants.
+"""Folds what is affine in each channel into the weights before it: batch normalisation, and arithmetic with constants.
 
-With y = conv(x, w, b) and z_c = scale_c · y_c + shift_c, z = conv(x, scale · w, scale · b + shift). It holds for conv, conv_transpose
-and for matmul with a constant matrix, whose channels are its columns. The arithmetic is fp64, rounded once to the weights' dtype.
+With y = conv(x, w, b) and z_c = scale_c · y_c + shift_c, z = conv(x, scale · w, scale · b + shift). It holds for conv,
+conv_transpose and for matmul with a constant matrix, whose channels are its columns. The arithmetic is fp64, rounded
+once to the weights' dtype.
 """
 
 from __future__ import annotations

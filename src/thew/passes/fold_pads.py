@@ -1,6 +1,7 @@
 """Folds a constant pad into the window of the convolution or pool that reads it.
 
-Zeros may go into conv, and into average_pool where pads are counted; minus infinity into max_pool. Only spatial axes may be padded.
+Zeros may go into conv, and into average_pool where pads are counted; minus infinity into max_pool. Only spatial axes
+may be padded.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ def fold_pads(graph: Graph) -> Graph:
 
 def _fold(editor: Editor, node: Node, pad: Node) -> None:
     amounts = _spatial_pads(editor, node, pad)
-    if amounts is None or not _is_neutral(editor, node, pad) or attribute(node, "auto_pad") not in ("", "NOTSET", "VALID"):
+    if (
+        amounts is None
+        or not _is_neutral(editor, node, pad)
+        or attribute(node, "auto_pad") not in ("", "NOTSET", "VALID")
+    ):
         return
     own = tuple(attribute(node, "pads")) if attribute(node, "auto_pad") != "VALID" else ()
     own = own or (0,) * len(amounts)

@@ -1,7 +1,7 @@
 """Moves what follows a product into its epilogue: a bias, a residual of the same shape, an activation.
 
-The fused node takes the place of the last one, so that all it reads is defined before it and no cycle can arise. Nothing is fused across
-a value that someone else reads, or that is a graph output.
+The fused node takes the place of the last one, so that all it reads is defined before it and no cycle can arise.
+Nothing is fused across a value that someone else reads, or that is a graph output.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _bias(editor: Editor, node: Node, product: Node, other: str) -> Node | None:
 
 
 def _keeps_shape(editor: Editor, node: Node, product: Node) -> bool:
-    """Whether an add does not broadcast the product to a larger shape; a matrix with N known columns suffices for a 1-d bias."""
+    """Whether an add does not broadcast the product to a larger shape; for a 1-d bias the matrix's columns tell."""
     weight = editor.type_of(product.inputs[1])
     if weight is not None and weight.shape is not None and len(weight.shape) >= 2 and isinstance(weight.shape[-1], int):
         operand = next(editor.constant(name) for name in node.inputs if editor.constant(name) is not None)
@@ -101,7 +101,12 @@ def _fuse_activation(editor: Editor, node: Node) -> None:
     if not node.inputs or not node.inputs[0]:
         return
     source = editor.producer(node.inputs[0])
-    if source is None or source.op not in FUSIBLE or activation_of(source)[0] or not editor.is_private(source.outputs[0]):
+    if (
+        source is None
+        or source.op not in FUSIBLE
+        or activation_of(source)[0]
+        or not editor.is_private(source.outputs[0])
+    ):
         return
     known = editor.type_of(source.outputs[0]) or editor.type_of(source.inputs[1])
     if source.op != "conv" and (known is None or known.dtype not in FLOATS):

@@ -23,7 +23,9 @@ def op_of(node: Node) -> OpDef:
     """The definition of a node's op. Raises UnsupportedError."""
     op = find(node.op)
     if op is None:
-        raise UnsupportedError(f"{node}: op must be one that Thew knows, got '{node.op}'; `thew.ops.names()` lists them")
+        raise UnsupportedError(
+            f"{node}: op must be one that Thew knows, got '{node.op}'; `thew.ops.names()` lists them"
+        )
     return op
 
 
@@ -37,4 +39,6 @@ def infer_node(
     except Error as error:
         raise error if str(node) in str(error) else type(error)(f"{node}: {error}") from error
     except MALFORMED as error:
-        raise ShapeError(f"{node}: attributes and inputs must fit the op, got {type(error).__name__}: {error}") from error
+        raise ShapeError(
+            f"{node}: attributes and inputs must fit the op, got {type(error).__name__}: {error}"
+        ) from error

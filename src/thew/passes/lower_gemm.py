@@ -1,6 +1,7 @@
 """Turns gemm into matmul: α · A' B' + β · C = matmul(A', α · B', β · C), where ' is a transpose where asked for.
 
-What is constant is transposed and scaled here, the transpose as a view; what is not gets a transpose node, which is a matter of strides.
+What is constant is transposed and scaled here, the transpose as a view; what is not gets a transpose node, which is a
+matter of strides.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Turns ops of any number of inputs into chains of binary ones: sum → add, max and min of three or more, mean → add and mul."""
+"""Turns ops of any number of inputs into chains of binary ones: sum → add, max and min of three or more, mean → add and
+mul.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Finds activations that exporters spell out in arithmetic, so that they become one node and then an epilogue.
 
-x · sigmoid(x) is silu, x · hard_sigmoid(x; 1/6, 1/2) hard_swish, x · tanh(softplus(x)) mish, clip(x + 3, 0, 6) / 6 hard_sigmoid,
-x · (1 + erf(x / √2)) / 2 gelu, and prelu with one constant slope leaky_relu.
+x · sigmoid(x) is silu, x · hard_sigmoid(x; 1/6, 1/2) hard_swish, x · tanh(softplus(x)) mish, clip(x + 3, 0, 6) / 6
+hard_sigmoid, x · (1 + erf(x / √2)) / 2 gelu, and prelu with one constant slope leaky_relu.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """One form for all that only renames axes, and one node for a chain of it.
 
-Flatten, squeeze and unsqueeze with a static result become reshape to a constant shape; a reshape of a reshape reads the first one's input.
+Flatten, squeeze and unsqueeze with a static result become reshape to a constant shape; a reshape of a reshape reads the
+first one's input.
 """
 
 from __future__ import annotations

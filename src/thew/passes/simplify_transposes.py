@@ -1,8 +1,8 @@
 """Composes transposes, cancels inverse ones, and pulls them through elementwise ops and concat where that leaves fewer.
 
-For each transpose the walk goes up from its input: through ops that do not care about the order of axes, as long as nobody else reads
-their results, to transposes, constants (transposed here, as views) and others (which would need a new transpose). It is
-rewritten if the count falls. A transpose that only moves axes of extent 1 is a reshape.
+For each transpose the walk goes up from its input: through ops that do not care about the order of axes, as long as
+nobody else reads their results, to transposes, constants (transposed here, as views) and others (which would need a new
+transpose). It is rewritten if the count falls. A transpose that only moves axes of extent 1 is a reshape.
 """
 
 from __future__ import annotations
@@ -15,12 +15,33 @@ from thew.passes.editor import Editor
 from thew.passes.simplify_reshapes import reshape_node
 
 _DEPTH = 64  # nodes on the longest way up
+# The first input of these decides the shape, others are scalars; all inputs of the second kind broadcast.
 _UNARY = frozenset(
-    "abs neg exp log sqrt reciprocal floor ceil round sign relu leaky_relu elu selu celu sigmoid hard_sigmoid hard_swish silu swish "
-    "tanh softplus softsign gelu erf mish thresholded_relu sin cos not cast identity clip is_nan".split()
-)  # the first input decides the shape; others are scalars
+    {
+        *(
+            "abs",
+            "cast",
+            "ceil",
+            "celu",
+            "clip",
+            "cos",
+            "elu",
+            "erf",
+            "exp",
+            "floor",
+            "gelu",
+            "hard_sigmoid",
+            "hard_swish",
+        ),
+        *("identity", "is_nan", "leaky_relu", "log", "mish", "neg", "not", "reciprocal", "relu", "round", "selu"),
+        *("sigmoid", "sign", "silu", "sin", "softplus", "softsign", "sqrt", "swish", "tanh", "thresholded_relu"),
+    }
+)
 _BROADCASTING = frozenset(
-    "add sub mul div pow min max mod prelu equal greater less greater_or_equal less_or_equal and or xor where".split()
+    {
+        *("add", "sub", "mul", "div", "pow", "min", "max", "mod", "prelu", "and", "or", "xor", "where"),
+        *("equal", "greater", "less", "greater_or_equal", "less_or_equal"),
+    }
 )
 
 
@@ -49,7 +70,9 @@ def _as_reshape(editor: Editor, node: Node) -> bool:
     moved = [axis for axis in perm if shape[axis] != 1]
     if moved != sorted(moved):
         return False
-    editor.put(node, reshape_node(editor, node.inputs[0], tuple(shape[axis] for axis in perm), node.outputs[0], node.name))
+    editor.put(
+        node, reshape_node(editor, node.inputs[0], tuple(shape[axis] for axis in perm), node.outputs[0], node.name)
+    )
     return True
 
 
@@ -134,7 +157,9 @@ def _operands(editor: Editor, node: Node, perm: tuple[int, ...]) -> tuple[int, .
         if node.op != "concat":
             constant = [editor.constant(name) is not None for name in node.inputs]
             free = [rank for rank, is_constant in zip(ranks, constant, strict=True) if not is_constant]
-            fixed = [rank for rank, is_constant in zip(ranks, constant, strict=True) if is_constant and rank is not None]
+            fixed = [
+                rank for rank, is_constant in zip(ranks, constant, strict=True) if is_constant and rank is not None
+            ]
             # One operand of unknown rank has the result's rank if constants of lower rank are all the others.
             if free == [None] and all(rank < wanted for rank in fixed):
                 return tuple(range(len(node.inputs)))

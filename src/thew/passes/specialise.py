@@ -1,7 +1,8 @@
 """Binds a graph's inputs to static types, infers all that follows from them, and folds what becomes constant.
 
-One walk in order: each node's output types are inferred once its inputs' are static, and a node with constant inputs is replaced by its
-value, so that chains such as shape → gather → concat → reshape vanish. What depends on data stays unknown, and so does what follows from it.
+One walk in order: each node's output types are inferred once its inputs' are static, and a node with constant inputs is
+replaced by its value, so that chains such as shape → gather → concat → reshape vanish. What depends on data stays
+unknown, and so does what follows from it.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def _visit(node: Node, known: dict[str, TensorType], constants: dict[str, Array]
     results = infer_node(node, types, values)
     folded = fold(op, node, types, values, results, budget)
     if folded is None:
-        known.update((name, type_) for name, type_ in zip(node.outputs, results, strict=False) if name and type_ is not None)
+        known.update(
+            (name, type_) for name, type_ in zip(node.outputs, results, strict=False) if name and type_ is not None
+        )
         return False
     for name, array in zip(node.outputs, folded, strict=False):
         if name:
@@ -87,5 +90,7 @@ def _bind_one(declared: Value, got: TensorType | None, symbols: dict[str, tuple[
             continue
         bound, by = symbols.setdefault(expected, (extent, declared.name))
         if bound != extent:
-            raise InputError(f"{where}: extent '{expected}' of axis {axis} must be {bound} as in input '{by}', got {got}")
+            raise InputError(
+                f"{where}: extent '{expected}' of axis {axis} must be {bound} as in input '{by}', got {got}"
+            )
     return Value(declared.name, got)
