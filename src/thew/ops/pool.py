@@ -13,9 +13,10 @@ import numpy as np
 
 from thew.dtypes import FLOATS
 from thew.ir.graph import Array, Attribute
+from thew.ops.index import within
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
 from thew.ops.rules import Shape, dtype_of, rank_at_least, typed, widened
-from thew.ops.window import Window, window_of
+from thew.ops.window import MAX_EXTENT, Window, window_of
 
 _WINDOW: Mapping[str, Attribute] = {
     "auto_pad": "NOTSET",
@@ -156,3 +157,52 @@ def _global_lp(attributes: Mapping[str, Any], x: Array) -> list[Array]:
 for _name, _global in (("global_average_pool", _global_average), ("global_max_pool", _global_max)):
     define(OpDef(_name, typed(_global_shapes, dtype_of(0, among=FLOATS)), _global, candidates=(_DIRECT,)))
 define(OpDef("global_lp_pool", typed(_lp_shapes, dtype_of(0, among=FLOATS)), _global_lp, {"p": 2}))
+
+
+def _unpool_extents(call: Call) -> Shape | None:
+    """Spatial extents of the tensor that was pooled: those asked for, or the least that the windows span."""
+    x, kernel = rank_at_least(call, 3), tuple(call.attribute("kernel_shape"))
+    strides = tuple(call.attribute("strides")) or (1,) * (len(x) - 2)
+    pads = tuple(call.attribute("pads")) or (0,) * (2 * (len(x) - 2))
+    if (len(kernel), len(strides), len(pads)) != (len(x) - 2, len(x) - 2, 2 * len(x) - 4) or call.shape(1) != x:
+        raise call.refuse(f"kernel_shape, strides and pads must fit {x} and the indices its shape, got {kernel}, {strides}, {pads}")
+    if any(not 0 <= number <= MAX_EXTENT for number in (*kernel, *strides, *pads)):
+        raise call.refuse(f"kernel_shape, strides and pads must be at least 0, got {kernel}, {strides}, {pads}")
+    if not call.has(2):
+        rows = zip(x[2:], strides, kernel, pads, pads[len(kernel) :], strict=False)
+        return tuple((n - 1) * s + k - low - high for n, s, k, low, high in rows)
+    asked = call.ints(2)
+    if asked is not None and len(asked) != len(x):
+        raise call.refuse(f"output_shape must have {len(x)} extents, got {asked}")
+    return None if asked is None else asked[2:]
+
+
+def _unpool_shapes(call: Call) -> list[Shape | None]:
+    extents = _unpool_extents(call)
+    return [None if extents is None else call.shape(0)[:2] + extents]
+
+
+def _unpool(attributes: Mapping[str, Any], x: Array, indices: Array, shape: Array | None = None) -> list[Array]:
+    # The indices count in the tensor that the windows span; where a larger one is asked for, they still do, as ONNX has it.
+    spanned = _unpool_extents(call_of("max_unpool", attributes, (x, indices)))
+    assert spanned is not None
+    y = np.zeros(x.shape[:2] + spanned, x.dtype)
+    y.reshape(-1)[within("max_unpool", indices.reshape(-1), y.size)] = x.reshape(-1)
+    asked = _unpool_extents(call_of("max_unpool", attributes, (x, indices, shape)))
+    if asked == spanned or asked is None:
+        return [y]
+    whole = np.zeros(x.shape[:2] + asked, x.dtype)
+    common = tuple(slice(min(a, b)) for a, b in zip(whole.shape, y.shape, strict=True))
+    whole[common] = y[common]
+    return [whole]
+
+
+define(
+    OpDef(
+        "max_unpool",
+        typed(_unpool_shapes, dtype_of(0, among=FLOATS)),
+        _unpool,
+        {"kernel_shape": (), "pads": (), "strides": ()},
+        (2, 3),
+    )
+)
