@@ -56,7 +56,9 @@ def project_requirements() -> list[Requirement]:
 
 
 def fetch_wheels(site: Path) -> None:
-    pinned = [f"{name}=={version}" for name, version in sorted(closure(project_requirements()).items()) if name != "thew"]
+    pinned = [
+        f"{name}=={version}" for name, version in sorted(closure(project_requirements()).items()) if name != "thew"
+    ]
     platforms = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in GLIBC_MINORS)]
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--no-deps", "--upgrade"]
     command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", "3.11"]

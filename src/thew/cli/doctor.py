@@ -30,6 +30,7 @@ def examine(common: Common) -> dict[str, Any]:
 
     import thew
     from thew.runtime import device
+    from thew.runtime.energy import sensors
 
     facts = device.facts()
     cores = facts["cores"]
@@ -50,18 +51,10 @@ def examine(common: Common) -> dict[str, Any]:
         "governor": _governor(),
         "thread_mask": sorted(os.sched_getaffinity(0)),
         "quota_cpus": facts["quota"] or None,
-        "energy_sensors": energy_sensors(),
+        "energy_sensors": [str(sensor) for sensor in sensors()],
         "threads_asked": common.threads,
         "kernels": _chosen_kernels(),
     }
-
-
-def energy_sensors(root: Path = Path("/sys")) -> list[str]:
-    """Sensors that this process can read: Intel and AMD counters (powercap), and boards' power monitors (hwmon)."""
-    found = [path for path in sorted(root.glob("class/powercap/*/energy_uj")) if os.access(path, os.R_OK)]
-    found += [path for path in sorted(root.glob("class/hwmon/hwmon*/power*_input")) if os.access(path, os.R_OK)]
-    found += [path for path in sorted(root.glob("class/hwmon/hwmon*/energy*_input")) if os.access(path, os.R_OK)]
-    return [str(path) for path in found]
 
 
 def _governor(root: Path = Path("/sys")) -> str | None:
