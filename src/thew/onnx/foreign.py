@@ -101,14 +101,14 @@ class InferredTypes:
         self._is_plain = not _holds_objects(model)
 
     def dtype(self, name: str) -> str | None:
-        """The dtype of a value where known; "object" for a sequence, an optional or a map."""
+        """The dtype of a value where known; "opaque" for a sequence, an optional or a map."""
         if self._is_plain:
             return None
         found = self._known().get(name)
         kind = found.WhichOneof("value") if found is not None else None
         if kind is None:
             return None
-        return NAMES.get(found.tensor_type.elem_type) if kind == "tensor_type" else "object"
+        return NAMES.get(found.tensor_type.elem_type) if kind == "tensor_type" else "opaque"
 
     def proto(self, name: str, constant: Array | None) -> Any:
         """The TypeProto of a value; empty where it is not known."""

@@ -171,7 +171,7 @@ class Importer:
 
     def _takes_dtypes(self, node: OnnxNode) -> bool:
         kinds = {self._dtype(name) for name in (*node.inputs, *node.outputs) if name}
-        return not kinds & {"object", "string"}
+        return not kinds & {"opaque", "string"}
 
     def _dtype(self, name: str) -> str | None:
         return self._dtypes.get(name) or self._lazy_types.dtype(name)
@@ -275,7 +275,7 @@ class Importer:
         inner._taken = _all_names(proto) | set(captured) | set(fixed)
         inner._initializers(proto)
         formals = [inner._formal(value) for value in proto.input if value.name not in inner._constants]
-        outer = [Value(name, TensorType(inner._dtypes.get(name, "object"), None)) for name in captured]
+        outer = [Value(name, TensorType(inner._dtypes.get(name, "opaque"), None)) for name in captured]
         inner._walk(proto.node, Scope(scope.opsets, None, "", scope.depth + 1, scope.is_trial, scope.stack))
         outputs = tuple(value.name for value in proto.output)
         inputs = (*formals, *outer)
@@ -286,7 +286,7 @@ class Importer:
 
     def _formal(self, proto: Any) -> Value:
         """An input of a subgraph, whose type may be left open."""
-        return self._input(proto) if proto.type.WhichOneof("value") else Value(proto.name, TensorType("object", None))
+        return self._input(proto) if proto.type.WhichOneof("value") else Value(proto.name, TensorType("opaque", None))
 
     # Foreign ops
 
@@ -316,14 +316,14 @@ def _is_pure(graph: Graph) -> bool:
 
 
 def value_type(proto: Any, name: str, where: str) -> TensorType:
-    """The type of a value; sequences, optionals and maps are of dtype "object"."""
+    """The type of a value; sequences, optionals and maps are of dtype "opaque"."""
     kind = proto.WhichOneof("value")
     if kind is None:
         raise ModelError(f"{where}: must have a type, got none")
     if kind != "tensor_type":
         if kind == "sparse_tensor_type":
             raise UnsupportedError(f"{where}: sparse tensors are not supported as inputs and outputs")
-        return TensorType("object", None)
+        return TensorType("opaque", None)
     dtype = dtype_of(proto.tensor_type.elem_type, where)
     if not proto.tensor_type.HasField("shape"):
         return TensorType(dtype, None)

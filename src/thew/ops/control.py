@@ -75,7 +75,7 @@ def _stacked(values: list[Any], body: Graph, name: str, axis: int) -> Array:
     known = body.type_of(name)
     extents = [dim if isinstance(dim, int) else 0 for dim in (known.shape if known and known.shape else ())]
     extents.insert(axis % (len(extents) + 1), 0)
-    return np.zeros(extents, to_numpy(known.dtype) if known and known.dtype != "object" else np.float32)
+    return np.zeros(extents, to_numpy(known.dtype) if known and known.dtype != "opaque" else np.float32)
 
 
 def _scan(attributes: Mapping[str, Any], *inputs: Any) -> list[Any]:

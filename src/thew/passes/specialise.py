@@ -73,10 +73,10 @@ def _bind_one(declared: Value, got: TensorType | None, symbols: dict[str, tuple[
     where, want = f"input '{declared.name}'", declared.type
     if got is None:
         raise InputError(f"{where}: must be given as {want}, got none")
+    if want.dtype == "opaque":  # a sequence or an optional (which may hold a tensor): its type says nothing
+        return declared
     if got.dtype != want.dtype:
         raise InputError(f"{where}: dtype must be {want.dtype}, got {got.dtype}; convert the array")
-    if got.dtype == "object":  # a sequence or an optional: no tensor, so without shape
-        return declared
     if not got.is_static:
         raise InputError(f"{where}: must have numbers as extents, got {got}")
     if want.shape is None:
