@@ -48,6 +48,12 @@ std::vector<std::int64_t> Attributes::ints(const std::string& name, std::vector<
     return attribute(*this, name, std::move(fallback), "integers");
 }
 std::vector<double> Attributes::floats(const std::string& name, std::vector<double> fallback) const {
+    auto found = values.find(name);
+    if (found != values.end()) {
+        if (const auto* whole = std::get_if<std::vector<std::int64_t>>(&found->second)) {
+            return {whole->begin(), whole->end()};  // Python writes 1 where it means 1.0
+        }
+    }
     return attribute(*this, name, std::move(fallback), "floating-point numbers");
 }
 std::string Attributes::text(const std::string& name, const std::string& fallback) const {

@@ -135,19 +135,27 @@ def _write_outputs(builder: Builder) -> None:
 def _use(draft: Draft) -> Use:
     reads = tuple(view.buffer for view in draft.inputs if view is not None)
     writes = tuple(view.buffer for view in draft.outputs)
-    in_place: tuple[tuple[int, int], ...] = ()
-    if draft.row.family in IN_PLACE:
-        (output,) = draft.outputs
-        in_place = tuple(
-            (view.buffer, output.buffer)
-            for view in draft.inputs
-            if view is not None
-            and view.offset_bytes == output.offset_bytes == 0
-            and view.dtype == output.dtype
-            and view.shape == output.shape
-            and same_layout(view.shape, view.strides, output.strides)
-        )
-    return Use(reads, writes, in_place)
+    return Use(reads, writes, _in_place(draft) if draft.row.family in IN_PLACE else ())
+
+
+def _in_place(draft: Draft) -> tuple[tuple[int, int], ...]:
+    """Inputs whose buffer the output may take over: read by this step only exactly where the output is written."""
+    (output,) = draft.outputs
+    sources = [view for view in draft.inputs if view is not None]
+    return tuple(
+        (view.buffer, output.buffer)
+        for view in sources
+        if all(_same_place(other, output) for other in sources if other.buffer == view.buffer)
+    )
+
+
+def _same_place(view: Located, output: Located) -> bool:
+    return (
+        view.offset_bytes == output.offset_bytes == 0
+        and view.dtype == output.dtype
+        and view.shape == output.shape
+        and same_layout(view.shape, view.strides, output.strides)
+    )
 
 
 def _constant_bytes(builder: Builder) -> int:

@@ -113,7 +113,9 @@ class Builder:
         if fits(located.shape, located.strides):
             return located
         if (name, layout) not in self._converted:
-            converted = self.fresh(located.dtype, located.shape, layout)
+            wanted = self.destinations.get(name)
+            to_wanted = layout == "plain" and wanted is not None and is_plain(wanted.shape, wanted.strides)
+            converted = wanted if to_wanted and wanted else self.fresh(located.dtype, located.shape, layout)
             self.copy(located, converted, f"{name}:{layout}")
             self._converted[name, layout] = converted
         return self._converted[name, layout]

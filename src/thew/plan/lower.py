@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from thew.ir import Node
-from thew.ops import Call, get
-from thew.ops.conv import resolved_pads as conv_pads
-from thew.ops.pool import resolved_pads as pool_pads
+from thew.ops import Call, conv, get, pool
 from thew.ops.reduce import resolved_axes
+from thew.ops.window import Window
 from thew.plan.builder import Builder, Located, NoKernel
 from thew.plan.plan import is_channels_last, is_plain, plain_strides, same_layout
 
@@ -81,8 +80,15 @@ def step_attributes(call: Call) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if isinstance(value, int | float | str | tuple) and value != ()}
 
 
-def _pads(resolve: Callable[[Call], Any]) -> Callable[[Call], Mapping[str, Any]]:
-    return lambda call: {"pads": tuple(int(pad) for pad in resolve(call)), "auto_pad": "NOTSET"}
+def _window(window: Callable[[Call], Window]) -> Callable[[Call], Mapping[str, Any]]:
+    """The geometry in full: pads resolved, defaults filled in."""
+
+    def resolved(call: Call) -> Mapping[str, Any]:
+        found = window(call)
+        geometry = {"kernel_shape": found.kernel, "strides": found.strides, "dilations": found.dilations, "pads": found.pads}
+        return {**{name: tuple(map(int, values)) for name, values in geometry.items()}, "auto_pad": "NOTSET"}
+
+    return resolved
 
 
 def _axis(call: Call) -> Mapping[str, Any]:
@@ -91,13 +97,16 @@ def _axis(call: Call) -> Mapping[str, Any]:
 
 
 def _axes(call: Call) -> Mapping[str, Any]:
-    return {"axes": tuple(int(axis) for axis in resolved_axes(call))}
+    axes = resolved_axes(call)
+    if axes is None:
+        raise NoKernel(call.node, "its axes must be constant")
+    return {"axes": tuple(map(int, axes))}
 
 
 NORMALISED: dict[str, Callable[[Call], Mapping[str, Any]]] = {
-    "conv": _pads(conv_pads),
-    "max_pool": _pads(pool_pads),
-    "average_pool": _pads(pool_pads),
+    "conv": _window(conv.window),
+    "max_pool": _window(pool.window),
+    "average_pool": _window(pool.window),
     **dict.fromkeys(("softmax", "log_softmax", "gather", "arg_max", "arg_min", "quantize_linear", "dequantize_linear", "layer_normalization"), _axis),
     **{
         f"reduce_{name}": _axes

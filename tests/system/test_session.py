@@ -1,0 +1,198 @@
+"""Sessions: shapes, threads, memory, errors, Python steps, saved plans; the oracle is the NumPy interpreter."""
+
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import thew
+from thew.errors import InputError, MemoryLimitError, PlanError
+from thew.ir import GraphBuilder
+from thew.ops.interpret import evaluate
+
+
+def small_network(batch="n", size=14):
+    """Convolution with a residual, a concat, pooling and a dense layer: every kind of buffer."""
+    rng = np.random.default_rng(0)
+    b = GraphBuilder("small")
+    x = b.input("x", "fp32", (batch, 3, size, size))
+    w1 = b.constant(rng.standard_normal((8, 3, 3, 3)).astype(np.float32) / 5, "w1")
+    w2 = b.constant(rng.standard_normal((8, 8, 3, 3)).astype(np.float32) / 8, "w2")
+    w3 = b.constant(rng.standard_normal((10, 16)).astype(np.float32), "w3")
+    first = b.node("relu", [b.node("conv", [x, w1], pads=(1, 1, 1, 1))])
+    second = b.node("add", [b.node("conv", [first, w2], pads=(1, 1, 1, 1)), first])
+    joined = b.node("concat", [b.node("relu", [second]), first], axis=1)
+    pooled = b.node("flatten", [b.node("global_average_pool", [joined])], axis=1)
+    return b.graph([b.node("gemm", [pooled, w3], "y", transB=1)])
+
+
+def check(session, graph, x):
+    (got,) = session.run(None, {"x": x})
+    (want,) = evaluate(graph, {"x": x}).values()
+    # Sums of at most 72 + 196 + 16 products, each at most a few units large.
+    np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_matches_the_interpreter_for_every_batch(threads):
+    graph = small_network()
+    session = thew.InferenceSession(graph, threads=threads)
+    rng = np.random.default_rng(1)
+    for batch in (1, 3, 2, 1, 0):
+        check(session, graph, rng.standard_normal((batch, 3, 14, 14)).astype(np.float32))
+
+
+def test_one_session_serves_many_threads():
+    graph = small_network()
+    session = thew.InferenceSession(graph, threads=2)
+    rng = np.random.default_rng(2)
+    failures = []
+
+    def work(seed):
+        x = np.random.default_rng(seed).standard_normal((1 + seed % 3, 3, 14, 14)).astype(np.float32)
+        try:
+            for _ in range(30):
+                check(session, graph, x)
+        except BaseException as error:
+            failures.append(error)
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not failures, failures[0]
+    check(session, graph, rng.standard_normal((1, 3, 14, 14)).astype(np.float32))
+
+
+def test_takes_strided_and_dlpack_arrays():
+    graph = small_network(2)
+    session = thew.InferenceSession(graph)
+    x = np.random.default_rng(3).standard_normal((2, 14, 14, 3)).astype(np.float32).transpose(0, 3, 1, 2)
+    check(session, graph, x)
+
+    class Foreign:
+        def __init__(self, array):
+            self.array = array
+
+        def __dlpack__(self, **options):
+            return self.array.__dlpack__(**options)
+
+        def __dlpack_device__(self):
+            return self.array.__dlpack_device__()
+
+    (got,) = session.run(None, {"x": Foreign(np.ascontiguousarray(x))})
+    (want,) = session.run(["y"], {"x": x})
+    np.testing.assert_array_equal(got, want)
+
+
+def test_one_native_call_and_known_memory():
+    session = thew.InferenceSession(small_network(1))
+    executable = session.prepare()
+    assert executable.single is not None
+    planned = session.peak_memory_bytes
+    assert executable.single.program.memory_bytes == planned
+    session.run(None, {"x": np.zeros((1, 3, 14, 14), np.float32)})
+    assert session.peak_memory_bytes == planned
+    assert executable.single.program.memory_bytes == planned
+
+
+def test_runs_do_not_grow():
+    session = thew.InferenceSession(small_network(1))
+    feeds = {"x": np.zeros((1, 3, 14, 14), np.float32)}
+    session.run(None, feeds)
+    tracemalloc.start()
+    for _ in range(200):
+        session.run(None, feeds)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 20_000
+
+
+@pytest.mark.parametrize(
+    ("feeds", "words"),
+    [
+        ({}, ["input 'x'", "got none"]),
+        ({"x": np.zeros((1, 3, 14, 14))}, ["input 'x'", "fp32", "float64"]),
+        ({"x": np.zeros((1, 4, 14, 14), np.float32)}, ["input 'x'", "axis 1", "3"]),
+        ({"x": np.zeros((3, 14, 14), np.float32)}, ["input 'x'", "4 dimensions"]),
+        ({"x": np.zeros((1, 3, 14, 14), np.float32), "z": 1}, ["'z'", "leave it out"]),
+    ],
+)
+def test_wrong_inputs_are_typed_errors(feeds, words):
+    session = thew.InferenceSession(small_network())
+    with pytest.raises(InputError) as caught:
+        session.run(None, feeds)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_unknown_output_is_refused():
+    session = thew.InferenceSession(small_network(1))
+    with pytest.raises(InputError, match="output 'nothing'"):
+        session.run(["nothing"], {"x": np.zeros((1, 3, 14, 14), np.float32)})
+
+
+def test_memory_limit():
+    with pytest.raises(MemoryLimitError, match="at most 1000 bytes"):
+        thew.InferenceSession(small_network(1), memory_limit_bytes=1000)
+
+
+def test_saved_plan_runs_and_is_refused_elsewhere(tmp_path):
+    graph = small_network(1)
+    session = thew.InferenceSession(graph)
+    path = tmp_path / "small.plan.json"
+    session.plan.save(path)
+    again = thew.InferenceSession(graph, plan=path)
+    x = np.random.default_rng(4).standard_normal((1, 3, 14, 14)).astype(np.float32)
+    np.testing.assert_array_equal(again.run(None, {"x": x})[0], session.run(None, {"x": x})[0])
+    assert again.plan == session.plan
+    with pytest.raises(PlanError, match="for this model"):
+        thew.InferenceSession(small_network(1, 15).replace(inputs=graph.inputs), plan=path).run(None, {"x": x})
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(PlanError, match="plan again"):
+        thew.InferenceSession(graph, plan=path)
+
+
+def test_fp64_computes_in_double():
+    graph = small_network(1)
+    x = np.random.default_rng(5).standard_normal((1, 3, 14, 14)).astype(np.float32)
+    wide = graph.replace(constants={name: array.astype(np.float64) for name, array in graph.constants.items()})
+    (want,) = evaluate(wide.replace(inputs=graph.inputs), {"x": x.astype(np.float64)}).values()
+    (got,) = thew.InferenceSession(graph, precision="fp64").run(None, {"x": x})
+    assert got.dtype == np.float32
+    np.testing.assert_array_equal(got, want.astype(np.float32))
+
+
+def test_data_dependent_shapes_run_in_parts():
+    b = GraphBuilder("dynamic")
+    x = b.input("x", "fp32", (6,))
+    found = b.node("non_zero", [b.node("relu", [x])])
+    picked = b.node("gather", [x, b.node("squeeze", [found, b.constant(np.array([0]))])], axis=0)
+    graph = b.graph([b.node("exp", [picked], "y")])
+    session = thew.InferenceSession(graph)
+    for values in ([1, -1, 2, -2, 3, -3], [-1, -1, -1, -1, -1, 0], [1, 2, 3, 4, 5, 6]):
+        array = np.array(values, np.float32)
+        (got,) = session.run(None, {"x": array})
+        np.testing.assert_allclose(got, np.exp(array[array > 0]), rtol=1e-6)
+    notes = [row.algorithm for row in session.explain(rounds=0).rows]
+    assert "python" in notes and "deferred" in notes
+
+
+@pytest.mark.parametrize("isa", ["x86_64_v2", "avx2", "avx512", "neon"])
+def test_every_isa_of_this_cpu(isa):
+    from thew.runtime.device import facts
+
+    if isa not in facts()["isas"]:
+        pytest.skip(f"this CPU has no {isa}")
+    graph = small_network(2)
+    session = thew.InferenceSession(graph, isa=isa)
+    assert all(step.kernel.endswith(isa) for step in session.prepare({"x": (2, 3, 14, 14)}).plans[0].steps)
+    check(session, graph, np.random.default_rng(6).standard_normal((2, 3, 14, 14)).astype(np.float32))
+
+
+def test_explain_names_what_was_fused():
+    explanation = thew.InferenceSession(small_network(1)).explain(rounds=2)
+    text = str(explanation)
+    assert "residual + relu" in text and "conv_" in text
+    assert explanation.rows[0].seconds > 0
