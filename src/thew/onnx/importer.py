@@ -154,9 +154,9 @@ class Importer:
 
     def _ours(self, node: OnnxNode) -> bool:
         """Adds the node as ops of ours, if they cover it."""
-        if node.domain or op_name(node.op_type) is None or not self._takes_dtypes(node):
+        if node.domain or not self._takes_dtypes(node):
             return False
-        rewrite = Rewrite(self._constants.get, self._dtypes.get)
+        rewrite = Rewrite(self._dtypes.get, self._rank)
         converted = node.copy()
         convert(converted, rewrite)
         chain = [*rewrite.before, converted, *rewrite.after]
@@ -175,6 +175,10 @@ class Importer:
 
     def _dtype(self, name: str) -> str | None:
         return self._dtypes.get(name) or self._lazy_types.dtype(name)
+
+    def _rank(self, name: str) -> int | None:
+        known = self._lazy_types.proto(name, self._constants.get(name))
+        return len(known.tensor_type.shape.dim) if known.tensor_type.HasField("shape") else None
 
     def _translate(self, node: OnnxNode, names: Mapping[str, str]) -> Node | None:
         """The node as one op of ours, or None where that op does not take all of it."""

@@ -13,14 +13,27 @@ from thew.onnx.nodes import OnnxNode
 def broadcast_axis(node: OnnxNode, rewrite: Rewrite) -> None:
     """The second input was aligned at `axis`; trailing extents of 1 say the same today."""
     is_broadcast, axis = node.pop("broadcast", 0), node.pop("axis")
-    if not is_broadcast or axis is None:
-        return
-    value = rewrite.value(node.inputs[1])
-    rank = node.attributes.pop("~rank", None)
-    if value is None or rank is None or axis < 0:
-        raise node.refuse("broadcasting along an axis (operator sets before 7) needs a constant second input; export the model again")
-    extents = value.shape + (1,) * (rank - axis - value.ndim)
-    node.inputs[1] = rewrite.constant(value.reshape(extents), value.dtype, "aligned")
+    if is_broadcast and axis is not None:
+        align(node, rewrite, axis)
+
+
+@converts("PRelu", before=7)
+def slope_per_channel(node: OnnxNode, rewrite: Rewrite) -> None:
+    """A slope of several numbers was one a channel."""
+    if rewrite.rank(node.inputs[1]) == 1:
+        align(node, rewrite, 1)
+
+
+def align(node: OnnxNode, rewrite: Rewrite, axis: int) -> None:
+    """Gives the second input trailing extents of 1, so that its first axis meets `axis` of the first input."""
+    rank, own = rewrite.rank(node.inputs[0]), rewrite.rank(node.inputs[1])
+    if rank is None or own is None:
+        raise node.refuse("broadcasting along an axis (operator sets before 7) needs inputs of known rank; export the model again")
+    axis += rank if axis < 0 else 0
+    added = tuple(range(own, rank - axis))
+    if own and added:
+        axes = rewrite.constant(added, np.int64, "axes")
+        node.inputs[1] = rewrite.node_before("Unsqueeze", [node.inputs[1], axes], f"{node.outputs[0]}_aligned")
 
 
 @converts(
