@@ -8,8 +8,8 @@ namespace thew {
 
 struct Axes {
     int rank = 0;
-    std::int64_t count = 1;            // product of the extents
-    std::int64_t extent[kMaxRank]{};   // outermost first
+    std::int64_t count = 1;              // product of the extents
+    std::int64_t extent[kMaxRank]{};     // outermost first
     std::int64_t stride[2][kMaxRank]{};  // elements, per tensor
 };
 

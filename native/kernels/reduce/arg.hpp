@@ -66,7 +66,8 @@ __attribute__((noinline)) std::int64_t arg_along(const T* x, std::int64_t length
 
 // The places for `lanes` neighbouring results.
 template <class T, bool kLargest, bool kLast>
-__attribute__((noinline)) void arg_across(const T* x, std::int64_t length, std::int64_t stride, int lanes, std::int64_t* y, std::int64_t y_stride) {
+__attribute__((noinline)) void arg_across(const T* x, std::int64_t length, std::int64_t stride, int lanes,
+                                          std::int64_t* y, std::int64_t y_stride) {
     Found<T> found{load_strided(x, 1, lanes), {}};
     typename Found<T>::Indices at{};
     for (std::int64_t i = 1; i < length; ++i) {

@@ -17,7 +17,18 @@
 namespace thew {
 
 enum class ReduceOp : std::uint8_t {
-    sum, mean, max, min, prod, l1, l2, sum_square, log_sum, log_sum_exp, arg_max, arg_min,
+    sum,
+    mean,
+    max,
+    min,
+    prod,
+    l1,
+    l2,
+    sum_square,
+    log_sum,
+    log_sum_exp,
+    arg_max,
+    arg_min,
 };
 
 inline constexpr std::int64_t kReduceBlock = 256;

@@ -42,7 +42,9 @@ struct SumOf {
 };
 template <class T>
 struct MeanOf : SumOf<T> {
-    static THEW_INLINE Vec<T> finish(Vec<T> sum, std::int64_t count, Vec<T>) { return sum / splat(static_cast<T>(count)); }
+    static THEW_INLINE Vec<T> finish(Vec<T> sum, std::int64_t count, Vec<T>) {
+        return sum / splat(static_cast<T>(count));
+    }
 };
 template <class T>
 struct L1Of : SumOf<T> {
@@ -60,7 +62,8 @@ template <class T>
 struct LogSumOf : SumOf<T> {
     static THEW_INLINE Vec<T> finish(Vec<T> sum, std::int64_t, Vec<T>) { return log<T>(sum); }
 };
-// The shift is the largest element; where that is infinite there is none, so that infinities give what log(Σ exp) gives.
+// The shift is the largest element; where that is infinite there is none, so that infinities give what log(Σ exp)
+// gives.
 template <class T>
 struct LogSumExpOf : SumOf<T> {
     static THEW_INLINE Vec<T> shift_of(Vec<T> largest) { return largest - largest == T{0} ? largest : Vec<T>{}; }

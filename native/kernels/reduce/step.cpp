@@ -34,8 +34,8 @@ private:
 // Which axes of x are reduced: `axes`, or `axis` for arg_max and arg_min.
 std::vector<bool> reduced_axes(const StepDesc& desc, bool finds_place) {
     const Tensor& x = desc.inputs[0];
-    const std::vector<std::int64_t> axes = finds_place ? std::vector<std::int64_t>{desc.attributes.integer("axis", 0)}
-                                                       : desc.attributes.ints("axes");
+    const std::vector<std::int64_t> axes =
+        finds_place ? std::vector<std::int64_t>{desc.attributes.integer("axis", 0)} : desc.attributes.ints("axes");
     std::vector<bool> reduced(static_cast<std::size_t>(x.rank));
     for (std::int64_t axis : axes) {
         require(axis >= 0 && axis < x.rank && !reduced[static_cast<std::size_t>(axis)],
@@ -83,7 +83,8 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
     require_dtype(desc, desc.inputs[0], row.a, "x");
     require_dtype(desc, desc.outputs[0], finds_place ? DType::int64 : row.a, "y");
     const ReduceEntry& entry = entry_of(kTables, row);
-    require(entry.computes(op), where(desc) + "op must be one that " + dtype_name(row.a) + " has; cast, or use a Python step");
+    require(entry.computes(op),
+            where(desc) + "op must be one that " + dtype_name(row.a) + " has; cast, or use a Python step");
     return std::make_unique<ReduceStep>(entry, arguments(desc, op));
 }
 

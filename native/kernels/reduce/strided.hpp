@@ -45,7 +45,8 @@ __attribute__((noinline)) void store_strided(T* to, std::int64_t stride, Vec<T> 
 
 // Adds at most kReduceBlock · 4 · kLanes elements of a row to `total`.
 template <class Op, class T>
-__attribute__((noinline)) Vec<T> reduce_run(Vec<T> total, const T* from, std::int64_t stride, std::int64_t count, Vec<T> shift) {
+__attribute__((noinline)) Vec<T> reduce_run(Vec<T> total, const T* from, std::int64_t stride, std::int64_t count,
+                                            Vec<T> shift) {
     constexpr int lanes = kLanes<T>;
     Vec<T> sums[4];
     unroll<4>([&](auto k) THEW_FLAT { sums[k] = splat(Op::start); });
@@ -55,7 +56,8 @@ __attribute__((noinline)) Vec<T> reduce_run(Vec<T> total, const T* from, std::in
             unroll<4>([&](auto k) THEW_FLAT { sums[k] = Op::take(sums[k], load(from + i + k * lanes), shift); });
         }
     }
-    for (; i + lanes <= count; i += lanes) sums[0] = Op::take(sums[0], load_strided(from + i * stride, stride, lanes), shift);
+    for (; i + lanes <= count; i += lanes)
+        sums[0] = Op::take(sums[0], load_strided(from + i * stride, stride, lanes), shift);
     if (i < count) {
         const int rest = static_cast<int>(count - i);
         const Vec<T> taken = Op::take(sums[1], load_strided(from + i * stride, stride, rest), shift);
@@ -90,7 +92,7 @@ void reduce_along(const ReduceArgs& args, const T* x, T* y) {
 // N vectors of neighbouring results; the last of them has `lanes` of its lanes.
 template <class Op, class T, int N>
 __attribute__((noinline)) void reduce_across(const ReduceArgs& args, const T* x, T* y, std::int64_t y_stride, int lanes,
-                               const Vec<T> (&shift)[N]) {
+                                             const Vec<T> (&shift)[N]) {
     const Axes& reduced = args.reduced;
     const int last = reduced.rank - 1;
     const std::int64_t length = last < 0 ? reduced.count : reduced.extent[last];
