@@ -12,6 +12,7 @@
 
 #include "base/tensor.hpp"
 #include "base/workers.hpp"
+#include "kernels/activation.hpp"
 #include "kernels/table.hpp"
 
 namespace thew {
@@ -22,7 +23,8 @@ struct DepthwiseArgs {
     std::int64_t padded_c;  // c rounded up to depthwise_padding
     const void* packed;     // [multiplier][kh·kw + 1][padded_c]: bias, then one line a tap
     const void* zeros;      // [padded_c]
-    double low, high;       // clamp of the output; infinities where there is none
+    Epilogue epilogue;
+    bool residual;  // a residual will be given
 };
 
 struct DepthwiseViews {
@@ -30,6 +32,8 @@ struct DepthwiseViews {
     void* y;
     std::int64_t x_n, x_h, x_w;  // strides in elements; channel stride 1
     std::int64_t y_n, y_c, y_h, y_w;
+    const void* residual;
+    std::int64_t r_n, r_c, r_h, r_w;
 };
 
 struct DepthwiseEntry {

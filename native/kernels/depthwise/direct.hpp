@@ -1,71 +1,86 @@
 // The loops around a depthwise tile: rows and channel blocks are shared among workers; each work item walks its rows
-// tile by tile, fills the tile's pointer table and calls the micro-kernel for all full vectors of channels. What is
-// left (tail channels, outputs whose channels are not adjacent) goes through vector-sized buffers.
+// tile by tile, fills the tile's pointer table and calls the micro-kernel for all full vectors of channels. Results
+// that cannot go straight to y (tail channels, channels of y not adjacent, a residual, activations other than a clamp)
+// go through buffers, a chunk of channels at a time.
 #pragma once
 
+#include "kernels/depthwise/finish.hpp"
 #include "kernels/depthwise/tile.hpp"
 
 namespace thew {
 namespace {
+
+inline std::int64_t rounded_bytes(std::int64_t count, std::size_t size) {
+    return (count * static_cast<std::int64_t>(size) + 63) / 64 * 64;
+}
 
 // What one worker needs; carved out of its scratch.
 template <class Tile>
 struct DepthwiseScratch {
     using T = typename Tile::Element;
     static constexpr std::int64_t kOutputs = Tile::TH * Tile::TW;
-    const T** pixels;  // of the tile
-    const T** part;    // the same for one vector of channels
-    T* tail;           // one vector a pixel
-    T* results;        // one vector an output
-    T* discard;        // a line that takes the outputs beyond the image
+    static constexpr std::int64_t kChunk = 16 * kLanes<T>;  // channels that go through `results` at once
+    const T** pixels;                                       // of the tile
+    const T** part;                                         // the same from another channel on
+    T* tail;                                                // one vector a pixel
+    T* results;                                             // a chunk an output
+    T* discard;                                             // a line that takes the outputs beyond the image
 
     static std::int64_t bytes(const DepthwiseArgs& args) {
         const std::int64_t pixels = Tile::pixel_count(args);
-        const std::int64_t table = (pixels * static_cast<std::int64_t>(sizeof(T*)) + 63) / 64 * 64;
-        const std::int64_t line = (args.padded_c * static_cast<std::int64_t>(sizeof(T)) + 63) / 64 * 64;
-        return 2 * table + (pixels + kOutputs) * static_cast<std::int64_t>(kVectorBytes) + line + 64;
+        return 2 * rounded_bytes(pixels, sizeof(T*)) + rounded_bytes((pixels + 16 * kOutputs) * kLanes<T>, sizeof(T)) +
+               rounded_bytes(args.padded_c, sizeof(T));
     }
     DepthwiseScratch(const DepthwiseArgs& args, std::byte* at) {
-        const std::int64_t count = Tile::pixel_count(args);
-        const std::int64_t table = (count * static_cast<std::int64_t>(sizeof(T*)) + 63) / 64 * 64;
+        const std::int64_t count = Tile::pixel_count(args), table = rounded_bytes(count, sizeof(T*));
         pixels = reinterpret_cast<const T**>(at);
         part = reinterpret_cast<const T**>(at + table);
         tail = reinterpret_cast<T*>(at + 2 * table);
         results = tail + count * kLanes<T>;
-        discard = results + kOutputs * kLanes<T>;
+        discard = results + kOutputs * kChunk;
     }
+};
+
+// Where a tile is: image, multiplier, first output row and column, channels [first, last) of x.
+struct TilePlace {
+    std::int64_t n, j, row, column, first, last;
 };
 
 template <class Tile>
 class DepthwiseWork {
     using T = typename Tile::Element;
-    static constexpr std::int64_t kOutputs = Tile::TH * Tile::TW;
+    static constexpr std::int64_t kOutputs = Tile::TH * Tile::TW, kChunk = DepthwiseScratch<Tile>::kChunk;
     const DepthwiseArgs& args_;
     const DepthwiseViews& views_;
-    DepthwiseScratch<Tile> scratch_;
+    const DepthwiseScratch<Tile> scratch_;
+    const Bounds<T> bounds_;
+    const bool finishes_, direct_;  // direct_: full vectors go straight to y
     T* out_[kOutputs];
     bool interior_ = false;  // the table in hand points inside the image only
 
 public:
     DepthwiseWork(const DepthwiseArgs& args, const DepthwiseViews& views, std::byte* scratch)
-        : args_(args), views_(views), scratch_(args, scratch) {}
+        : args_(args),
+          views_(views),
+          scratch_(args, scratch),
+          bounds_(tile_bounds<T>(args)),
+          finishes_(needs_finish(args)),
+          direct_(!finishes_ && args.multiplier == 1 && views.y_c == 1) {}
 
-    // Output rows [row, row + TH) of image n for channels [first, last), multiplier j.
-    void rows(std::int64_t n, std::int64_t j, std::int64_t row, std::int64_t first, std::int64_t last) {
-        const T* image = static_cast<const T*>(views_.x) + n * views_.x_n + first;
-        T* y = static_cast<T*>(views_.y) + n * views_.y_n + (first * args_.multiplier + j) * views_.y_c;
+    // Output rows [row, row + TH): all tiles from place.column on.
+    void rows(TilePlace place) {
         interior_ = false;
-        for (std::int64_t column = 0; column < args_.ow; column += Tile::TW) {
-            point_pixels(image, row, column);
-            compute(y, row, column, j, first, last);
+        for (place.column = 0; place.column < args_.ow; place.column += Tile::TW) {
+            point_pixels(place);
+            compute(place);
         }
     }
 
 private:
-    void point_pixels(const T* image, std::int64_t row, std::int64_t column) {
+    void point_pixels(const TilePlace& place) {
         const std::int64_t rows = Tile::rows(args_), columns = Tile::columns(args_);
-        const std::int64_t top = row * args_.stride_h - args_.pad_top;
-        const std::int64_t left = column * args_.stride_w - args_.pad_left;
+        const std::int64_t top = place.row * args_.stride_h - args_.pad_top;
+        const std::int64_t left = place.column * args_.stride_w - args_.pad_left;
         const bool interior = top >= 0 && left >= 0 && top + (rows - 1) * Tile::row_step(args_) < args_.h &&
                               left + Tile::column_of(args_, columns - 1) < args_.w;
         if (interior && interior_) {
@@ -74,6 +89,7 @@ private:
             return;
         }
         interior_ = interior;
+        const T* image = static_cast<const T*>(views_.x) + place.n * views_.x_n + place.first;
         const T* zeros = static_cast<const T*>(args_.zeros);
         const T** pixel = scratch_.pixels;
         for (std::int64_t r = 0; r < rows; ++r) {
@@ -86,51 +102,61 @@ private:
         }
     }
 
-    bool kept(std::int64_t i, std::int64_t row, std::int64_t column) const {
-        return row + i / Tile::TW < args_.oh && column + i % Tile::TW < args_.ow;
+    bool kept(const TilePlace& place, std::int64_t i) const {
+        return place.row + i / Tile::TW < args_.oh && place.column + i % Tile::TW < args_.ow;
     }
 
-    void compute(T* y, std::int64_t row, std::int64_t column, std::int64_t j, std::int64_t first, std::int64_t last) {
-        const std::int64_t taps = args_.kh * args_.kw, channels = last - first;
-        const T* lines = static_cast<const T*>(args_.packed) + j * (taps + 1) * args_.padded_c + first;
-        T* corner = y + row * views_.y_h + column * views_.y_w;
-        TileArgs<T> tile{scratch_.pixels,           out_, lines, args_.padded_c, taps, 0, static_cast<T>(args_.low),
-                         static_cast<T>(args_.high)};
-        std::int64_t c = 0;
-        if (views_.y_c == 1 && args_.multiplier == 1) {
-            for (std::int64_t i = 0; i < kOutputs; ++i) {
-                out_[i] = kept(i, row, column) ? corner + i / Tile::TW * views_.y_h + i % Tile::TW * views_.y_w
-                                               : scratch_.discard;
-            }
-            tile.channels = c = channels / kLanes<T> * kLanes<T>;
+    // Output i of the tile, its first channel, in a tensor with these strides.
+    std::int64_t offset(const TilePlace& place, std::int64_t i, std::int64_t n, std::int64_t c, std::int64_t h,
+                        std::int64_t w) const {
+        return place.n * n + (place.first * args_.multiplier + place.j) * c + (place.row + i / Tile::TW) * h +
+               (place.column + i % Tile::TW) * w;
+    }
+    T* y_at(const TilePlace& place, std::int64_t i) const {
+        return static_cast<T*>(views_.y) + offset(place, i, views_.y_n, views_.y_c, views_.y_h, views_.y_w);
+    }
+
+    void compute(const TilePlace& place) {
+        const std::int64_t taps = args_.kh * args_.kw, channels = place.last - place.first;
+        const std::int64_t full = channels / kLanes<T> * kLanes<T>;
+        const T* lines = static_cast<const T*>(args_.packed) + place.j * (taps + 1) * args_.padded_c + place.first;
+        TileArgs<T> tile{scratch_.pixels, out_, lines, args_.padded_c, taps, full, bounds_.low, bounds_.high};
+        if (direct_) {
+            for (std::int64_t i = 0; i < kOutputs; ++i) out_[i] = kept(place, i) ? y_at(place, i) : scratch_.discard;
             Tile::compute(tile);
+        } else {
+            for (std::int64_t c = 0; c < full; c += kChunk)
+                buffered(tile, place, c, full - c < kChunk ? full - c : kChunk);
         }
-        for (; c < channels; c += kLanes<T>) buffered(tile, lines, corner, row, column, c, channels);
+        if (full < channels) buffered(tile, place, full, channels - full);
     }
 
-    // One vector of channels from c, by way of buffers where memory must not be touched beyond the views.
-    void buffered(TileArgs<T> tile, const T* lines, T* corner, std::int64_t row, std::int64_t column, std::int64_t c,
-                  std::int64_t channels) {
-        const std::int64_t lanes = channels - c < kLanes<T> ? channels - c : kLanes<T>;
-        const std::int64_t count = Tile::pixel_count(args_);
-        for (std::int64_t i = 0; i < count; ++i) {
-            scratch_.part[i] = scratch_.pixels[i] + c;
-            if (lanes == kLanes<T>) continue;
-            T* copy = scratch_.tail + i * kLanes<T>;
-            for (std::int64_t lane = 0; lane < kLanes<T>; ++lane)
-                copy[lane] = lane < lanes ? scratch_.part[i][lane] : T{0};
-            scratch_.part[i] = copy;
+    // `count` channels from c on: full vectors within a chunk, or less than one vector, which is copied first so that
+    // memory beyond the view is not read.
+    void buffered(TileArgs<T> tile, const TilePlace& place, std::int64_t c, std::int64_t count) {
+        const std::int64_t pixels = Tile::pixel_count(args_);
+        for (std::int64_t i = 0; i < pixels; ++i) scratch_.part[i] = scratch_.pixels[i] + c;
+        if (count < kLanes<T>) {
+            for (std::int64_t i = 0; i < pixels; ++i) {
+                T* copy = scratch_.tail + i * kLanes<T>;
+                for (std::int64_t k = 0; k < kLanes<T>; ++k) copy[k] = k < count ? scratch_.part[i][k] : T{0};
+                scratch_.part[i] = copy;
+            }
         }
-        for (std::int64_t i = 0; i < kOutputs; ++i) out_[i] = scratch_.results + i * kLanes<T>;
+        for (std::int64_t i = 0; i < kOutputs; ++i) out_[i] = scratch_.results + i * kChunk;
         tile.pixels = scratch_.part;
-        tile.lines = lines + c;
-        tile.channels = kLanes<T>;
+        tile.lines += c;
+        tile.channels = count < kLanes<T> ? kLanes<T> : count;
         Tile::compute(tile);
-        const std::int64_t step = args_.multiplier * views_.y_c;
+        const std::int64_t y_step = args_.multiplier * views_.y_c, residual_step = args_.multiplier * views_.r_c;
         for (std::int64_t i = 0; i < kOutputs; ++i) {
-            if (!kept(i, row, column)) continue;
-            T* to = corner + i / Tile::TW * views_.y_h + i % Tile::TW * views_.y_w + c * step;
-            for (std::int64_t lane = 0; lane < lanes; ++lane) to[lane * step] = out_[i][lane];
+            if (!kept(place, i)) continue;
+            const T* residual = static_cast<const T*>(views_.residual);
+            if (args_.residual) {
+                residual += offset(place, i, views_.r_n, views_.r_c, views_.r_h, views_.r_w) + c * residual_step;
+            }
+            const Line<T> line{out_[i], count, y_at(place, i) + c * y_step, residual, y_step, residual_step};
+            write_line(line, args_.epilogue, finishes_);
         }
     }
 };
@@ -154,9 +180,9 @@ void run_depthwise(const DepthwiseArgs& args, const DepthwiseViews& views, const
     const std::int64_t bytes = DepthwiseScratch<Tile>::bytes(args);
     auto body = [&](std::int64_t item, int worker) {
         DepthwiseWork<Tile> work(args, views, scratch + worker * bytes);
-        const std::int64_t first = item % blocks * block, band = item / blocks % bands;
+        const std::int64_t first = item % blocks * block, row = item / blocks % bands * Tile::TH;
         const std::int64_t j = item / blocks / bands % args.multiplier, n = item / blocks / bands / args.multiplier;
-        work.rows(n, j, band * Tile::TH, first, first + block < args.c ? first + block : args.c);
+        work.rows({n, j, row, 0, first, first + block < args.c ? first + block : args.c});
     };
     parallel_for(workers, args.n * args.multiplier * bands * blocks, body);
 }

@@ -1,9 +1,9 @@
 // Checks a depthwise convolution, repacks its weights, and runs it.
-#include <limits>
-
 #include "base/aligned.hpp"
+#include "kernels/activation_parse.hpp"
 #include "kernels/depthwise/contract.hpp"
 #include "kernels/dispatch.hpp"
+#include "kernels/strided.hpp"
 #include "kernels/window.hpp"
 
 namespace thew {
@@ -42,8 +42,10 @@ public:
 
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
         const Tensor x = as_image(inputs[0]), y = as_image(outputs[0]);
+        const Tensor r = args_.residual ? as_image(inputs[3]) : Tensor{};
         const DepthwiseViews views{x.data,      y.data,      x.stride[0], x.stride[2], x.stride[3],
-                                   y.stride[0], y.stride[1], y.stride[2], y.stride[3]};
+                                   y.stride[0], y.stride[1], y.stride[2], y.stride[3], r.data,
+                                   r.stride[0], r.stride[1], r.stride[2], r.stride[3]};
         entry_.run(args_, views, workers, scratch);
     }
 
@@ -71,7 +73,7 @@ struct Operands {
 };
 
 Operands operands(const StepDesc& desc, const Row& row) {
-    require_counts(desc, 2, 3);
+    require_counts(desc, 2, 4);
     const Tensor &x = desc.inputs[0], &w = desc.inputs[1], &y = desc.outputs[0];
     require((x.rank == 3 || x.rank == 4) && w.rank == x.rank && y.rank == x.rank,
             where(desc) + "x, weight and y must all have rank 3 or all rank 4, got " + std::to_string(x.rank) + ", " +
@@ -95,25 +97,17 @@ void check(const StepDesc& desc, const Operands& at) {
     require(at.y.shape[0] == at.x.shape[0] && at.y.shape[1] == oc,
             where(desc) + "y must be (" + std::to_string(at.x.shape[0]) + ", " + std::to_string(oc) + ", …), got (" +
                 std::to_string(at.y.shape[0]) + ", " + std::to_string(at.y.shape[1]) + ", …)");
-    if (!present(desc, 2)) return;
-    require_dtype(desc, desc.inputs[2], at.x.dtype, "bias");
-    require(desc.inputs[2].rank == 1 && desc.inputs[2].shape[0] == oc,
-            where(desc) + "bias must be (" + std::to_string(oc) + ",)");
-}
-
-struct Clamp {
-    double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
-};
-
-Clamp clamp_of(const StepDesc& desc) {
-    const std::string activation = desc.attributes.text("activation");
-    if (activation.empty() || activation == "none") return {};
-    if (activation == "relu") return {0.0, std::numeric_limits<double>::infinity()};
-    require(activation == "clip", where(desc) + "activation must be relu or clip, got '" + activation + "'");
-    const std::vector<double> bounds = desc.attributes.floats("activation_parameters");
-    require(bounds.size() == 2,
-            where(desc) + "clip takes two activation_parameters, got " + std::to_string(bounds.size()));
-    return {bounds[0], bounds[1]};
+    if (present(desc, 2)) {
+        require_dtype(desc, desc.inputs[2], at.x.dtype, "bias");
+        require(desc.inputs[2].rank == 1 && desc.inputs[2].shape[0] == oc,
+                where(desc) + "bias must be (" + std::to_string(oc) + ",)");
+    }
+    if (present(desc, 3)) {
+        require_dtype(desc, desc.inputs[3], at.x.dtype, "residual");
+        require(same_shape(desc.inputs[3], desc.outputs[0]),
+                where(desc) + "residual must have y's shape " + shape_text(desc.outputs[0]) + ", got " +
+                    shape_text(desc.inputs[3]) + "; add it in a step of its own");
+    }
 }
 
 DepthwiseArgs arguments(const StepDesc& desc, const Operands& at) {
@@ -121,7 +115,6 @@ DepthwiseArgs arguments(const StepDesc& desc, const Operands& at) {
     const Window2d window =
         window_of(desc, desc.inputs[0].rank, std::vector<std::int64_t>(w.shape + 2, w.shape + w.rank));
     require_window(desc, window, at.x, at.y, false);
-    const Clamp clamp = clamp_of(desc);
     const std::int64_t c = at.x.shape[1];
     return {.n = at.x.shape[0],
             .c = c,
@@ -141,8 +134,8 @@ DepthwiseArgs arguments(const StepDesc& desc, const Operands& at) {
             .padded_c = (c + depthwise_padding - 1) / depthwise_padding * depthwise_padding,
             .packed = nullptr,
             .zeros = nullptr,
-            .low = clamp.low,
-            .high = clamp.high};
+            .epilogue = parse_epilogue(desc.attributes),
+            .residual = present(desc, 3)};
 }
 
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool dry) {

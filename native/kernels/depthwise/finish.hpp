@@ -1,0 +1,59 @@
+// What follows the sums of a depthwise tile. relu and clip are a clamp inside the tile; a residual, or any other
+// activation, is applied to a buffered line of results on its way to y.
+#pragma once
+
+#include "kernels/depthwise/contract.hpp"
+#include "simd/activation.hpp"
+
+namespace thew {
+namespace {
+
+inline bool needs_finish(const DepthwiseArgs& args) {
+    const Activation activation = args.epilogue.activation;
+    return args.residual ||
+           !(activation == Activation::none || activation == Activation::relu || activation == Activation::clip);
+}
+
+template <class T>
+struct Bounds {
+    T low, high;
+};
+
+template <class T>
+Bounds<T> tile_bounds(const DepthwiseArgs& args) {
+    constexpr T most = static_cast<T>(__builtin_inf());
+    if (needs_finish(args) || args.epilogue.activation == Activation::none) return {-most, most};
+    if (args.epilogue.activation == Activation::relu) return {T{0}, most};
+    return {static_cast<T>(args.epilogue.p0), static_cast<T>(args.epilogue.p1)};
+}
+
+template <class T>
+struct Line {
+    T* results;  // full vectors may be read and written, whatever the count
+    std::int64_t count;
+    T* y;
+    const T* residual;  // null where there is none
+    std::int64_t y_step, residual_step;
+};
+
+// y = act(results + residual) if `finishes`, else y = results.
+template <class T>
+__attribute__((noinline)) void write_line(const Line<T>& line, const Epilogue& epilogue, bool finishes) {
+    if (line.residual != nullptr) {
+        for (std::int64_t i = 0; i < line.count; ++i) line.results[i] += line.residual[i * line.residual_step];
+    }
+    const T p0 = static_cast<T>(epilogue.p0), p1 = static_cast<T>(epilogue.p1);
+    if (finishes && epilogue.activation != Activation::none) {
+        for (std::int64_t i = 0; i < line.count; i += kLanes<T>) {
+            store(line.results + i, activate<T>(epilogue.activation, load(line.results + i), p0, p1));
+        }
+    }
+    if (line.y_step == 1) {
+        __builtin_memcpy(line.y, line.results, static_cast<std::size_t>(line.count) * sizeof(T));
+    } else {
+        for (std::int64_t i = 0; i < line.count; ++i) line.y[i * line.y_step] = line.results[i];
+    }
+}
+
+}  // namespace
+}  // namespace thew
