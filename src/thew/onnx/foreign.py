@@ -209,7 +209,8 @@ class _Evaluators:
 _EVALUATORS = _Evaluators()
 
 
-def _parse(data: Array) -> Any:
+def parse_model(data: Any) -> Any:
+    """The model that a foreign op holds."""
     import onnx
 
     return onnx.ModelProto.FromString(np.ascontiguousarray(data, np.uint8).tobytes())
@@ -218,7 +219,7 @@ def _parse(data: Array) -> Any:
 def _make_evaluator(data: Array) -> Any:
     from onnx.reference import ReferenceEvaluator
 
-    return ReferenceEvaluator(_parse(data))
+    return ReferenceEvaluator(parse_model(data))
 
 
 def _reference(attributes: Mapping[str, Any], *inputs: Any) -> Sequence[Any]:
@@ -243,7 +244,7 @@ def _infer(call: Call) -> Sequence[TensorType | None]:
         return unknown
     from onnx import shape_inference
 
-    model = _parse(call.node.attributes["model"])  # type: ignore[arg-type]
+    model = parse_model(call.node.attributes["model"])  # type: ignore[arg-type]
     for value, known, constant in zip(model.graph.input, call.types, call.values, strict=True):
         assert known is not None
         value.type.CopyFrom(type_proto(known))
