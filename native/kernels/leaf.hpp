@@ -20,6 +20,7 @@ struct Leaf {
     std::byte* data[kMaxOperands];         // first element of the first row
     std::int64_t row_bytes[kMaxOperands];  // from a row to the next
     std::int64_t step[kMaxOperands];       // elements from a column to the next: 1 or 0
+    std::int64_t col_bytes[kMaxOperands];  // the same in bytes; anything where the loop hands operands as they are
 };
 
 using LeafKernel = void (*)(const Leaf& leaf, const void* parameters);

@@ -86,6 +86,7 @@ void Run::blocks(const Leaf& whole) const {
                     move_strided(leaf.data[n], stride, buffer[n], loop.bytes[n], loop.bytes[n], leaf.cols);
                 }
                 leaf.data[n] = buffer[n];
+                leaf.col_bytes[n] = loop.bytes[n];
             }
             kernel(leaf, parameters);
             if (output != nullptr) {
@@ -107,6 +108,7 @@ void Run::rectangle(const std::int64_t* index, std::int64_t rows, std::int64_t f
         leaf.data[n] = at;
         leaf.row_bytes[n] = stride[columns - 1];
         leaf.step[n] = stride[columns] == 0 ? 0 : 1;
+        leaf.col_bytes[n] = stride[columns];
     }
     if (any_buffered) return blocks(leaf);
     kernel(leaf, parameters);
@@ -212,21 +214,23 @@ void run_loop(const StridedLoop& loop, std::byte* const* data, const Workers& wo
     std::int64_t widest = 1;
     for (int n = 0; n < loop.operands; ++n) {
         std::int64_t stride = loop.stride[n][loop.rank - 1];
-        run.buffered[n] = cols > 1 && stride != loop.bytes[n] && (n == 0 || stride != 0);
+        run.buffered[n] = !loop.as_is && cols > 1 && stride != loop.bytes[n] && (n == 0 || stride != 0);
         run.any_buffered |= run.buffered[n];
         widest = std::max(widest, loop.bytes[n]);
     }
-    const std::int64_t all_rows = loop.elements / cols, tile = kTileBytes / widest;
+    const std::int64_t all_rows = loop.elements / cols;
+    const std::int64_t tile = std::max<std::int64_t>(kTileBytes / (widest * loop.work), 1);
     if (workers.count == 1 || loop.elements <= tile) return run.rows(0, all_rows, 0, cols);
-    if (cols > tile) {
-        const std::int64_t pieces = (cols + tile - 1) / tile;
+    const std::int64_t piece = std::max(tile, kBlock);
+    if (cols > piece) {
+        const std::int64_t pieces = (cols + piece - 1) / piece;
         auto body = [&](std::int64_t at, int) {
-            std::int64_t first = at % pieces * tile;
-            run.rows(at / pieces, 1, first, std::min(first + tile, cols));
+            std::int64_t first = at % pieces * piece;
+            run.rows(at / pieces, 1, first, std::min(first + piece, cols));
         };
         return parallel_for(workers, all_rows * pieces, body);
     }
-    const std::int64_t together = tile / cols;
+    const std::int64_t together = std::max<std::int64_t>(tile / cols, 1);
     auto body = [&](std::int64_t at, int) {
         run.rows(at * together, std::min(together, all_rows - at * together), 0, cols);
     };

@@ -20,6 +20,8 @@ struct StridedLoop {
     std::int64_t stride[kMaxOperands][kMaxRank + 1];  // bytes
     std::int64_t bytes[kMaxOperands];                 // of one element
     std::int64_t elements;                            // of the output
+    std::int64_t work = 1;  // bytes moved for an element, over its size: tiles shrink as it grows
+    bool as_is = false;     // the kernel takes any column stride (Leaf::col_bytes), so nothing is buffered
 };
 
 // `input` seen with the output's shape: missing leading dimensions and extents of 1 get stride 0.

@@ -12,15 +12,16 @@ struct MoveOp {
     const char* op;
     MoveMaker make;
 };
-constexpr MoveOp kOps[] = {{"copy", make_copy}, {"fill", make_fill}};
+constexpr MoveOp kOps[] = {
+    {"copy", make_copy}, {"fill", make_fill}, {"gather", make_gather}, {"pad", make_pad}, {"resize", make_resize}};
 
 std::vector<const Row*> rows() { return rows_of(kTables); }
 
-std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
+std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool dry) {
     require(desc.outputs.size() == 1, where(desc) + "must have one output, got " + std::to_string(desc.outputs.size()));
     require_dtype(desc, desc.outputs[0], row.a, "the output");
     for (const MoveOp& op : kOps) {
-        if (desc.op == op.op) return op.make(desc, entry_of(kTables, row));
+        if (desc.op == op.op) return op.make(desc, entry_of(kTables, row), dry);
     }
     throw PlanError(where(desc) + "the op must be one that moves elements, got '" + desc.op + "'; choose another row");
 }

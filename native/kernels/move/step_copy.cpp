@@ -89,7 +89,7 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Step> make_copy(const StepDesc& desc, const MoveEntry& entry) {
+std::unique_ptr<Step> make_copy(const StepDesc& desc, const MoveEntry& entry, bool) {
     require_counts(desc, 1, 1);
     require_dtype(desc, desc.inputs[0], entry.row.a, "the input");
     const StridedLoop loop = loop_of(desc, 1);
@@ -98,7 +98,7 @@ std::unique_ptr<Step> make_copy(const StepDesc& desc, const MoveEntry& entry) {
     return std::make_unique<ElementwiseStep<Nothing>>(loop, entry.copy, Nothing{});
 }
 
-std::unique_ptr<Step> make_fill(const StepDesc& desc, const MoveEntry& entry) {
+std::unique_ptr<Step> make_fill(const StepDesc& desc, const MoveEntry& entry, bool) {
     require(desc.inputs.empty(), where(desc) + "takes no inputs, got " + std::to_string(desc.inputs.size()));
     const Tensor& output = desc.outputs[0];
     Tensor value{};
