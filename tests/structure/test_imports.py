@@ -29,7 +29,8 @@ LEVELS = (
     ("train",),
     ("search",),
     ("rl", "data", "bench"),
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )
 # (file, room): the standard ONNX backend interface is where users look for it, and runs models.
 EXCEPTIONS = {("onnx/backend.py", "runtime")}
