@@ -1,7 +1,8 @@
 """Activations: the one place where they are defined in NumPy, both as ops of their own and as epilogues of others.
 
-`apply(name, parameters, array)` computes in fp64 and rounds once to the array's dtype; NaN propagates. GELU: Hendrycks and
-Gimpel 2016; SELU: Klambauer et al. 2017; swish: Ramachandran et al. 2017; mish: Misra 2019; hard swish: Howard et al. 2019.
+`apply(name, parameters, array)` computes in fp64 and rounds once to the array's dtype; NaN propagates. GELU: Hendrycks
+and Gimpel 2016; SELU: Klambauer et al. 2017; swish: Ramachandran et al. 2017; mish: Misra 2019; hard swish: Howard et
+al. 2019.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from thew.ops.rules import dtype_of, same_shape, typed, widened
 
 @dataclass(frozen=True)
 class Activation:
-    """A function of an fp64 array and parameters; the parameters are attributes of the op of that name, in this order."""
+    """A function of an fp64 array and parameters; these are attributes of the op of that name, in this order."""
 
     function: Callable[..., Array]
     parameters: Mapping[str, float]
@@ -182,7 +183,9 @@ def _infer_clip(call: Call) -> list[tuple[int, ...] | None]:
     return [call.shape(0)]
 
 
-def _reference_clip(attributes: Mapping[str, Any], x: Array, lo: Array | None = None, hi: Array | None = None) -> list[Array]:
+def _reference_clip(
+    attributes: Mapping[str, Any], x: Array, lo: Array | None = None, hi: Array | None = None
+) -> list[Array]:
     # In the array's own dtype: 64-bit integers have no exact fp64.
     y = x if lo is None else np.maximum(x, lo.reshape(()))
     return [np.asarray(y if hi is None else np.minimum(y, hi.reshape(()))).astype(x.dtype)]
@@ -194,6 +197,10 @@ define(
         typed(_infer_clip, dtype_of(0, 1, 2)),
         _reference_clip,
         inputs=(1, 3),
-        candidates=(Candidate("unary", "strided", when=lambda call: all(not call.has(i) or call.value(i) is not None for i in (1, 2))),),
+        candidates=(
+            Candidate(
+                "unary", "strided", when=lambda call: all(not call.has(i) or call.value(i) is not None for i in (1, 2))
+            ),
+        ),
     )
 )

@@ -20,6 +20,14 @@ _SMALL_FLOATS = ("fp8e4m3fn", "fp8e4m3fnuz", "fp8e5m2", "fp8e5m2fnuz", "fp4e2m1"
 SUB_BYTE = ("int4", "uint4", "int2", "uint2", "fp4e2m1")
 
 
+def limits_of(dtype: str) -> tuple[float, float]:
+    """The least and the greatest finite number of a dtype."""
+    target = to_numpy(dtype)
+    is_whole = "int" in dtype
+    found: Any = ml_dtypes.iinfo(target) if is_whole else ml_dtypes.finfo(target)  # type: ignore[no-untyped-call]
+    return float(found.min), float(found.max)
+
+
 def convert(x: Array, dtype: str, saturate: bool = True, round_mode: str = "up") -> Array:
     """The array in another dtype, by ONNX's rules for Cast."""
     target = to_numpy(dtype)
@@ -46,7 +54,7 @@ def convert(x: Array, dtype: str, saturate: bool = True, round_mode: str = "up")
 
 def _to_small_float(wide: Array, dtype: str, saturate: bool) -> Array:
     target = to_numpy(dtype)
-    limit = float(ml_dtypes.finfo(target).max)
+    limit = limits_of(dtype)[1]
     real = wide.astype(np.float64)
     y = real.astype(target)
     if not saturate and dtype != "fp4e2m1":
@@ -82,7 +90,11 @@ def _from_text(x: Array, dtype: str) -> Array:
         return np.array(texts, object).reshape(x.shape)
     numbers = np.array([float(text) for text in texts], np.float64).reshape(x.shape)
     if dtype in ("int64", "uint64"):
-        return np.array([int(float(t)) if "." in t or "e" in t.lower() else int(t) for t in texts]).astype(dtype).reshape(x.shape)
+        return (
+            np.array([int(float(t)) if "." in t or "e" in t.lower() else int(t) for t in texts])
+            .astype(dtype)
+            .reshape(x.shape)
+        )
     return convert(numbers, dtype)
 
 
@@ -109,11 +121,16 @@ def _cast_like(attributes: Mapping[str, Any], x: Array, like: Array) -> list[Arr
 
 
 def _is_native(call: Call) -> bool:
-    return call.type(0).dtype in NATIVE and (call.attribute("to") if call.node.op == "cast" else call.type(1).dtype) in NATIVE
+    return (
+        call.type(0).dtype in NATIVE
+        and (call.attribute("to") if call.node.op == "cast" else call.type(1).dtype) in NATIVE
+    )
 
 
 _NATIVE_CAST = (Candidate("cast", "strided", when=_is_native, dtypes=NATIVE),)
-define(OpDef("cast", typed(_shapes, dtype_attribute("to")), _cast, {"to": None, **_SATURATION}, candidates=_NATIVE_CAST))
+define(
+    OpDef("cast", typed(_shapes, dtype_attribute("to")), _cast, {"to": None, **_SATURATION}, candidates=_NATIVE_CAST)
+)
 define(OpDef("cast_like", typed(_shapes, dtype_of(1)), _cast_like, _SATURATION, (2, 2), candidates=_NATIVE_CAST))
 
 

@@ -1,4 +1,4 @@
-"""Convolution: y[n, o, p] = Σ x[n, i, p·stride − pad + k·dilation] · w[o, i, k] (+ bias[o]) (+ residual), then the activation.
+"""Convolution: y[n, o, p] = Σ x[n, i, p·stride − pad + k·dilation] · w[o, i, k] (+ bias[o]) (+ residual), activated.
 
 1 to 3 spatial dimensions, groups; input 3 is the residual of the fused form. References sum in fp64, tap by tap.
 """
@@ -44,7 +44,11 @@ def window(call: Call, weight: int = 1) -> Window:
 
 def resolved_pads(call: Call) -> Shape:
     """Pads as ONNX lists them, all begins and then all ends, with `auto_pad` resolved."""
-    found = transpose_window(call) if call.node.op == "conv_transpose" else window(call, 3 if call.node.op == "qlinear_conv" else 1)
+    found = (
+        transpose_window(call)
+        if call.node.op == "conv_transpose"
+        else window(call, 3 if call.node.op == "qlinear_conv" else 1)
+    )
     return found.pads
 
 
@@ -77,9 +81,9 @@ def correlate(x: Array, w: Array, found: Window, group: int) -> Array:
     weights = widened(w).astype(np.float64).reshape(group, oc // group, c // group, *found.kernel)
     total = np.zeros((group, oc // group, n, *found.output))
     for tap, out, into in found.taps():
-        patch = images[(..., *into)]
-        part = np.matmul(weights[(..., *tap)], patch.reshape(group, c // group, -1))
-        total[(..., *out)] += part.reshape(group, oc // group, *patch.shape[2:])
+        patch = images[into]
+        part = np.matmul(weights[tap], patch.reshape(group, c // group, -1))
+        total[out] += part.reshape(group, oc // group, *patch.shape[2:])
     return np.moveaxis(total.reshape(oc, n, *found.output), 0, 1)
 
 
@@ -134,7 +138,7 @@ define(
 
 
 def transpose_window(call: Call) -> Window:
-    """The convolution of which a conv_transpose is the transpose: its windows slide over the output, and meet at the input.
+    """The convolution of which a conv_transpose is the transpose: its windows slide over the output.
 
     `output` of the answer are the extents of input 0; `extents` those of the result.
     """
@@ -145,7 +149,12 @@ def transpose_window(call: Call) -> Window:
         raise call.refuse(f"weight must be (c, oc/group, k…) with c = {x[1]}, group = {group}, k = {kernel}, got {w}")
     strides, dilations = call.attribute("strides") or (1,) * rank, call.attribute("dilations") or (1,) * rank
     extra = tuple(call.attribute("output_padding")) or (0,) * rank
-    for name, values, least in (("strides", strides, 1), ("dilations", dilations, 1), ("output_padding", extra, 0), ("kernel", kernel, 1)):
+    for name, values, least in (
+        ("strides", strides, 1),
+        ("dilations", dilations, 1),
+        ("output_padding", extra, 0),
+        ("kernel", kernel, 1),
+    ):
         if len(values) != rank or any(not isinstance(v, int) or not least <= v <= MAX_EXTENT for v in values):
             raise call.refuse(f"{name} must be {rank} numbers of at least {least}, got {values}")
     spans = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
@@ -186,9 +195,9 @@ def _transpose_reference(attributes: Mapping[str, Any], x: Array, w: Array, bias
     weights = widened(w).reshape(group, c // group, og, *found.kernel)
     total = np.zeros((group, og, n, *found.extents))
     for tap, out, into in found.taps():
-        patch = images[(..., *out)]
-        part = np.matmul(np.swapaxes(weights[(..., *tap)], 1, 2), patch.reshape(group, c // group, -1))
-        total[(..., *into)] += part.reshape(group, og, *patch.shape[2:])
+        patch = images[out]
+        part = np.matmul(np.swapaxes(weights[tap], 1, 2), patch.reshape(group, c // group, -1))
+        total[into] += part.reshape(group, og, *patch.shape[2:])
     y = np.moveaxis(total.reshape(group * og, n, *found.extents), 0, 1)
     return [(y if bias is None else y + channelwise(widened(bias), x.ndim)).astype(x.dtype)]
 

@@ -1,4 +1,4 @@
-"""Dropout (Srivastava et al. 2014): the identity, unless input 2 asks for training; then it drops, and scales what it keeps.
+"""Dropout (Srivastava et al. 2014): the identity, unless input 2 asks for training; then it scales what it keeps.
 
 The mask is NumPy's legacy uniform stream of the seed, as in ONNX's own reference, so that results can be compared.
 """
@@ -28,7 +28,9 @@ def _shapes(call: Call) -> list[Shape | None]:
     return same_shape(call)
 
 
-def _reference(attributes: Mapping[str, Any], x: Array, ratio: Array | None = None, training: Array | None = None) -> list[Array]:
+def _reference(
+    attributes: Mapping[str, Any], x: Array, ratio: Array | None = None, training: Array | None = None
+) -> list[Array]:
     if training is None or not training.reshape(-1)[0]:
         return [x, np.ones(x.shape, np.bool_)]
     share = 0.5 if ratio is None else float(ratio.reshape(-1)[0])

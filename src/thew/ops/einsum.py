@@ -1,4 +1,4 @@
-"""einsum: sums of products over named dimensions. The equation is parsed here, and NumPy runs it in a form without ellipses."""
+"""einsum: sums of products over named dimensions. The equation is parsed here; NumPy runs it without ellipses."""
 
 from __future__ import annotations
 
@@ -36,10 +36,14 @@ def parse(call: Call) -> Parsed:
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(call.types) or len(terms) > MAX_OPERANDS:
-        raise call.refuse(f"equation must have a term for each of {len(call.types)} inputs, at most {MAX_OPERANDS}, got {equation!r}")
+        raise call.refuse(
+            f"equation must have a term for each of {len(call.types)} inputs, at most {MAX_OPERANDS}, got {equation!r}"
+        )
     named = {letter for letter in left + right if letter in string.ascii_letters}
     spare = [letter for letter in string.ascii_letters if letter not in named]
-    wide = max((len(call.shape(i)) - len(term.replace("...", "")) for i, term in enumerate(terms) if "..." in term), default=0)
+    wide = max(
+        (len(call.shape(i)) - len(term.replace("...", "")) for i, term in enumerate(terms) if "..." in term), default=0
+    )
     if wide > len(spare):
         raise call.refuse(f"equation must leave {wide} letters for the ellipsis, got {equation!r}")
     dots = "".join(spare[: max(wide, 0)])
@@ -50,7 +54,9 @@ def parse(call: Call) -> Parsed:
         counts = Counter("".join(operands))
         result = dots + "".join(sorted(letter for letter, count in counts.items() if count == 1 and letter not in dots))
     if len(set(result)) != len(result) or set(result) - set("".join(operands)) - set(dots):
-        raise call.refuse(f"equation must name each dimension of its result once, and take it from an input, got {equation!r}")
+        raise call.refuse(
+            f"equation must name each dimension of its result once, and take it from an input, got {equation!r}"
+        )
     return Parsed(operands, result, _extents(call, operands, dots))
 
 

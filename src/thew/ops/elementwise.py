@@ -1,7 +1,7 @@
-"""Elementwise ops that are no activations: arithmetic, functions, comparisons, logic and bits, with NumPy's broadcasting.
+"""Elementwise ops that are no activations: arithmetic, functions, comparisons, logic and bits, all broadcasting.
 
-Arithmetic is done in the dtype itself, functions in fp64 and rounded once. Integer division truncates, as in C. `add`, `sub`,
-`mul` and `div` take an activation as an epilogue.
+Arithmetic is done in the dtype itself, functions in fp64 and rounded once. Integer division truncates, as in C. `add`,
+`sub`, `mul` and `div` take an activation as an epilogue.
 """
 
 from __future__ import annotations
@@ -16,7 +16,18 @@ from thew.dtypes import FLOATS, NATIVE
 from thew.ir.graph import Array, Attribute
 from thew.ops.activation import EPILOGUE, apply, check_epilogue, erf
 from thew.ops.opdef import Call, Candidate, OpDef, define
-from thew.ops.rules import INTEGERS, NUMBERS, DtypeRule, Shape, all_one_dtype, broadcast_inputs, dtype_of, same_shape, typed, widened
+from thew.ops.rules import (
+    INTEGERS,
+    NUMBERS,
+    DtypeRule,
+    Shape,
+    all_one_dtype,
+    broadcast_inputs,
+    dtype_of,
+    same_shape,
+    typed,
+    widened,
+)
 
 Function = Callable[..., Any]
 
@@ -25,7 +36,9 @@ _BINARY = Candidate("binary", "strided", dtypes=NATIVE)
 _SIGNED = (*FLOATS, "int8", "int16", "int32", "int64")
 
 
-def _unary(name: str, function: Function, among: tuple[str, ...], result: DtypeRule | None = None, native: bool = True) -> None:
+def _unary(
+    name: str, function: Function, among: tuple[str, ...], result: DtypeRule | None = None, native: bool = True
+) -> None:
     """An op of one input; its function sees fp64 in place of floats."""
     kind = None if result is None else np.bool_
 
@@ -41,7 +54,7 @@ def _reciprocal(x: Array) -> Array:
     return np.asarray(1 / x)
 
 
-for _name, _function in {
+_FUNCTIONS: Mapping[str, Function] = {
     "exp": np.exp,
     "log": np.log,
     "sqrt": np.sqrt,
@@ -60,7 +73,8 @@ for _name, _function in {
     "asinh": np.arcsinh,
     "acosh": np.arccosh,
     "atanh": np.arctanh,
-}.items():
+}
+for _name, _function in _FUNCTIONS.items():
     _unary(_name, _function, FLOATS)
 _unary("erf", erf, NUMBERS)
 _unary("abs", np.abs, NUMBERS)
@@ -150,7 +164,7 @@ def _modulo(attributes: Mapping[str, Any], a: Array, b: Array) -> Array:
     if attributes["fmod"]:
         return np.asarray(np.fmod(x, y))
     found = np.mod(x, y)
-    # NumPy's floor-based remainder of a finite by an infinite number of the other sign is that infinity, as ONNX has it.
+    # NumPy's remainder of a finite by an infinite number of the other sign is that infinity, as ONNX has it.
     return np.asarray(np.where(found == 0, np.copysign(found, y), found))
 
 

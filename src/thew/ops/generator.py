@@ -52,12 +52,11 @@ def _range_count(call: Call) -> int | None:
     start, limit, delta = (scalar_of(call, index, name) for index, name in enumerate(("start", "limit", "delta")))
     if start is None or limit is None or delta is None:
         return None
-    start, limit, delta = ((n if isinstance(n, int) else float(n)) for n in (start, limit, delta))
     if delta == 0 or not all(isfinite(number) for number in (start, limit, delta)):
         raise call.refuse(f"start, limit and delta must be finite, delta not 0, got {start}, {limit}, {delta}")
     if isinstance(start, int):
-        return max(-((start - limit) // delta), 0)
-    return max(ceil((limit - start) / delta), 0)
+        return max(-int((start - limit) // delta), 0)
+    return int(max(ceil((limit - start) / delta), 0))
 
 
 def _range_shapes(call: Call) -> list[Shape | None]:
@@ -67,6 +66,7 @@ def _range_shapes(call: Call) -> list[Shape | None]:
 
 def _range(attributes: Mapping[str, Any], start: Array, limit: Array, delta: Array) -> list[Array]:
     count = _range_count(call_of("range", attributes, (start, limit, delta)))
+    assert count is not None
     first, step = widened(start).reshape(()), widened(delta).reshape(())
     return [(first + np.arange(count, dtype=first.dtype) * step).astype(start.dtype)]
 
@@ -89,5 +89,11 @@ def _eye(attributes: Mapping[str, Any], x: Array) -> list[Array]:
 
 
 define(
-    OpDef("eye_like", typed(_eye_shapes, dtype_attribute("dtype", first_dtype)), _eye, {"dtype": None, "k": 0}, flops=_no_flops)
+    OpDef(
+        "eye_like",
+        typed(_eye_shapes, dtype_attribute("dtype", first_dtype)),
+        _eye,
+        {"dtype": None, "k": 0},
+        flops=_no_flops,
+    )
 )

@@ -1,4 +1,6 @@
-"""Ops on images that move pixels in blocks or crop: depth_to_space, space_to_depth (Shi et al. 2016), col2im, center_crop_pad."""
+"""Ops on images that move pixels in blocks or crop: depth_to_space, space_to_depth (Shi et al. 2016), col2_im and
+center_crop_pad.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,7 @@ for _name, _shapes, _reference in (
             _reference,
             {"blocksize": None, "mode": "DCR"},
             flops=_no_flops,
-            candidates=(Candidate("move", "copy", dtypes=NATIVE),),
+            candidates=(Candidate("view", "strided", dtypes=NATIVE),),
         )
     )
 
@@ -87,7 +89,9 @@ def _col2im_window(call: Call) -> tuple[Window, int] | None:
     if image is None or block is None:
         return None
     if len(columns) != 3 or any(not 0 <= extent <= MAX_EXTENT for extent in image):
-        raise call.refuse(f"input 0 must be (n, c·block, windows) and image_shape at least 0, got {columns} and {image}")
+        raise call.refuse(
+            f"input 0 must be (n, c·block, windows) and image_shape at least 0, got {columns} and {image}"
+        )
     found = window_of(call, image, block)
     if columns[1] % prod(block) or columns[2] != prod(found.output):
         raise call.refuse(f"columns must be (n, c·{prod(block)}, {prod(found.output)}), got {columns}")
@@ -103,10 +107,12 @@ def _col2im(attributes: Mapping[str, Any], x: Array, image: Array, block: Array)
     resolved = _col2im_window(call_of("col2_im", attributes, (x, image, block)))
     assert resolved is not None
     found, channels = resolved
+    rank = len(found.kernel)
     columns = widened(x).reshape(x.shape[0], channels, *found.kernel, *found.output)
+    columns = np.moveaxis(columns, range(2, 2 + rank), range(-rank, 0))
     total = np.zeros((x.shape[0], channels, *found.extents), columns.dtype)
     for tap, out, into in found.taps():
-        total[(..., *into)] += columns[(slice(None), slice(None), *tap, *out)]
+        total[into] += columns[tap][out]
     return [total.astype(x.dtype)]
 
 

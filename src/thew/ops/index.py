@@ -1,11 +1,12 @@
-"""Ops that read or write elements by their numbers: gather, gather_elements, gather_nd, scatter_elements, scatter_nd, one_hot.
+"""Ops that read or write elements by number: gather, gather_elements, gather_nd, scatter_elements, scatter_nd and
+one_hot.
 
 Indices come from data: each reference checks their range before it uses them, and counts negative ones from the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -68,9 +69,13 @@ define(
 def _check_elements(call: Call) -> int:
     shape, indices = rank_at_least(call, 1), call.shape(1)
     axis = axis_of(call, call.attribute("axis"), len(shape))
-    fits = len(indices) == len(shape) and all(a <= b for i, (a, b) in enumerate(zip(indices, shape, strict=True)) if i != axis)
+    fits = len(indices) == len(shape) and all(
+        a <= b for i, (a, b) in enumerate(zip(indices, shape, strict=True)) if i != axis
+    )
     if not fits:
-        raise call.refuse(f"indices must have the rank of input 0 and fit it but for axis {axis}, got {indices} for {shape}")
+        raise call.refuse(
+            f"indices must have the rank of input 0 and fit it but for axis {axis}, got {indices} for {shape}"
+        )
     return axis
 
 
@@ -91,7 +96,12 @@ def _gather_elements(attributes: Mapping[str, Any], x: Array, indices: Array) ->
 
 define(
     OpDef(
-        "gather_elements", typed(_gather_elements_shapes, _with_indices()), _gather_elements, {"axis": 0}, (2, 2), flops=_no_flops
+        "gather_elements",
+        typed(_gather_elements_shapes, _with_indices()),
+        _gather_elements,
+        {"axis": 0},
+        (2, 2),
+        flops=_no_flops,
     )
 )
 
@@ -108,7 +118,7 @@ def _gather_nd_shapes(call: Call) -> list[Shape | None]:
 
 def _gather_nd(attributes: Mapping[str, Any], x: Array, indices: Array) -> list[Array]:
     batch, depth = attributes["batch_dims"], indices.shape[-1]
-    lead = np.indices(indices.shape[:-1], sparse=True)[:batch]
+    lead: Sequence[Array] = np.indices(indices.shape[:-1], sparse=True)[:batch]
     axes = [within("gather_nd", indices[..., i], x.shape[batch + i]) for i in range(depth)]
     if not lead and not axes:
         return [np.broadcast_to(x, indices.shape[:-1] + x.shape)]
@@ -120,7 +130,9 @@ def _gather_nd(attributes: Mapping[str, Any], x: Array, indices: Array) -> list[
 
 
 define(
-    OpDef("gather_nd", typed(_gather_nd_shapes, _with_indices()), _gather_nd, {"batch_dims": 0}, (2, 2), flops=_no_flops)
+    OpDef(
+        "gather_nd", typed(_gather_nd_shapes, _with_indices()), _gather_nd, {"batch_dims": 0}, (2, 2), flops=_no_flops
+    )
 )
 
 _REDUCTIONS: Mapping[str, Any] = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
@@ -148,14 +160,21 @@ def _scatter(y: Array, places: tuple[Array, ...], updates: Array, reduction: str
 
 def _scatter_elements(attributes: Mapping[str, Any], x: Array, indices: Array, updates: Array) -> list[Array]:
     y = x.copy()
-    _scatter(y, element_places("scatter_elements", x.shape, indices, attributes["axis"]), updates, attributes["reduction"])
+    _scatter(
+        y, element_places("scatter_elements", x.shape, indices, attributes["axis"]), updates, attributes["reduction"]
+    )
     return [y]
 
 
 _SCATTER: Mapping[str, Attribute] = {"axis": 0, "reduction": "none"}
 define(
     OpDef(
-        "scatter_elements", typed(_scatter_elements_shapes, _with_indices(2)), _scatter_elements, _SCATTER, (3, 3), flops=_no_flops
+        "scatter_elements",
+        typed(_scatter_elements_shapes, _with_indices(2)),
+        _scatter_elements,
+        _SCATTER,
+        (3, 3),
+        flops=_no_flops,
     )
 )
 
@@ -177,13 +196,23 @@ def _scatter_nd(attributes: Mapping[str, Any], x: Array, indices: Array, updates
     for i in range(depth):
         rows = rows * x.shape[i] + within("scatter_nd", flat[:, i], x.shape[i])
     view = y.reshape(prod(x.shape[:depth]), prod(x.shape[depth:]))
-    _scatter(view, (rows,), updates.reshape(count, -1) if count else updates.reshape(0, view.shape[1]), attributes["reduction"])
+    _scatter(
+        view,
+        (rows,),
+        updates.reshape(count, -1) if count else updates.reshape(0, view.shape[1]),
+        attributes["reduction"],
+    )
     return [view.reshape(x.shape)]
 
 
 define(
     OpDef(
-        "scatter_nd", typed(_scatter_nd_shapes, _with_indices(2)), _scatter_nd, {"reduction": "none"}, (3, 3), flops=_no_flops
+        "scatter_nd",
+        typed(_scatter_nd_shapes, _with_indices(2)),
+        _scatter_nd,
+        {"reduction": "none"},
+        (3, 3),
+        flops=_no_flops,
     )
 )
 
@@ -209,4 +238,3 @@ def _one_hot(attributes: Mapping[str, Any], indices: Array, depth: Array, values
 
 
 define(OpDef("one_hot", typed(_one_hot_shapes, dtype_of(2)), _one_hot, {"axis": -1}, (3, 3), flops=_no_flops))
-

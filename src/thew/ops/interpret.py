@@ -3,15 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
 
-from thew.errors import InputError
+from thew.dtypes import size_bytes
+from thew.errors import Error, InputError, MemoryLimitError, ShapeError
 from thew.ir.graph import Array, Graph, Node
-from thew.ops.opdef import get
+from thew.ops.opdef import OpDef, call_of, get, is_defined
+
+MALFORMED = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+DEFAULT_LIMIT_BYTES = 16 << 30
 
 
-def apply(node: Node, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
-    """Outputs of one node from the arrays of its inputs; an absent input is None."""
-    return tuple(get(node.op).reference(node.attributes, *inputs))
+def apply(node: Node, inputs: Sequence[Any], limit_bytes: int | None = None) -> tuple[Array, ...]:
+    """Outputs of one node from the arrays of its inputs; an absent input is None.
+
+    The op's `infer` sees the arrays first, so that values that come from data are checked, and sizes known, before
+    anything is allocated.
+
+    Args:
+        node: the node.
+        inputs: its inputs; sequences and optionals are lists.
+        limit_bytes: the most that the outputs together may take; 16 GiB where None.
+
+    Raises:
+        ShapeError: the inputs do not fit the op.
+        MemoryLimitError: the outputs are over the limit, or do not fit into memory.
+    """
+    op = get(node.op)
+    try:
+        if is_defined(node.op):
+            _check_sizes(op, node, inputs, DEFAULT_LIMIT_BYTES if limit_bytes is None else limit_bytes)
+        return tuple(op.reference(node.attributes, *inputs))
+    except Error as error:
+        raise error if str(node) in str(error) else type(error)(f"{node}: {error}") from error
+    except MemoryError as error:
+        raise MemoryLimitError(f"{node}: outputs must fit into memory, got {error}") from error
+    except MALFORMED as error:
+        raise ShapeError(f"{node}: inputs must fit the op, got {type(error).__name__}: {error}") from error
+
+
+def _check_sizes(op: OpDef, node: Node, inputs: Sequence[Any], limit_bytes: int) -> None:
+    types = op.infer(call_of(node.op, node.attributes, inputs, node))
+    known = [found for found in types if found is not None and found.is_static]
+    wanted = sum(prod(found.static_shape) * size_bytes(found.dtype) for found in known)
+    if wanted > limit_bytes:
+        raise MemoryLimitError(f"{node}: outputs must take at most {limit_bytes} bytes, got {wanted}")
 
 
 def evaluate(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:

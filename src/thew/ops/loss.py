@@ -1,4 +1,4 @@
-"""Losses over classes: negative_log_likelihood_loss and softmax_cross_entropy_loss; input (n, c, d…), target (n, d…)."""
+"""Losses over classes: negative_log_likelihood_loss, softmax_cross_entropy_loss; input (n, c, d…), target (n, d…)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def _loss(attributes: Mapping[str, Any], log_probability: Array, target: Array, 
     wanted = target.astype(np.int64)
     is_kept = np.ones(target.shape, np.bool_) if ignored is None else wanted != ignored
     if np.any(is_kept & ((wanted < 0) | (wanted >= classes))):
-        raise ModelError(f"loss: targets must be within [0, {classes - 1}] or ignore_index, got {wanted.min()} to {wanted.max()}")
+        raise ModelError(
+            f"loss: targets must be within [0, {classes - 1}] or ignore_index, got {wanted.min()} to {wanted.max()}"
+        )
     place = np.where(is_kept, wanted, 0)
     chosen = np.take_along_axis(log_probability, place[:, None], 1)[:, 0]
     factor = np.where(is_kept, 1.0 if weight is None else widened(weight)[place], 0.0)
@@ -46,7 +48,9 @@ def _loss(attributes: Mapping[str, Any], log_probability: Array, target: Array, 
     return np.asarray(losses.sum() / (factor.sum() if attributes["reduction"] == "mean" else 1.0))
 
 
-def _negative_log_likelihood(attributes: Mapping[str, Any], x: Array, target: Array, weight: Array | None = None) -> list[Array]:
+def _negative_log_likelihood(
+    attributes: Mapping[str, Any], x: Array, target: Array, weight: Array | None = None
+) -> list[Array]:
     return [_loss(attributes, widened(x), target, weight).astype(x.dtype)]
 
 

@@ -1,6 +1,7 @@
 """Matrix products: matmul (a[…, m, k] · b[…, k, n], batch dimensions broadcast), gemm, and integer matmul.
 
-The fused form is matmul(a, b, bias?, residual?), both added with broadcasting, and then the activation. Floats sum in fp64.
+The fused form is matmul(a, b, bias?, residual?), both added with broadcasting, and then the activation. Floats sum in
+fp64.
 """
 
 from __future__ import annotations
@@ -65,9 +66,10 @@ def _gemm_shape(call: Call) -> Shape:
     a, b = call.shape(0), call.shape(1)
     if len(a) != 2 or len(b) != 2:
         raise call.refuse(f"inputs 0 and 1 must be matrices, got {a} and {b}")
-    (m, k), (depth, n) = a[:: -1 if call.attribute("transA") else 1], b[:: -1 if call.attribute("transB") else 1]
+    turned = call.attribute("transA"), call.attribute("transB")
+    (m, k), (depth, n) = a[:: -1 if turned[0] else 1], b[:: -1 if turned[1] else 1]
     if k != depth:
-        raise call.refuse(f"inner extents must agree, got {a} and {b} with transA, transB = {call.attribute('transA')}, {call.attribute('transB')}")
+        raise call.refuse(f"inner extents must agree, got {a} and {b} with transA, transB = {turned}")
     return m, n
 
 
@@ -83,7 +85,10 @@ def _gemm_reference(attributes: Mapping[str, Any], a: Array, b: Array, c: Array 
     left, right = (a.T if attributes["transA"] else a), (b.T if attributes["transB"] else b)
     product = widened(left) @ widened(right)
     # Integers stay integers where the factors are whole.
-    alpha, beta = (int(f) if a.dtype.kind in "iu" and float(f).is_integer() else f for f in (attributes["alpha"], attributes["beta"]))
+    alpha, beta = (
+        int(f) if a.dtype.kind in "iu" and float(f).is_integer() else f
+        for f in (attributes["alpha"], attributes["beta"])
+    )
     total = product if alpha == 1 else alpha * product
     if c is not None and beta != 0:
         total = total + beta * widened(c)

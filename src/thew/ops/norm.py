@@ -15,7 +15,17 @@ from thew.dtypes import FLOATS
 from thew.ir.graph import Array
 from thew.ops.conv import channelwise
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
-from thew.ops.rules import Shape, axes_of, axis_of, demand_broadcast_to, dtype_of, rank_at_least, same_shape, typed, widened
+from thew.ops.rules import (
+    Shape,
+    axes_of,
+    axis_of,
+    demand_broadcast_to,
+    dtype_of,
+    rank_at_least,
+    same_shape,
+    typed,
+    widened,
+)
 
 _STRIDED = (Candidate("norm", "strided"),)
 _floating = dtype_of(0, among=FLOATS)
@@ -24,7 +34,9 @@ _floating = dtype_of(0, among=FLOATS)
 def _per_channel(call: Call, indices: tuple[int, ...], channels: int) -> None:
     for index in indices:
         if call.shape(index) != (channels,):
-            raise call.refuse(f"input {index} must have shape ({channels},), one number a channel, got {call.shape(index)}")
+            raise call.refuse(
+                f"input {index} must have shape ({channels},), one number a channel, got {call.shape(index)}"
+            )
 
 
 def _batch_shapes(call: Call) -> list[Shape | None]:
@@ -34,7 +46,9 @@ def _batch_shapes(call: Call) -> list[Shape | None]:
     return [shape, shape[1:2], shape[1:2]] if training else [shape]
 
 
-def _batch_reference(attributes: Mapping[str, Any], x: Array, scale: Array, bias: Array, mean: Array, variance: Array) -> list[Array]:
+def _batch_reference(
+    attributes: Mapping[str, Any], x: Array, scale: Array, bias: Array, mean: Array, variance: Array
+) -> list[Array]:
     wide, old_mean, old_variance = widened(x), widened(mean), widened(variance)
     used_mean, used_variance = old_mean, old_variance
     if attributes["training_mode"]:
@@ -155,7 +169,9 @@ define(
         {"axis": -1, "epsilon": 1e-5, "stash_type": 1},
         (2, 3),
         (1, 3),
-        candidates=(Candidate("norm", "strided", when=lambda call: len([name for name in call.node.outputs if name]) == 1),),
+        candidates=(
+            Candidate("norm", "strided", when=lambda call: len([name for name in call.node.outputs if name]) == 1),
+        ),
     )
 )
 
@@ -239,5 +255,10 @@ def _mean_variance_reference(attributes: Mapping[str, Any], x: Array) -> list[Ar
 
 
 define(
-    OpDef("mean_variance_normalization", typed(_mean_variance_shapes, _floating), _mean_variance_reference, {"axes": (0, 2, 3)})
+    OpDef(
+        "mean_variance_normalization",
+        typed(_mean_variance_shapes, _floating),
+        _mean_variance_reference,
+        {"axes": (0, 2, 3)},
+    )
 )

@@ -1,7 +1,7 @@
 """What an op is: one `OpDef`, and the registry that knows them all.
 
-Ops have ONNX's semantics (latest opset) under snake_case names. Nothing here knows of native code: `candidates` are data that
-the planner matches with the rows of a device's kernel table.
+Ops have ONNX's semantics (latest opset) under snake_case names. Nothing here knows of native code: `candidates` are
+data that the planner matches with the rows of a device's kernel table.
 """
 
 from __future__ import annotations
@@ -73,9 +73,10 @@ class Call:
 class Candidate:
     """A way to run an op: rows of the kernel table with this family and algorithm, where `when` holds.
 
-    The family "view" stands for the planner's rules for ops that only move data: a view where possible, else a strided copy.
+    The family "view" stands for the planner's rules for ops that only move data: a view where possible, else a copy.
 
-    `layout`: "channels_last" demands it of inputs 0 and outputs (and a residual), "any" takes every stride, "plain" needs C order.
+    `layout`: "channels_last" demands it of inputs 0 and outputs (and a residual), "any" takes every stride, "plain"
+    needs C order.
     """
 
     family: str
@@ -90,9 +91,10 @@ class OpDef:
     """An op: its attributes with defaults, and what can be asked about it.
 
     Attributes:
-        infer: types of the outputs from a `Call` with static input shapes; raises ShapeError, or returns a type with shape None where
-            the shape depends on values that are not constant; None for an output that is no tensor.
-        reference: outputs from arrays, in NumPy: the oracle. Called as ``reference(attributes, *inputs)``, absent inputs are None.
+        infer: types of the outputs from a `Call` with static input shapes; raises ShapeError, or returns a type with
+            shape None where the shape depends on values that are not constant; None for an output that is no tensor.
+        reference: outputs from arrays, in NumPy: the oracle. Called as ``reference(attributes, *inputs)``, absent
+            inputs are None.
         grad: builds the gradient in IR; None where the op has none yet.
         flops: floating-point operations of one call.
     """
@@ -104,7 +106,9 @@ class OpDef:
     inputs: tuple[int, int] = (1, 1)  # least and most; -1 for no limit
     outputs: tuple[int, int] = (1, 1)
     grad: Callable[..., Any] | None = None
-    flops: Callable[[Call], int] = lambda call: prod(call.type(0).static_shape) if call.types and call.type(0).is_static else 0
+    flops: Callable[[Call], int] = lambda call: (
+        prod(call.type(0).static_shape) if call.types and call.type(0).is_static else 0
+    )
     candidates: tuple[Candidate, ...] = ()
     is_pure: bool = True  # same inputs, same outputs, so that it may be folded; False for random numbers
 
@@ -116,8 +120,8 @@ resolvers: list[Callable[[str], OpDef | None]] = []  # asked in turn for an op t
 def define(op: OpDef) -> OpDef:
     """Enters an op into the registry.
 
-    Its `infer` then first checks the numbers of inputs and outputs and the kinds of the attributes; its `reference` sees every
-    attribute, defaults included, and NumPy's floating-point warnings are off while it runs.
+    Its `infer` then first checks the numbers of inputs and outputs and the kinds of the attributes; its `reference`
+    sees every attribute, defaults included, and NumPy's floating-point warnings are off while it runs.
     """
     assert op.name not in _OPS, op.name
     raw = op
@@ -129,16 +133,19 @@ def define(op: OpDef) -> OpDef:
 
     def reference(attributes: Mapping[str, Attribute], *inputs: Array | None) -> Sequence[Array]:
         with np.errstate(all="ignore"):
-            # NumPy makes scalars of some arrays without dimensions.
             results = raw.reference({**raw.attributes, **attributes}, *inputs)
-            return [y if y is None or isinstance(y, list) else np.asarray(y) for y in results]  # sequences and optionals pass
+            # NumPy makes scalars of some arrays without dimensions; sequences and optionals pass.
+            return [y if y is None or isinstance(y, list) else np.asarray(y) for y in results]
 
     _OPS[op.name] = entered = replace(op, infer=infer, reference=reference)
     return entered
 
 
 def _check_counts(op: OpDef, call: Call) -> None:
-    for what, names, (least, most) in (("inputs", call.node.inputs, op.inputs), ("outputs", call.node.outputs, op.outputs)):
+    for what, names, (least, most) in (
+        ("inputs", call.node.inputs, op.inputs),
+        ("outputs", call.node.outputs, op.outputs),
+    ):
         if len(names) < least or 0 <= most < len(names):
             bound = f"{least} or more" if most < 0 else f"{least} to {most}" if least < most else str(least)
             raise call.refuse(f"must have {bound} {what}, got {len(names)}")
@@ -154,15 +161,21 @@ def _check_attributes(op: OpDef, call: Call) -> None:
         if default is None or value is default:
             continue
         kind = (int, float) if isinstance(default, float) else type(default)
-        if not isinstance(value, kind) or (isinstance(value, tuple) and not all(isinstance(x, int | float) for x in value)):
+        if not isinstance(value, kind) or (
+            isinstance(value, tuple) and not all(isinstance(x, int | float) for x in value)
+        ):
             raise call.refuse(f"attribute {name} must be like its default {default!r}, got {value!r}")
 
 
-def call_of(name: str, attributes: Mapping[str, Attribute], inputs: Sequence[Array | None], outputs: int = 1) -> Call:
-    """The `Call` of an op applied to arrays: what a reference uses to ask the functions that `infer` uses."""
-    types = tuple(None if array is None else TensorType(from_numpy(array.dtype), array.shape) for array in inputs)
-    names = tuple("" if array is None else f"input{i}" for i, array in enumerate(inputs))
-    return Call(Node(name, names, tuple(f"output{i}" for i in range(outputs)), attributes), types, tuple(inputs))
+def call_of(name: str, attributes: Mapping[str, Attribute], inputs: Sequence[Any], node: Node | None = None) -> Call:
+    """The `Call` of an op applied to arrays: what a reference uses to ask the functions that `infer` uses.
+
+    What is no array, a sequence, has no type in it. `node` is the node, where there is one.
+    """
+    arrays = tuple(value if isinstance(value, np.ndarray) else None for value in inputs)
+    types = tuple(None if array is None else TensorType(from_numpy(array.dtype), array.shape) for array in arrays)
+    names = tuple("" if value is None else f"input{i}" for i, value in enumerate(inputs))
+    return Call(node or Node(name, names, ("output",), attributes), types, arrays)
 
 
 def find(name: str) -> OpDef | None:
@@ -170,6 +183,11 @@ def find(name: str) -> OpDef | None:
     if name in _OPS:
         return _OPS[name]
     return next((op for resolve in resolvers if (op := resolve(name))), None)
+
+
+def is_defined(name: str) -> bool:
+    """Whether an op is in the registry, rather than made by a resolver."""
+    return name in _OPS
 
 
 def get(name: str) -> OpDef:

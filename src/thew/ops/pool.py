@@ -15,7 +15,7 @@ from thew.dtypes import FLOATS
 from thew.ir.graph import Array, Attribute
 from thew.ops.index import within
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
-from thew.ops.rules import Shape, dtype_of, rank_at_least, typed, widened
+from thew.ops.rules import Shape, checked, dtype_of, rank_at_least, typed, widened
 from thew.ops.window import MAX_EXTENT, Window, window_of
 
 _WINDOW: Mapping[str, Attribute] = {
@@ -54,11 +54,11 @@ def _max_reference(attributes: Mapping[str, Any], x: Array) -> list[Array]:
     best = np.full(shape, np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf, x.dtype)
     places, numbers = np.full(shape, -1, np.int64), _element_numbers(x.shape, attributes["storage_order"])
     for _, out, into in found.taps():
-        seen, held, place = x[(..., *into)], best[(..., *out)], places[(..., *out)]
+        seen, held, place = x[into], best[out], places[out]
         wins = (seen > held) | (np.isnan(seen) & ~np.isnan(held)) if x.dtype.kind not in "iu" else seen > held
         wins |= place < 0
-        best[(..., *out)] = np.where(wins, seen, held)
-        places[(..., *out)] = np.where(wins, numbers[(..., *into)], place)
+        best[out] = np.where(wins, seen, held)
+        places[out] = np.where(wins, numbers[into], place)
     return [best, places]
 
 
@@ -74,7 +74,7 @@ def _average_reference(attributes: Mapping[str, Any], x: Array) -> list[Array]:
     found = window(call_of("average_pool", attributes, (x,)))
     total = np.zeros(x.shape[:2] + found.output)
     for _, out, into in found.taps():
-        total[(..., *out)] += widened(x[(..., *into)])
+        total[out] += widened(x[into])
     return [(total / found.counts(bool(attributes["count_include_pad"]))).astype(x.dtype)]
 
 
@@ -82,7 +82,7 @@ def _lp_reference(attributes: Mapping[str, Any], x: Array) -> list[Array]:
     found, p = window(call_of("lp_pool", attributes, (x,))), attributes["p"]
     total = np.zeros(x.shape[:2] + found.output)
     for _, out, into in found.taps():
-        total[(..., *out)] += np.abs(widened(x[(..., *into)])) ** p
+        total[out] += np.abs(widened(x[into])) ** p
     return [(total ** (1 / p)).astype(x.dtype)]
 
 
@@ -165,12 +165,16 @@ def _unpool_extents(call: Call) -> Shape | None:
     strides = tuple(call.attribute("strides")) or (1,) * (len(x) - 2)
     pads = tuple(call.attribute("pads")) or (0,) * (2 * (len(x) - 2))
     if (len(kernel), len(strides), len(pads)) != (len(x) - 2, len(x) - 2, 2 * len(x) - 4) or call.shape(1) != x:
-        raise call.refuse(f"kernel_shape, strides and pads must fit {x} and the indices its shape, got {kernel}, {strides}, {pads}")
+        raise call.refuse(
+            f"kernel_shape, strides and pads must fit {x} and the indices its shape, got {kernel}, {strides}, {pads}"
+        )
     if any(not 0 <= number <= MAX_EXTENT for number in (*kernel, *strides, *pads)):
         raise call.refuse(f"kernel_shape, strides and pads must be at least 0, got {kernel}, {strides}, {pads}")
+    rows = zip(x[2:], strides, kernel, pads, pads[len(kernel) :], strict=False)
+    spanned = tuple((n - 1) * s + k - low - high for n, s, k, low, high in rows)
+    checked(call, x[:2] + spanned)
     if not call.has(2):
-        rows = zip(x[2:], strides, kernel, pads, pads[len(kernel) :], strict=False)
-        return tuple((n - 1) * s + k - low - high for n, s, k, low, high in rows)
+        return spanned
     asked = call.ints(2)
     if asked is not None and len(asked) != len(x):
         raise call.refuse(f"output_shape must have {len(x)} extents, got {asked}")
@@ -183,18 +187,19 @@ def _unpool_shapes(call: Call) -> list[Shape | None]:
 
 
 def _unpool(attributes: Mapping[str, Any], x: Array, indices: Array, shape: Array | None = None) -> list[Array]:
-    # The indices count in the tensor that the windows span; where a larger one is asked for, they still do, as ONNX has it.
+    # Indices count in the tensor that the windows span, also where a larger one is asked for.
     spanned = _unpool_extents(call_of("max_unpool", attributes, (x, indices)))
-    assert spanned is not None
-    y = np.zeros(x.shape[:2] + spanned, x.dtype)
-    y.reshape(-1)[within("max_unpool", indices.reshape(-1), y.size)] = x.reshape(-1)
     asked = _unpool_extents(call_of("max_unpool", attributes, (x, indices, shape)))
-    if asked == spanned or asked is None:
-        return [y]
-    whole = np.zeros(x.shape[:2] + asked, x.dtype)
-    common = tuple(slice(min(a, b)) for a, b in zip(whole.shape, y.shape, strict=True))
-    whole[common] = y[common]
-    return [whole]
+    assert spanned is not None and asked is not None
+    rest = within("max_unpool", indices.reshape(-1), prod(x.shape[:2] + spanned))
+    places, is_inside = [], np.ones(rest.shape, np.bool_)
+    for old, new in zip((*x.shape[:2], *spanned)[::-1], (*x.shape[:2], *asked)[::-1], strict=True):
+        rest, place = np.divmod(rest, old)
+        places.append(place)
+        is_inside &= place < new
+    y = np.zeros(x.shape[:2] + asked, x.dtype)
+    y[tuple(place[is_inside] for place in reversed(places))] = x.reshape(-1)[is_inside]
+    return [y]
 
 
 define(

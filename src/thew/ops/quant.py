@@ -1,6 +1,7 @@
 """Quantisation: quantize_linear, dequantize_linear, dynamic_quantize_linear, and the integer forms of conv and matmul.
 
-y = saturate(round(x / scale) + zero_point), halves to even; per tensor, per axis, or in blocks along an axis (Jacob et al. 2018).
+y = saturate(round(x / scale) + zero_point), halves to even; per tensor, per axis, or in blocks along an axis (Jacob et
+al. 2018).
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from thew.dtypes import FLOATS, from_numpy, to_numpy
 from thew.ir.graph import Array
-from thew.ops.cast import convert
+from thew.ops.cast import convert, limits_of
 from thew.ops.conv import WINDOW, check_bias, correlate, output_shape, window
 from thew.ops.matmul import product_shape
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
@@ -48,7 +48,7 @@ def _spread(array: Array, attributes: Mapping[str, Any], shape: Shape) -> Array:
         return array.reshape(())
     axis = attributes["axis"] % len(shape)
     if attributes["block_size"]:
-        return np.repeat(array, attributes["block_size"], axis)[(slice(None),) * axis + (slice(shape[axis]),)]
+        return np.asarray(np.take(array, np.arange(shape[axis]) // attributes["block_size"], axis))
     return array.reshape([-1 if place == axis else 1 for place in range(len(shape))])
 
 
@@ -64,11 +64,9 @@ def _quantized_dtype(call: Call) -> str:
 
 def saturate(wide: Array, dtype: str) -> Array:
     """Whole fp64 numbers in an integer dtype, cut to its range."""
-    target = to_numpy(dtype)
-    limits = ml_dtypes.iinfo(target)
     # NaN has no integer; every implementation at hand makes it the least or 0. Here: 0.
-    cut = np.clip(np.nan_to_num(wide, nan=0.0), float(limits.min), float(limits.max))
-    return np.asarray(cut.astype(np.int64).astype(target))
+    cut = np.clip(np.where(np.isnan(wide), 0.0, wide), *limits_of(dtype))
+    return np.asarray(cut.astype(np.int64).astype(to_numpy(dtype)))
 
 
 def _quantize(attributes: Mapping[str, Any], x: Array, scale: Array, zero: Array | None = None) -> list[Array]:
@@ -145,7 +143,7 @@ define(OpDef("dynamic_quantize_linear", typed(_dynamic_shapes, "uint8", "fp32", 
 
 
 def _centred(x: Array, zero: Array | None, axis: int) -> Array:
-    """Whole numbers less their zero point (one, or one a place along the axis), in fp64: sums of products stay exact."""
+    """Whole numbers less their zero point (one, or one a place along the axis), in fp64, so that sums stay exact."""
     wide = widened(x).astype(np.float64)
     if zero is None or x.ndim == 0:
         return wide
@@ -174,9 +172,15 @@ def _conv_integer_shapes(call: Call) -> list[Shape | None]:
     return [shape]
 
 
-def _conv_integer(attributes: Mapping[str, Any], x: Array, w: Array, x_zero: Array | None = None, w_zero: Array | None = None) -> list[Array]:
+def _conv_integer(
+    attributes: Mapping[str, Any], x: Array, w: Array, x_zero: Array | None = None, w_zero: Array | None = None
+) -> list[Array]:
     found = window(call_of("conv_integer", attributes, (x, w)))
-    return [correlate(_centred(x, x_zero, 1), _centred(w, w_zero, 0), found, attributes["group"]).astype(np.int64).astype(np.int32)]
+    return [
+        correlate(_centred(x, x_zero, 1), _centred(w, w_zero, 0), found, attributes["group"])
+        .astype(np.int64)
+        .astype(np.int32)
+    ]
 
 
 def _conv_flops(call: Call) -> int:
@@ -212,7 +216,14 @@ def _qlinear_conv(attributes: Mapping[str, Any], *inputs: Array | None) -> list[
 
 
 define(
-    OpDef("qlinear_conv", typed(_qlinear_conv_shapes, dtype_of(7, among=("int8", "uint8"))), _qlinear_conv, WINDOW, (8, 9), flops=_conv_flops)
+    OpDef(
+        "qlinear_conv",
+        typed(_qlinear_conv_shapes, dtype_of(7, among=("int8", "uint8"))),
+        _qlinear_conv,
+        WINDOW,
+        (8, 9),
+        flops=_conv_flops,
+    )
 )
 
 
@@ -232,7 +243,9 @@ def _matmul_integer_shapes(call: Call) -> list[Shape | None]:
     return [product_shape(call)]
 
 
-def _matmul_integer(attributes: Mapping[str, Any], a: Array, b: Array, a_zero: Array | None = None, b_zero: Array | None = None) -> list[Array]:
+def _matmul_integer(
+    attributes: Mapping[str, Any], a: Array, b: Array, a_zero: Array | None = None, b_zero: Array | None = None
+) -> list[Array]:
     return [np.asarray(np.matmul(_centred(a, a_zero, -2), _centred(b, b_zero, -1))).astype(np.int64).astype(np.int32)]
 
 
@@ -241,7 +254,9 @@ def _matmul_flops(call: Call) -> int:
     return 2 * prod(product_shape(call, 0, right)) * call.shape(0)[-1]
 
 
-define(OpDef("matmul_integer", typed(_matmul_integer_shapes, "int32"), _matmul_integer, {}, (2, 4), flops=_matmul_flops))
+define(
+    OpDef("matmul_integer", typed(_matmul_integer_shapes, "int32"), _matmul_integer, {}, (2, 4), flops=_matmul_flops)
+)
 
 
 def _qlinear_matmul_shapes(call: Call) -> list[Shape | None]:

@@ -1,6 +1,6 @@
 """Reductions over axes (an input, normally constant), and arg_max, arg_min, cumulative sums and products.
 
-Floats accumulate in fp64. `resolved_axes` is the one place where the axes, their default and `noop_with_empty_axes` are read.
+Floats accumulate in fp64. `resolved_axes` is the one place where axes and their defaults are read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ import numpy as np
 from thew.dtypes import FLOATS
 from thew.ir.graph import Array
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
-from thew.ops.rules import NUMBERS, Shape, axes_of, axis_of, constant_inputs, dtype_of, rank_at_least, scalar_of, typed, widened
+from thew.ops.rules import (
+    NUMBERS,
+    Shape,
+    axes_of,
+    axis_of,
+    constant_inputs,
+    dtype_of,
+    rank_at_least,
+    scalar_of,
+    typed,
+    widened,
+)
 
 _ARITHMETIC = (*FLOATS, "int32", "int64", "uint32", "uint64")
 

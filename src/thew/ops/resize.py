@@ -1,7 +1,7 @@
-"""resize: nearest, linear and cubic (Keys 1981) interpolation, with antialiasing, for any axes and all of ONNX's coordinate rules.
+"""resize: nearest, linear and cubic (Keys 1981) interpolation, with antialiasing, after all of ONNX's rules.
 
-It is separable: one axis after the other, each output a weighted sum of neighbours (`samples`). Axes that shrink go first, so that
-no intermediate result is larger than both input and output.
+It is separable: one axis after the other, each output a weighted sum of neighbours (`samples`). Axes that shrink go
+first, so that no intermediate result is larger than both input and output.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from thew.dtypes import FLOATS, NATIVE
+from thew.dtypes import NATIVE
 from thew.ir.graph import Array
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
 from thew.ops.rules import NUMBERS, Shape, axes_of, dtype_of, typed, widened
@@ -36,7 +36,7 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class Axis:
-    """How one axis is resized: `extent` to `output` by `scale`; `start` and `end` are the region of tf_crop_and_resize."""
+    """How one axis is resized: `extent` to `output` by `scale`; `start`, `end` are the region of tf_crop_and_resize."""
 
     extent: int
     output: int
@@ -58,11 +58,15 @@ def resolved_axes(call: Call) -> tuple[Axis, ...] | None:
     shape = call.shape(0)
     axes = axes_of(call, tuple(call.attribute("axes")) or tuple(range(len(shape))), len(shape))
     needs_region = call.attribute("coordinate_transformation_mode") == "tf_crop_and_resize"
-    wanted = [index for index in (1, 2, 3) if call.has(index) and call.shape(index) != (0,) and (index != 1 or needs_region)]
+    wanted = [
+        index for index in (1, 2, 3) if call.has(index) and call.shape(index) != (0,) and (index != 1 or needs_region)
+    ]
     if any(call.value(index) is None for index in wanted):
         return None
     if len({2, 3} & set(wanted)) != 1 or (needs_region and 1 not in wanted):
-        raise call.refuse("exactly one of scales and sizes must be given, and a region where the coordinates are tf_crop_and_resize")
+        raise call.refuse(
+            "exactly one of scales and sizes must be given, and a region where the coordinates are tf_crop_and_resize"
+        )
     region = _numbers(call, 1, 2 * len(axes)) if needs_region else (0.0,) * len(axes) + (1.0,) * len(axes)
     given = _scaled(call, shape, axes, region) if 2 in wanted else _sized(call, shape, axes)
     found = [Axis(extent, extent, 1.0) for extent in shape]
@@ -206,13 +210,10 @@ def _reference(attributes: Mapping[str, Any], x: Array, *sizes: Array | None) ->
 
 
 def _is_native(call: Call) -> bool:
-    """Nearest of any dtype and linear of floats, with sizes known; no region, no antialiasing, nothing left out."""
-    plain = call.attribute("coordinate_transformation_mode") != "tf_crop_and_resize" and resolved_axes(call) is not None
-    if not plain or call.attribute("mode") == "cubic":
+    """Nearest of any dtype, linear and cubic of fp32 and fp64, with sizes known and no region."""
+    if call.attribute("coordinate_transformation_mode") == "tf_crop_and_resize" or resolved_axes(call) is None:
         return False
-    if call.attribute("mode") == "nearest":
-        return True
-    return not call.attribute("antialias") and not call.attribute("exclude_outside") and call.type(0).dtype in FLOATS
+    return call.attribute("mode") == "nearest" or call.type(0).dtype in ("fp32", "fp64")
 
 
 define(

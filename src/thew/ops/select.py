@@ -1,4 +1,4 @@
-"""Ops that choose elements by their values: compress, non_zero, top_k, unique, reverse_sequence. Shapes may depend on data."""
+"""Ops that choose elements: compress, non_zero, top_k, unique, reverse_sequence. Shapes may depend on data."""
 
 from __future__ import annotations
 
@@ -115,13 +115,13 @@ def _reverse_sequence(attributes: Mapping[str, Any], x: Array, lengths: Array) -
     y = np.moveaxis(x, attributes["time_axis"], 0)
     extent = y.shape[0]
     if lengths.size and not 0 <= lengths.min() <= lengths.max() <= extent:
-        raise ModelError(f"reverse_sequence: lengths must be within [0, {extent}], got {lengths.min()} to {lengths.max()}")
+        raise ModelError(
+            f"reverse_sequence: lengths must be within [0, {extent}], got {lengths.min()} to {lengths.max()}"
+        )
     place, length = np.arange(extent)[:, None], lengths.astype(np.int64)[None, :]
     source = np.where(place < length, length - 1 - place, place)
     turned = y[source, np.arange(y.shape[1])[None, :]]
     return [np.moveaxis(turned, 0, attributes["time_axis"])]
 
 
-define(
-    OpDef("reverse_sequence", typed(_reverse_shapes), _reverse_sequence, {"batch_axis": 1, "time_axis": 0}, (2, 2))
-)
+define(OpDef("reverse_sequence", typed(_reverse_shapes), _reverse_sequence, {"batch_axis": 1, "time_axis": 0}, (2, 2)))

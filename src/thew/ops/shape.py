@@ -1,10 +1,10 @@
-"""Ops that give the same elements another shape or order: reshape, flatten, squeeze, unsqueeze, transpose, expand, identity; and
-shape and size, which ask for it. All but the last two are views to the planner; `resolved_*` tell it which.
+"""Ops that give the same elements another shape or order: reshape, flatten, squeeze, unsqueeze, transpose, expand and
+identity, which are views to the planner; shape and size, which ask for it; and trilu, which blanks a triangle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
@@ -95,7 +95,7 @@ def _transposed_shape(call: Call) -> Shape:
     return tuple(shape[axis] for axis in permutation(call))
 
 
-RESULTS = {
+RESULTS: Mapping[str, tuple[Callable[[Call], Shape | None], Mapping[str, Attribute], tuple[int, int]]] = {
     "reshape": (resolved_shape, {"allowzero": 0}, (2, 2)),
     "flatten": (_flat_shape, {"axis": 1}, (1, 1)),
     "squeeze": (_squeezed_shape, {}, (1, 2)),

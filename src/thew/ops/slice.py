@@ -1,5 +1,5 @@
-"""Ops that join, cut or repeat tensors: concat, split, slice, pad, tile. Views and copies to the planner; `resolved_*` and
-`split_sizes` tell it which. Nothing here allocates by an attribute before `infer` has named the result's size.
+"""Ops that join, cut or repeat tensors: concat, split, slice, pad, tile. Views and copies to the planner; `resolved_*`
+and `split_sizes` tell it which. Nothing here allocates by an attribute before `infer` has named the result's size.
 """
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ import numpy as np
 from thew.dtypes import NATIVE
 from thew.ir.graph import Array
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
-from thew.ops.rules import Shape, all_one_dtype, axes_of, axis_of, constant_inputs, dtype_of, first_dtype, rank_at_least, typed
+from thew.ops.rules import (
+    Shape,
+    all_one_dtype,
+    axes_of,
+    axis_of,
+    constant_inputs,
+    dtype_of,
+    first_dtype,
+    rank_at_least,
+    typed,
+)
 
 
 def _no_flops(call: Call) -> int:
@@ -100,7 +110,7 @@ define(
 
 
 def resolved_slice(call: Call) -> tuple[tuple[int, int, int], ...] | None:
-    """(start, step, count) of a slice for every axis; None where it is not constant. A start is valid wherever count > 0."""
+    """(start, step, count) of a slice for every axis, None where not constant. A start is valid if count > 0."""
     shape = call.shape(0)
     starts, ends = call.ints(1), call.ints(2)
     axes = call.ints(3) if call.has(3) else tuple(range(len(starts or ())))
@@ -110,7 +120,9 @@ def resolved_slice(call: Call) -> tuple[tuple[int, int, int], ...] | None:
     if steps is None:
         return None
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
-        raise call.refuse(f"starts, ends, axes and steps must be of one length, steps not 0, got {starts}, {ends}, {axes}, {steps}")
+        raise call.refuse(
+            f"starts, ends, axes and steps must be of one length, steps not 0, got {starts}, {ends}, {axes}, {steps}"
+        )
     found = [(0, 1, extent) for extent in shape]
     for axis, start, end, step in zip(axes_of(call, axes, len(shape)), starts, ends, steps, strict=True):
         places = range(*slice(start, end, step).indices(shape[axis]))
@@ -172,7 +184,9 @@ def _pad_shapes(call: Call) -> list[Shape | None]:
         return [None]
     result = []
     for extent, (before, after) in zip(shape, found, strict=True):
-        if extent + min(before, 0) + min(after, 0) < (0 if call.attribute("mode") == "constant" else max(before, after, 0) > 0):
+        if extent + min(before, 0) + min(after, 0) < (
+            0 if call.attribute("mode") == "constant" else max(before, after, 0) > 0
+        ):
             raise call.refuse(f"pads must leave something of {shape}, got {found}")
         result.append(extent + before + after)
     return [tuple(result)]
@@ -184,15 +198,22 @@ def _sources(mode: str, extent: int, before: int, after: int) -> Array:
     if mode == "edge" or extent <= 1:
         return np.clip(places, 0, max(extent - 1, 0))
     if mode == "wrap":
-        return np.mod(places, extent)
-    folded = np.mod(places, 2 * (extent - 1))
+        return np.asarray(places % extent)
+    folded = places % (2 * (extent - 1))
     return np.minimum(folded, 2 * (extent - 1) - folded)
 
 
-def _pad(attributes: Mapping[str, Any], x: Array, pads: Array, value: Array | None = None, axes: Array | None = None) -> list[Array]:
+def _pad(
+    attributes: Mapping[str, Any], x: Array, pads: Array, value: Array | None = None, axes: Array | None = None
+) -> list[Array]:
     found = resolved_pad(call_of("pad", attributes, (x, pads, value, axes)))
     assert found is not None
-    y = x[tuple(slice(max(0, -before), extent - max(0, -after)) for extent, (before, after) in zip(x.shape, found, strict=True))]
+    y = x[
+        tuple(
+            slice(max(0, -before), extent - max(0, -after))
+            for extent, (before, after) in zip(x.shape, found, strict=True)
+        )
+    ]
     grown = [(max(before, 0), max(after, 0)) for before, after in found]
     if attributes["mode"] == "constant":
         fill = np.zeros((), x.dtype) if value is None else value.reshape(())
@@ -209,8 +230,8 @@ def _is_fill(call: Call) -> bool:
     return call.attribute("mode") == "constant" and constant_inputs(1, 2, 3)(call)
 
 
-def _is_edge_or_reflection(call: Call) -> bool:
-    return call.attribute("mode") in ("edge", "reflect") and constant_inputs(1, 3)(call)
+def _is_repetition(call: Call) -> bool:
+    return call.attribute("mode") != "constant" and constant_inputs(1, 3)(call)
 
 
 define(
@@ -223,7 +244,7 @@ define(
         flops=_no_flops,
         candidates=(
             Candidate("view", "strided", dtypes=NATIVE, when=_is_fill),
-            Candidate("move", "strided", dtypes=NATIVE, when=_is_edge_or_reflection),
+            Candidate("move", "strided", dtypes=NATIVE, when=_is_repetition),
         ),
     )
 )
@@ -249,6 +270,5 @@ define(
         _tile,
         inputs=(2, 2),
         flops=_no_flops,
-        candidates=(Candidate("view", "strided", dtypes=NATIVE, when=constant_inputs(1)),),
     )
 )

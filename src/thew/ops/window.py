@@ -1,13 +1,14 @@
 """Sliding windows: the geometry that convolutions and pools share, resolved once (`auto_pad`, ceil_mode, defaults).
 
-Invariant: a `Window` is valid (counts, ranges), and walking its taps never stores a padded copy, so that hostile pads or
-dilations cost nothing.
+Invariant: a `Window` is valid (counts, ranges), and walking its taps never stores a padded copy, so that hostile pads
+or dilations cost nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +16,14 @@ from thew.ir.graph import Array
 from thew.ops.opdef import Call
 from thew.ops.rules import Shape
 
+Index = tuple[Any, ...]
+
 MAX_EXTENT = 1 << 40  # of one attribute: keeps every product below within 64 bits for native code
 
 
 @dataclass(frozen=True)
 class Window:
-    """Windows over `extents`: output o reads input o·stride − begin + k·dilation for k in the kernel, where that exists."""
+    """Windows over `extents`: output o reads input o·stride − begin + k·dilation, k in the kernel, where it exists."""
 
     extents: Shape
     kernel: Shape
@@ -35,14 +38,14 @@ class Window:
         """As ONNX lists them: all begins, then all ends."""
         return self.begin + self.end
 
-    def taps(self) -> Iterator[tuple[Shape, tuple[slice, ...], tuple[slice, ...]]]:
-        """Each place in the kernel, with the outputs it reaches and the inputs that they read."""
+    def taps(self) -> Iterator[tuple[Index, Index, Index]]:
+        """Each place in the kernel, the outputs it reaches, and the inputs that they read: indices of the last axes."""
         ranges = [[self._reach(axis, k) for k in range(extent)] for axis, extent in enumerate(self.kernel)]
         for tap in np.ndindex(*self.kernel):
             reached = [ranges[axis][k] for axis, k in enumerate(tap)]
             places = [place for place in reached if place is not None]
             if len(places) == len(reached):
-                yield tap, tuple(out for out, _ in places), tuple(into for _, into in places)
+                yield (..., *tap), (..., *(out for out, _ in places)), (..., *(into for _, into in places))
 
     def _reach(self, axis: int, k: int) -> tuple[slice, slice] | None:
         stride, shift = self.strides[axis], k * self.dilations[axis] - self.begin[axis]
@@ -68,7 +71,7 @@ class Window:
 
 
 def window_of(call: Call, extents: Shape, kernel: Shape) -> Window:
-    """The windows that a node's attributes (strides, dilations, pads, auto_pad, ceil_mode) describe over spatial extents."""
+    """The windows over spatial extents that a node's strides, dilations, pads, auto_pad and ceil_mode describe."""
     strides = _spatial(call, "strides", extents, 1)
     dilations = _spatial(call, "dilations", extents, 1)
     if len(kernel) != len(extents) or any(not 1 <= k <= MAX_EXTENT for k in kernel):
@@ -80,7 +83,9 @@ def window_of(call: Call, extents: Shape, kernel: Shape) -> Window:
     for n, span, stride, low, high in zip(extents, spans, strides, begin, end, strict=True):
         slack = n + low + high - span
         if slack < 0:
-            raise call.refuse(f"window must fit the padded input, got a span of {spans} over {extents} with pads {begin + end}")
+            raise call.refuse(
+                f"window must fit the padded input, got a span of {spans} over {extents} with pads {begin + end}"
+            )
         windows = -(-slack // stride) + 1 if has_ceil else slack // stride + 1
         output.append(windows - 1 if has_ceil and (windows - 1) * stride >= n + low else windows)
     return Window(extents, kernel, strides, dilations, begin, end, tuple(output))
