@@ -1,7 +1,7 @@
 """The application: which commands there are, and how a failure ends.
 
-Every failure is one line on standard error in the house form, *where: rule, what was got, remedy*. A traceback is shown only where
-``THEW_TRACEBACK`` is set.
+Every failure is one line on standard error in the house form, *where: rule, what was got, remedy*. A traceback is
+shown only where ``THEW_TRACEBACK`` is set.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -83,8 +85,12 @@ def _report(failure: Exception) -> int:
     if isinstance(failure, OSError) and failure.filename is not None:
         return _fail(f"{failure.filename}: must be a usable file, got {failure.strerror}; check the path", 1)
     if isinstance(failure, MemoryError):
-        return _fail(f"memory: must suffice for the model and its input, got {failure or 'a refusal'}; use a smaller one", 1)
-    return _fail(f"internal error: {type(failure).__name__}: {failure}; set THEW_TRACEBACK=1 for the traceback, and report it", 1)
+        return _fail(
+            f"memory: must suffice for the model and its input, got {failure or 'a refusal'}; use a smaller one", 1
+        )
+    return _fail(
+        f"internal error: {type(failure).__name__}: {failure}; set THEW_TRACEBACK=1 for the traceback, and report it", 1
+    )
 
 
 def _fail(message: str, status: int) -> int:

@@ -83,7 +83,10 @@ def _text(value: Any) -> str:
     if value is None or value == []:
         return "none found"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {show.size(item) if key.endswith('bytes') or 'bytes' in key else item}" for key, item in value.items())
+        return ", ".join(
+            f"{key} {show.size(item) if key.endswith('bytes') or 'bytes' in key else item}"
+            for key, item in value.items()
+        )
     if isinstance(value, list):
         return ", ".join(_text(item) for item in value)
     return str(value)

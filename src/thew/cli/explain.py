@@ -20,22 +20,16 @@ def explain(
     save_plan: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
 ) -> None:
     """Shows how each layer is run: algorithm, precision, time, GFLOP/s, share of the peak, bytes."""
-    import numpy as np
-
     import thew
 
     source = models.load(model, common.seed)
     session = thew.InferenceSession(source, threads=common.threads, precision=common.precision, plan=plan)
-    shape = models.input_shape(session, batch, size)
-    declared = session.get_inputs()[0]
-    draws = np.random.default_rng(common.seed).standard_normal(shape)
-    session.run(None, {declared.name: draws.astype(models.numpy_dtype(declared.type))})
+    explained = session.explain(
+        {declared.name: models.shape_of(declared, batch, size) for declared in session.get_inputs()}
+    )
     if save_plan is not None:
         session.plan.save(save_plan)
-    explained = session.explain()
     if common.json:
-        rows = [row if isinstance(row, dict) else models.as_mapping(row) for row in explained.rows]
-        show.as_json({"model": model, "peak_memory_bytes": session.peak_memory_bytes, "rows": rows})
-        return
-    show.line(str(explained))
-    show.line(f"peak memory {show.size(session.peak_memory_bytes)} (arena and weights)")
+        show.as_json({"model": model, **explained.to_dict()})
+    else:
+        show.line(str(explained))

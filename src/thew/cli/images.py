@@ -1,7 +1,7 @@
 """From pictures to a network's input: resize, crop, scale.
 
-A preset holds what a family of networks was trained with. The geometry is the usual one for evaluation: the short side resized to
-size / crop with bilinear filtering, then the centre cut out.
+A preset holds what a family of networks was trained with. The geometry is the usual one for evaluation: the short
+side resized to size / crop with bilinear filtering, then the centre cut out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class Preprocess:
         """(h, w, c) of 0..255 to (c, h, w) float32."""
         if self.channels == "bgr":
             picture = picture[..., ::-1]
-        scaled = (picture.astype(np.float32) * np.float32(self.scale) - np.float32(self.mean)) / np.float32(self.std)
+        scaled = (picture.astype(np.float32) * np.float32(self.scale) - np.asarray(self.mean, np.float32)) / np.asarray(
+            self.std, np.float32
+        )
         return np.ascontiguousarray(scaled.transpose(2, 0, 1), dtype=np.float32)
 
 
@@ -67,15 +69,21 @@ def read(path: Path, shape: tuple[int, ...], preprocess: Preprocess) -> Array:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
-        raise UnsupportedError(f"image '{path}': needs Pillow, which is not installed; pip install 'thew[images]'") from None
+        raise UnsupportedError(
+            f"image '{path}': needs Pillow, which is not installed; pip install 'thew[images]'"
+        ) from None
     _, channels, height, width = shape
     if channels not in (1, 3):
-        raise InputError(f"image '{path}': the model must take 1 or 3 channels, got {channels}; give a .npy file instead")
+        raise InputError(
+            f"image '{path}': the model must take 1 or 3 channels, got {channels}; give a .npy file instead"
+        )
     try:
         with Image.open(path) as opened:
             picture = opened.convert("L" if channels == 1 else "RGB")
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as failure:
-        raise InputError(f"image '{path}': must be a picture that Pillow reads, got {failure}; check the file") from None
+        raise InputError(
+            f"image '{path}': must be a picture that Pillow reads, got {failure}; check the file"
+        ) from None
     if picture.size != (width, height):
         crop = preprocess.crop if min(height, width) > 64 else 1.0  # tiny nets see the whole picture
         picture = _fit(picture, width, height, crop)

@@ -1,4 +1,6 @@
-"""Names of classes, from a file: one name a line, a JSON list or mapping, or a CSV file with columns ``label`` and ``name``."""
+"""Names of classes, from a file: one name a line, a JSON list or mapping, or a CSV file with columns ``label`` and
+``name``.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def read_labels(path: Path) -> Mapping[int, str]:
         if path.suffix == ".csv":
             return {int(row["label"]): row["name"].replace("_", " ") for row in csv.DictReader(text.splitlines())}
     except (KeyError, ValueError, TypeError) as failure:
-        raise InputError(f"labels '{path}': must map class numbers to names, got {failure!r}; give one name a line") from None
+        raise InputError(
+            f"labels '{path}': must map class numbers to names, got {failure!r}; give one name a line"
+        ) from None
     return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
 
 

@@ -1,11 +1,14 @@
-"""What a command line calls a model: a path to an ONNX file, or the name of a network of the zoo (``resnet50``, ``zoo:resnet50``)."""
+"""What a command line calls a model: a path to an ONNX file, or the name of a network of the zoo (``resnet50``,
+``zoo:resnet50``).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from thew.errors import ModelError
+from thew.errors import InputError, ModelError
 from thew.ir import Graph
 
 
@@ -19,29 +22,40 @@ def load(model: str, seed: int = 0, batch: int | None = None) -> Graph | str:
     if name in ZOO:
         shape = ZOO[name].input_shape
         return build(name, seed=seed).graph(("n" if batch is None else batch, *shape), name=name)
-    raise ModelError(f"model '{model}': must be an ONNX file or one of the zoo ({', '.join(ZOO)}), got neither; check the path")
-
-
-def input_shape(session: Any, batch: int = 1, size: int | None = None) -> tuple[int, ...]:
-    """The shape to feed the first input: symbols become the batch in front, and `size` or 224 behind."""
-    declared = session.get_inputs()[0].shape
-    return tuple(
-        extent if isinstance(extent, int) and extent > 0 else batch if axis == 0 else (size or 224)
-        for axis, extent in enumerate(declared)
+    raise ModelError(
+        f"model '{model}': must be an ONNX file or one of the zoo ({', '.join(ZOO)}), got neither; check the path"
     )
 
 
-def numpy_dtype(name: str) -> Any:
-    """NumPy's dtype for an input's type, in Thew's words (``fp32``) or ONNX Runtime's (``tensor(float)``)."""
+def shape_of(declared: Any, batch: int = 1, size: int | None = None) -> tuple[int, ...]:
+    """The shape to feed an input: an unknown extent in front is the batch, any other is `size` or 224."""
+    if declared.shape is None:
+        raise InputError(
+            f"input '{declared.name}': the model leaves even its rank open; give it a .npy file with thew run"
+        )
+    return tuple(
+        extent if isinstance(extent, int) and extent > 0 else batch if axis == 0 else (size or 224)
+        for axis, extent in enumerate(declared.shape)
+    )
+
+
+def dtype_name(declared: str) -> str:
+    """Thew's word for an input's type as a session tells it (``tensor(float)``)."""
+    bare = declared.removeprefix("tensor(").removesuffix(")")
+    return {"float": "fp32", "double": "fp64", "float16": "fp16", "bfloat16": "bf16"}.get(bare, bare)
+
+
+def random_feeds(inputs: Sequence[Any], seed: int, batch: int = 1, size: int | None = None) -> dict[str, Any]:
+    """Seeded arrays for all inputs: normal numbers, or small integers."""
+    import numpy as np
+
     from thew.dtypes import to_numpy
 
-    known = {"float": "fp32", "double": "fp64", "float16": "fp16", "bfloat16": "bf16"}
-    bare = name.removeprefix("tensor(").removesuffix(")")
-    return to_numpy(known.get(bare, bare))
-
-
-def as_mapping(row: Any) -> dict[str, Any]:
-    """A row of `explain` as a dictionary."""
-    import dataclasses
-
-    return dataclasses.asdict(row)
+    generator, feeds = np.random.default_rng(seed), {}
+    for declared in inputs:
+        shape, dtype = shape_of(declared, batch, size), to_numpy(dtype_name(declared.type))
+        is_integer = np.issubdtype(dtype, np.integer) or dtype == np.bool_
+        feeds[declared.name] = (
+            generator.integers(0, 2, shape) if is_integer else generator.standard_normal(shape)
+        ).astype(dtype)
+    return feeds

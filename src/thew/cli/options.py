@@ -1,6 +1,7 @@
 """The options that every command has, defined once.
 
-A command is a function whose first parameter is a `Common`; `command` gives it the five options in that parameter's place.
+A command is a function whose first parameter is a `Common`; `command` gives it the five options in that parameter's
+place.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Common:
 _OPTIONS: dict[str, Any] = {
     "threads": Annotated[int, typer.Option(min=1, max=1024, help="Threads to compute with.", rich_help_panel="Common")],
     "cores": Annotated[
-        str | None, typer.Option(help="CPUs to run on: all, big, little, or a list such as 0-3,6.", rich_help_panel="Common")
+        str | None,
+        typer.Option(help="CPUs to run on: all, big, little, or a list such as 0-3,6.", rich_help_panel="Common"),
     ],
     "precision": Annotated[Precision, typer.Option(help="Precision of arithmetic.", rich_help_panel="Common")],
     "seed": Annotated[int, typer.Option(min=0, help="Seed of everything random.", rich_help_panel="Common")],

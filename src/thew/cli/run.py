@@ -23,10 +23,14 @@ ARRAYS = frozenset({".npy", ".npz"})
 def run(
     common: Common,
     model: Annotated[str, typer.Argument(help="An ONNX file, or a network of the zoo such as lenet5.")],
-    input: Annotated[list[Path] | None, typer.Option("--input", "-i", help="Pictures, .npy or .npz files, or folders.")] = None,
+    input: Annotated[
+        list[Path] | None, typer.Option("--input", "-i", help="Pictures, .npy or .npz files, or folders.")
+    ] = None,
     labels: Annotated[Path | None, typer.Option(help="Names of classes: .txt, .json or .csv.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
-    preprocess: Annotated[str, typer.Option(help="auto, imagenet, tf ((x-128)/128), caffe, unit (x/255) or none.")] = "auto",
+    preprocess: Annotated[
+        str, typer.Option(help="auto, imagenet, tf ((x-128)/128), caffe, unit (x/255) or none.")
+    ] = "auto",
     mean: Annotated[str | None, typer.Option(help="Means of the channels, as 104,117,123, after --scale.")] = None,
     std: Annotated[str | None, typer.Option(help="Deviations of the channels, after --scale.")] = None,
     scale: Annotated[float | None, typer.Option(help="Factor on 0..255 before mean and std.")] = None,
@@ -49,7 +53,7 @@ def run(
     if not files or files[0].suffix in ARRAYS:
         results = _run_arrays(session, files, common.seed, size, batch)
     else:
-        shape = models.input_shape(session, batch, size)
+        shape = models.shape_of(session.get_inputs()[0], batch, size)
         chosen = _preprocess(preprocess, mean, std, scale, channels, shape, _classes(session))
         results = _run_pictures(session, files, shape, chosen)
     _show(results, names, top, common.json, time.perf_counter() - started)
@@ -79,7 +83,13 @@ def _classes(session: Any) -> int:
 
 
 def _preprocess(
-    name: str, mean: str | None, std: str | None, scale: float | None, channels: str | None, shape: Sequence[int], classes: int
+    name: str,
+    mean: str | None,
+    std: str | None,
+    scale: float | None,
+    channels: str | None,
+    shape: Sequence[int],
+    classes: int,
 ) -> Preprocess:
     import dataclasses
 
@@ -135,15 +145,9 @@ def _run_pictures(session: Any, files: Sequence[Path], shape: Sequence[int], pre
 
 
 def _run_arrays(session: Any, files: Sequence[Path], seed: int, size: int | None, batch: int) -> list[Result]:
-    import numpy as np
-
     inputs = session.get_inputs()
     if not files:
-        generator, feeds = np.random.default_rng(seed), {}
-        for declared in inputs:
-            extents = [e if isinstance(e, int) and e > 0 else batch if i == 0 else (size or 224) for i, e in enumerate(declared.shape)]
-            feeds[declared.name] = generator.standard_normal(extents).astype(models.numpy_dtype(declared.type))
-        return [("random numbers", session.run(None, feeds))]
+        return [("random numbers", session.run(None, models.random_feeds(inputs, seed, batch, size)))]
     results = []
     with show.progress("running", len(files)) as bar:
         for path in files:
@@ -163,7 +167,9 @@ def _feeds(path: Path, inputs: Sequence[Any]) -> Mapping[str, Array]:
     names = [declared.name for declared in inputs]
     missing = [name for name in names if name not in arrays]
     if missing:
-        raise InputError(f"input '{path}': must hold {', '.join(names)}, got {', '.join(arrays)}; name arrays after the inputs")
+        raise InputError(
+            f"input '{path}': must hold {', '.join(names)}, got {', '.join(arrays)}; name arrays after the inputs"
+        )
     return {name: arrays[name] for name in names}
 
 
@@ -205,4 +211,5 @@ def _save(path: Path, results: Sequence[Result]) -> None:
     import numpy as np
 
     count = len(results[0][1])
-    np.savez_compressed(path, **{f"output{i}": np.concatenate([outputs[i] for _, outputs in results]) for i in range(count)})
+    arrays: dict[str, Any] = {f"output{i}": np.concatenate([outs[i] for _, outs in results]) for i in range(count)}
+    np.savez_compressed(path, **arrays)

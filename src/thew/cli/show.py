@@ -1,4 +1,6 @@
-"""How commands talk: tables and progress on a terminal, JSON on request. Results go to standard output, all else to standard error."""
+"""How commands talk: tables and progress on a terminal, JSON on request. Results go to standard output, all else to
+standard error.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,160 @@
+"""The rounds, and what is said about them."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thew.bench.contender import Contender
+from thew.bench.tasks import Task
+from thew.errors import Error, InputError
+
+TURN_SECONDS = 0.25  # what one turn should take
+MOST_CALLS = 2000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure."""
+
+    rounds: int = 20
+    turn_seconds: float = TURN_SECONDS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was seen of one contender.
+
+    Attributes:
+        seconds: of each round, the median of the turn's calls.
+        minimum: the fastest call of all.
+        ratio: median over rounds of its time over the first contender's in the same round; above 1 it is slower.
+        difference: largest difference from the first contender's outputs, over the largest magnitude there.
+    """
+
+    name: str
+    seconds: tuple[float, ...]
+    minimum: float
+    ratio: float
+    difference: float
+    peak_rss_bytes: int
+    report: Mapping[str, Any]
+
+    @property
+    def median(self) -> float:
+        """Median over rounds."""
+        return statistics.median(self.seconds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it; times in seconds."""
+        return {
+            "name": self.name,
+            "median_seconds": self.median,
+            "minimum_seconds": self.minimum,
+            "ratio_to_first": self.ratio,
+            "rounds_seconds": list(self.seconds),
+            "difference_from_first": self.difference,
+            "peak_rss_bytes": self.peak_rss_bytes,
+            **{key: self.report[key] for key in ("versions", "settings", "rss_before_bytes") if key in self.report},
+        }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All outcomes of one task, the peers that could not take part with the reason, and the load seen."""
+
+    task: Task
+    outcomes: tuple[Outcome, ...]
+    absent: Mapping[str, str]
+    load: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        task = {key: value for key, value in self.task.to_dict().items() if key != "folder"}
+        outcomes = [outcome.to_dict() for outcome in self.outcomes]
+        return {"task": task, "contenders": outcomes, "absent": dict(self.absent), "load": dict(self.load)}
+
+
+def measure(
+    task: Task, names: Sequence[str], settings: Settings, tick: Callable[[str], None] = lambda name: None
+) -> Measured:
+    """Measures contenders, interleaved. The first name is what the others are compared with.
+
+    Args:
+        task: the work.
+        names: contenders, the first one the measure of the others; one that cannot take part is left out.
+        settings: rounds and length of a turn.
+        tick: told after each turn.
+
+    Raises:
+        UnsupportedError: the first contender cannot do it.
+        InputError: no round is asked for.
+    """
+    if settings.rounds < 1:
+        raise InputError(f"bench: rounds must be at least 1, got {settings.rounds}")
+    absent: dict[str, str] = {}
+    before = os.getloadavg()
+    with ExitStack() as stack:
+        contenders = []
+        for name in dict.fromkeys(names):
+            try:
+                contender = stack.enter_context(Contender(name, task))
+                contender.prepare()
+                contenders.append(contender)
+            except Error as failure:
+                if not contenders:
+                    raise
+                absent[name] = str(failure)
+        calls = {c.name: _calls(min(c.report["seconds"]), settings.turn_seconds) for c in contenders}
+        turns: dict[str, list[list[float]]] = {contender.name: [] for contender in contenders}
+        for index in range(settings.rounds):
+            shift = index % len(contenders)
+            for contender in contenders[shift:] + contenders[:shift]:
+                turns[contender.name].append(contender.turn(calls[contender.name]))
+                tick(contender.name)
+        ends = {contender.name: contender.outputs() for contender in contenders}
+    load = {
+        "before": before,
+        "after": os.getloadavg(),
+        "cpus": os.cpu_count(),
+        "rounds": settings.rounds,
+        "calls": calls,
+    }
+    first = contenders[0].name
+    outcomes = tuple(_outcome(c, turns, first, ends) for c in contenders)
+    return Measured(task, outcomes, absent, load)
+
+
+def _calls(seconds: float, turn_seconds: float) -> int:
+    return max(1, min(MOST_CALLS, round(turn_seconds / max(seconds, 1e-9))))
+
+
+def _outcome(
+    contender: Contender, turns: Mapping[str, list[list[float]]], first: str, ends: Mapping[str, Any]
+) -> Outcome:
+    medians = tuple(statistics.median(turn) for turn in turns[contender.name])
+    base = [statistics.median(turn) for turn in turns[first]]
+    ratio = statistics.median(own / other for own, other in zip(medians, base, strict=True))
+    outputs, peak = ends[contender.name]
+    minimum = min(min(turn) for turn in turns[contender.name])
+    difference = max(relative_difference(a, b) for a, b in zip(outputs, ends[first][0], strict=False))
+    return Outcome(contender.name, medians, minimum, ratio, difference, peak, contender.report)
+
+
+def relative_difference(one: Any, other: Any) -> float:
+    """The largest difference over the largest magnitude; infinite where shapes differ or one is not finite alone."""
+    if one.shape != other.shape:
+        return float("inf")
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    if not np.array_equal(np.isfinite(one), np.isfinite(other)):
+        return float("inf")
+    finite = np.isfinite(one)
+    largest = float(np.abs(other[finite]).max(initial=0.0))
+    difference = float(np.abs(one[finite] - other[finite]).max(initial=0.0))
+    return difference / largest if largest else difference

@@ -1,0 +1,68 @@
+"""PyTorch in eager mode: a model runs op by op in inference mode, in the memory format that is faster here.
+
+The model's graph is walked with PyTorch's own functions, as `torch.nn` modules would call them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from thew.bench.peers import Ready
+from thew.bench.tasks import MatmulTask, ModelTask, OverheadTask, Task
+
+VERSION_OF = ("torch",)
+
+
+def environment(threads: int) -> Mapping[str, str]:
+    """The variable that its OpenMP reads."""
+    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+
+
+def prepare(task: Task) -> Ready | None:
+    """Tensors that share memory with the inputs."""
+    import torch
+
+    torch.set_num_threads(task.threads)
+    torch.set_num_interop_threads(1)
+    tensors = {name: torch.from_numpy(array) for name, array in task.feeds().items()}
+    if isinstance(task, MatmulTask):
+        out = torch.empty((task.m, task.n), dtype=tensors["a"].dtype)
+        with torch.inference_mode():
+            return Ready(lambda: [torch.matmul(tensors["a"], tensors["b"], out=out).numpy()], {"build": _math(torch)})
+    if not isinstance(task, ModelTask | OverheadTask):
+        return None
+    formats = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+    if not any(tensor.ndim == 4 for tensor in tensors.values()):
+        formats.pop("channels_last")
+    calls = {name: _caller(torch, task.path, tensors, memory_format) for name, memory_format in formats.items()}
+    best = min(calls, key=lambda name: _seconds(calls[name]))
+    return Ready(calls[best], {"memory_format": best, "inference_mode": True})
+
+
+def _caller(torch: Any, path: str, tensors: Mapping[str, Any], memory_format: Any) -> Callable[[], list[Any]]:
+    from thew.bench.peers.torch_ops import as_module
+
+    module = as_module(path, memory_format).eval()
+    inputs = [t.contiguous(memory_format=memory_format) if t.ndim == 4 else t for t in tensors.values()]
+
+    def call() -> list[Any]:
+        with torch.inference_mode():
+            return [tensor.numpy() for tensor in module(*inputs)]
+
+    return call
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    call()
+    best = float("inf")
+    for _ in range(5):
+        started = time.perf_counter()
+        call()
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def _math(torch: Any) -> str:
+    return "MKL" if torch.backends.mkl.is_available() else "no MKL"

@@ -1,0 +1,35 @@
+"""PyTorch compiled by its default compiler (Inductor), frozen so that weights are folded and repacked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thew.bench.peers import Ready
+from thew.bench.peers.of_torch import environment
+from thew.bench.tasks import ModelTask, Task
+
+VERSION_OF = ("torch",)
+__all__ = ["VERSION_OF", "environment", "prepare"]
+
+
+def prepare(task: Task) -> Ready | None:
+    """The compiled module."""
+    if not isinstance(task, ModelTask):
+        return None
+    import torch
+    import torch._inductor.config as inductor
+
+    from thew.bench.peers.torch_ops import as_module
+
+    torch.set_num_threads(task.threads)
+    inductor.freezing = True
+    module = as_module(task.path, torch.channels_last).eval()
+    compiled: Any = torch.compile(module)
+    tensors = [torch.from_numpy(array) for array in task.feeds().values()]
+    inputs = [t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t for t in tensors]
+
+    def call() -> list[Any]:
+        with torch.no_grad():
+            return [tensor.numpy() for tensor in compiled(*inputs)]
+
+    return Ready(call, {"memory_format": "channels_last", "freezing": True})

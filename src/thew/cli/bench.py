@@ -1,0 +1,212 @@
+"""``thew bench``: Thew and its peers on the same work, interleaved (see `thew.bench`)."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thew.cli import models, show
+from thew.cli.options import Common, command
+from thew.errors import Error
+
+if TYPE_CHECKING:
+    from thew.bench import Task
+    from thew.bench.measure import Measured
+
+app = typer.Typer(
+    help="Compares Thew with its peers, interleaved in one run.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Peers = Annotated[str, typer.Option(help="Peers with commas; a name of thew bench peers.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Rounds; each gives everybody one turn.")]
+Turn = Annotated[float, typer.Option("--turn-seconds", min=0.001, help="What one turn should take.")]
+Out = Annotated[Path | None, typer.Option(help="Write machine, versions, command and all times to this JSON file.")]
+AGREE = 1e-3  # fp32 networks: outputs differ by rounding, far below this share of the largest
+
+
+def bench_model(
+    common: Common,
+    model: Annotated[str, typer.Argument(help="An ONNX file, or a network of the zoo such as resnet50.")],
+    peers: Peers = "onnxruntime,torch",
+    batch: Annotated[int, typer.Option(min=1, help="Extent of a symbolic batch.")] = 1,
+    size: Annotated[int | None, typer.Option(min=1, help="Height and width where they are symbolic.")] = None,
+    rounds: Rounds = 20,
+    turn_seconds: Turn = 0.25,
+    out: Out = None,
+) -> None:
+    """One inference of a model."""
+    from thew.bench import ModelTask
+
+    with tempfile.TemporaryDirectory(prefix="thew-bench-") as folder:
+        path, shapes, flops = _as_file(model, folder, common.seed, batch, size)
+        task = ModelTask(common.threads, common.seed, folder, path, shapes)
+        _compare(f"{model}, batch {batch}", task, peers, rounds, turn_seconds, flops, common.json, out)
+
+
+def bench_matmul(
+    common: Common,
+    sizes: Annotated[str, typer.Argument(help="Sizes with commas: 1024, or 64x512x256 for m × n × k.")] = "1024",
+    peers: Peers = "numpy",
+    rounds: Rounds = 20,
+    turn_seconds: Turn = 0.25,
+    out: Out = None,
+) -> None:
+    """Matrix products, and their share of the measured peak of fused multiply-adds."""
+    from thew.bench import MatmulTask
+
+    collected: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="thew-bench-") as folder:
+        for m, n, k in _sizes(sizes):
+            task = MatmulTask(common.threads, common.seed, folder, m, n, k, common.precision)
+            title = f"{common.precision} matrix product {m} × {n} × {k}"
+            collected.append(_run(title, task, peers, rounds, turn_seconds, 2 * m * n * k, common.json))
+    _finish(collected, common.json, out)
+
+
+def bench_overhead(
+    common: Common,
+    peers: Peers = "onnxruntime",
+    rounds: Rounds = 20,
+    turn_seconds: Turn = 0.05,
+    out: Out = None,
+) -> None:
+    """What a call costs that computes next to nothing: a ReLU of 16 numbers."""
+    from thew.bench import OverheadTask
+
+    with tempfile.TemporaryDirectory(prefix="thew-bench-") as folder:
+        task = OverheadTask(common.threads, common.seed, folder, _relu_model(folder))
+        _compare("one-node graph", task, peers, rounds, turn_seconds, 0, common.json, out)
+
+
+def bench_peers(common: Common) -> None:
+    """Lists the peers, and which are installed."""
+    from thew.bench import PEERS
+
+    rows = [
+        {"name": n, "installed": p.is_installed, "package": p.needs, "tasks": list(p.kinds)} for n, p in PEERS.items()
+    ]
+    if common.json:
+        show.as_json(rows)
+    else:
+        cells = [[r["name"], "yes" if r["installed"] else "no", r["package"], ", ".join(r["tasks"])] for r in rows]
+        show.table("Peers", ("name", "installed", "package", "tasks"), cells)
+
+
+app.command("model")(command(bench_model))
+app.command("matmul")(command(bench_matmul))
+app.command("overhead")(command(bench_overhead))
+app.command("peers")(command(bench_peers))
+
+
+def _as_file(model: str, folder: str, seed: int, batch: int, size: int | None) -> tuple[str, dict[str, Any], int]:
+    """The model as an ONNX file for everybody, its input shapes, and the operations of one inference."""
+    import thew
+
+    source = models.load(model, seed, batch)
+    if isinstance(source, str):
+        path = source
+    else:
+        path = str(Path(folder) / "model.onnx")
+        thew.export_onnx(source, path)
+    session = thew.InferenceSession(path)
+    shapes = {d.name: (models.dtype_name(d.type), models.shape_of(d, batch, size)) for d in session.get_inputs()}
+    plans = session.prepare({name: shape for name, (_, shape) in shapes.items()}).plans
+    return path, shapes, sum(plan.flops for plan in plans)
+
+
+def _relu_model(folder: str) -> str:
+    import thew
+    from thew.ir import GraphBuilder
+
+    builder = GraphBuilder("one_node")
+    graph = builder.graph([builder.node("relu", [builder.input("x", "fp32", (16,))], "y")])
+    path = str(Path(folder) / "one_node.onnx")
+    thew.export_onnx(graph, path)
+    return path
+
+
+def _sizes(text: str) -> list[tuple[int, int, int]]:
+    found = []
+    for part in text.split(","):
+        numbers = part.lower().split("x")
+        if len(numbers) not in (1, 3) or not all(number.isdigit() and 0 < int(number) <= 65536 for number in numbers):
+            raise typer.BadParameter(f"sizes must be such as 1024 or 64x512x256, got {part!r}")
+        m, n, k = map(int, numbers * 3 if len(numbers) == 1 else numbers)
+        found.append((m, n, k))
+    return found
+
+
+def _compare(
+    title: str, task: Task, peers: str, rounds: int, turn: float, flops: int, as_json: bool, out: Path | None
+) -> None:
+    _finish([_run(title, task, peers, rounds, turn, flops, as_json)], as_json, out)
+
+
+def _run(title: str, task: Task, peers: str, rounds: int, turn: float, flops: int, as_json: bool) -> dict[str, Any]:
+    from thew.bench import Settings, measure
+
+    names = ["thew", *(name for name in peers.split(",") if name and name != "thew")]
+    with show.progress(title, rounds * len(names)) as bar:
+        measured = measure(task, names, Settings(rounds, turn), bar.advance)
+    if not as_json:
+        _table(title, measured, flops)
+    return {"title": title, "flops": flops, **measured.to_dict()}
+
+
+def _table(title: str, measured: Measured, flops: int) -> None:
+    from thew.runtime.device import peak_flops
+
+    peak = peak_flops(getattr(measured.task, "precision", "fp32"), measured.task.threads)
+    columns = [
+        "contender",
+        "version",
+        "median ms",
+        "min ms",
+        "× thew",
+        "GFLOP/s",
+        "% peak",
+        "peak RSS MB",
+        "difference",
+    ]
+    rows = []
+    for outcome in measured.outcomes:
+        rate = flops / outcome.median if flops else 0.0
+        rows.append(
+            [
+                outcome.name,
+                ", ".join(map(str, outcome.report["versions"].values())),
+                f"{outcome.median * 1e3:.4g}",
+                f"{outcome.minimum * 1e3:.4g}",
+                f"{outcome.ratio:.3f}",
+                f"{rate / 1e9:.1f}" if flops else "-",
+                f"{100 * rate / peak:.1f}" if flops and peak else "-",
+                f"{outcome.peak_rss_bytes / 1e6:.0f}",
+                f"{outcome.difference:.1e}",
+            ]
+        )
+    threads = measured.task.threads
+    show.table(f"{title}, {threads} thread{'s' * (threads > 1)}, {measured.load['rounds']} rounds", columns, rows)
+    for reason in measured.absent.values():
+        show.note(f"left out: {reason}")
+
+
+def _finish(collected: Sequence[dict[str, Any]], as_json: bool, out: Path | None) -> None:
+    from thew.bench.machine import describe
+
+    report = {**describe(), "results": list(collected)}
+    if as_json:
+        show.as_json(report)
+    if out is not None:
+        out.write_text(json.dumps(report, indent=1) + "\n")
+    for result in collected:
+        for contender in result["contenders"]:
+            if not contender["difference_from_first"] <= AGREE:
+                raise Error(
+                    f"bench '{result['title']}': outputs of {contender['name']} must agree with Thew's within {AGREE}, "
+                    f"got {contender['difference_from_first']:.2g}; run thew explain to look for the layer"
+                )
