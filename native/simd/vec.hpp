@@ -13,7 +13,17 @@
 #define THEW_STRINGIFY_(x) #x
 #define THEW_STRINGIFY(x) THEW_STRINGIFY_(x)
 
-// Each ISA header defines kIsa, kVectorBytes, kVectorRegisters and the partial loads and stores.
+// Each ISA header defines kIsa, kVectorBytes, kVectorRegisters, kLaneMultiply (a multiply-add takes one lane of a vector
+// as its factor), and what the templates below and simd/math.hpp call.
+namespace thew {
+namespace {
+template <class T>
+struct Bound;  // raise, lower
+template <class T>
+struct Interleave;  // where kLaneMultiply: stores kLanes vectors transposed
+}  // namespace
+}  // namespace thew
+
 #include THEW_STRINGIFY(simd/isa/THEW_ISA.hpp)
 
 namespace thew {
@@ -50,6 +60,15 @@ THEW_INLINE Vec<T> load_partial(const T* from, int count) {
 template <class T>
 THEW_INLINE void store_partial(T* to, Vec<T> value, int count) {
     Partial<T>::store(to, value, count);
+}
+// x raised to at least `low`, or lowered to at most `high`; a NaN in x stays (bounds are not NaN).
+template <class T>
+THEW_INLINE Vec<T> raise_to(Vec<T> x, Vec<T> low) {
+    return Bound<T>::raise(x, low);
+}
+template <class T>
+THEW_INLINE Vec<T> lower_to(Vec<T> x, Vec<T> high) {
+    return Bound<T>::lower(x, high);
 }
 // As IEEE max/min of the ONNX reference (NumPy): a NaN in either operand gives NaN.
 template <class V>

@@ -1,4 +1,4 @@
-// Packs rows of a from patches of x: run by run of the window, zeros where it leaves the image.
+// Where rows of a are when they are patches of x: run by run of the window, zeros where it leaves the image.
 #pragma once
 
 #include "kernels/conv/contract.hpp"
@@ -20,9 +20,7 @@ public:
         i_ = first / p_.out_w % p_.out_h;
         n_ = first / p_.out_w / p_.out_h;
     }
-    Place place() const {
-        return {n_ * p_.x_n, i_ * p_.stride_h - p_.pad_h, j_ * p_.stride_w - p_.pad_w};
-    }
+    Place place() const { return {n_ * p_.x_n, i_ * p_.stride_h - p_.pad_h, j_ * p_.stride_w - p_.pad_w}; }
     void advance() {
         if (++j_ < p_.out_w) return;
         j_ = 0;
@@ -36,97 +34,82 @@ private:
     std::int64_t n_, i_, j_;
 };
 
-template <class T>
-THEW_INLINE void copy_run(T* to, const T* from, std::int64_t count) {
-    std::int64_t i = 0;
-    for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, load(from + i));
-    if (i < count) store_partial(to + i, load_partial(from + i, static_cast<int>(count - i)), static_cast<int>(count - i));
-}
-
-template <class T>
-THEW_INLINE void zero_run(T* to, std::int64_t count) {
-    std::int64_t i = 0;
-    for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, Vec<T>{});
-    if (i < count) store_partial(to + i, Vec<T>{}, static_cast<int>(count - i));
-}
-
-// Runs over channels: tap (h, w) of the window, all channels of the group side by side.
+// Runs over channels: tap (h, w) of the window, all channels of the group.
 template <class T>
 struct ChannelRuns {
     const Patches& p;
 
-    void pack(T* to, std::int64_t ld, const T* x, std::int64_t first, std::int64_t last, std::int64_t k0,
-              std::int64_t k1) const {
-        Pixels pixels(p, first);
-        for (std::int64_t row = first; row < last; ++row, to += ld, pixels.advance()) {
-            pack_row(to, x, pixels.place(), k0, k1);
-        }
-    }
+    Pixels start(std::int64_t row) const { return Pixels(p, row); }
 
-    void pack_row(T* to, const T* x, Place place, std::int64_t k0, std::int64_t k1) const {
-        std::int64_t tap = k0 / p.run, c = k0 % p.run;
-        std::int64_t kh = tap / p.kw, kw = tap % p.kw;
-        x += place.image;
+    template <int R, class Piece>
+    void visit(const T* x, const Place (&places)[R], std::int64_t k0, std::int64_t k1, Staging<T, R>& staging,
+               const Piece& piece) const {
+        std::int64_t tap = k0 / p.run, c = k0 % p.run, kh = tap / p.kw, kw = tap % p.kw;
         for (std::int64_t k = k0; k < k1;) {
-            const std::int64_t count = k1 - k < p.run - c ? k1 - k : p.run - c;
-            const std::int64_t h = place.h + kh * p.dilation_h, w = place.w + kw * p.dilation_w;
-            if (h < 0 || h >= p.in_h || w < 0 || w >= p.in_w) {
-                zero_run(to, count);
-            } else if (p.x_c == 1) {
-                copy_run(to, x + h * p.x_h + w * p.x_w + c, count);
-            } else {
-                const T* from = x + h * p.x_h + w * p.x_w + c * p.x_c;
-                for (std::int64_t i = 0; i < count; ++i) to[i] = from[i * p.x_c];
+            std::int64_t count = k1 - k < p.run - c ? k1 - k : p.run - c;
+            if (count > kMostPiece) count = kMostPiece;
+            const T* from[R];
+            for (int r = 0; r < R; ++r) {
+                const std::int64_t h = places[r].h + kh * p.dilation_h, w = places[r].w + kw * p.dilation_w;
+                const bool inside = h >= 0 && h < p.in_h && w >= 0 && w < p.in_w;
+                from[r] = inside ? x + places[r].image + h * p.x_h + w * p.x_w + c * p.x_c : kZeros<T>;
+                if (p.x_c == 1 || !inside) continue;
+                for (std::int64_t i = 0; i < count; ++i) staging.rows[r][i] = from[r][i * p.x_c];
+                from[r] = staging.rows[r];
             }
-            to += count;
+            piece(k - k0, from, count);
             k += count;
+            c += count;
+            if (c < p.run) continue;
             c = 0;
-            if (++kw == p.kw) {
-                kw = 0;
-                ++kh;
-            }
+            if (++kw < p.kw) continue;
+            kw = 0;
+            ++kh;
         }
     }
 };
 
-// Runs along the width: plane and window row, then all taps of that row side by side.
+// Runs along the width: plane and window row, then all taps of that row.
 template <class T>
 struct WidthRuns {
     const Patches& p;
 
-    void pack(T* to, std::int64_t ld, const T* x, std::int64_t first, std::int64_t last, std::int64_t k0,
-              std::int64_t k1) const {
-        Pixels pixels(p, first);
-        for (std::int64_t row = first; row < last; ++row, to += ld, pixels.advance()) {
-            pack_row(to, x, pixels.place(), k0, k1);
+    Pixels start(std::int64_t row) const { return Pixels(p, row); }
+
+    template <int R, class Piece>
+    void visit(const T* x, const Place (&places)[R], std::int64_t k0, std::int64_t k1, Staging<T, R>& staging,
+               const Piece& piece) const {
+        std::int64_t run = k0 / p.run, skipped = k0 % p.run, plane = run / p.kh, kh = run % p.kh;
+        for (std::int64_t k = k0; k < k1;) {
+            std::int64_t count = k1 - k < p.run - skipped ? k1 - k : p.run - skipped;
+            if (count > kMostPiece) count = kMostPiece;
+            const T* from[R];
+            for (int r = 0; r < R; ++r) {
+                const std::int64_t h = places[r].h + kh * p.dilation_h, w = places[r].w * p.unit + skipped;
+                const bool inside = h >= 0 && h < p.in_h;
+                const T* row = x + places[r].image + plane * p.x_c + h * p.x_h;
+                from[r] = inside ? part(row, w, count, staging.rows[r]) : kZeros<T>;
+            }
+            piece(k - k0, from, count);
+            k += count;
+            skipped += count;
+            if (skipped < p.run) continue;
+            skipped = 0;
+            if (++kh < p.kh) continue;
+            kh = 0;
+            ++plane;
         }
     }
 
-    void pack_row(T* to, const T* x, Place place, std::int64_t k0, std::int64_t k1) const {
-        std::int64_t run = k0 / p.run, skipped = k0 % p.run;
-        std::int64_t plane = run / p.kh, kh = run % p.kh;
+    // Elements [w, w + count) of an image row, zeros where it has none.
+    THEW_INLINE const T* part(const T* row, std::int64_t w, std::int64_t count, T* staging) const {
         const std::int64_t width = p.in_w * p.unit;
-        x += place.image + place.w * p.unit;
-        for (std::int64_t k = k0; k < k1;) {
-            const std::int64_t count = k1 - k < p.run - skipped ? k1 - k : p.run - skipped;
-            const std::int64_t h = place.h + kh * p.dilation_h, w = place.w * p.unit + skipped;
-            if (h < 0 || h >= p.in_h || w >= width || w + count <= 0) {
-                zero_run(to, count);
-            } else {
-                const T* from = x + plane * p.x_c + h * p.x_h + skipped;
-                const std::int64_t begin = w < 0 ? -w : 0, end = width - w < count ? width - w : count;
-                if (begin > 0) zero_run(to, begin);
-                copy_run(to + begin, from + begin, end - begin);
-                if (end < count) zero_run(to + end, count - end);
-            }
-            to += count;
-            k += count;
-            skipped = 0;
-            if (++kh == p.kh) {
-                kh = 0;
-                ++plane;
-            }
-        }
+        if (w >= 0 && w + count <= width) return row + w;
+        return staged(row, w, count, width, staging);
+    }
+    static const T* staged(const T* row, std::int64_t w, std::int64_t count, std::int64_t width, T* staging) {
+        for (std::int64_t i = 0; i < count; ++i) staging[i] = w + i >= 0 && w + i < width ? row[w + i] : T{};
+        return staging;
     }
 };
 

@@ -10,10 +10,9 @@ template <class T, class Tiles>
 constexpr ConvEntry entry(const char* algorithm, DType dtype, bool pointwise) {
     MatmulEntry trunk{{"conv", algorithm, dtype, dtype, dtype, Tiles::kRows, Tiles::kPanel, 1, kIsa},
                       kLanes<T>,
-                      1,
-                      1,
-                      pointwise,
-                      pack_b<T, Tiles::kPanel, 1>,
+                      kDepthMultiple<T>,
+                      pointwise && !kLaneMultiply,
+                      pack_b<T, Tiles::kPanel, kDepthMultiple<T>>,
                       pointwise ? run_strided<T, Tiles> : nullptr};
     return {trunk, pointwise ? nullptr : run_patches<T, Tiles>};
 }

@@ -79,8 +79,7 @@ public:
         lay_out_weights(at, pointwise);
         product_.epilogue = parse_epilogue(desc.attributes);
 
-        const TileShape tile{trunk.row.mr, trunk.row.nr, static_cast<std::int64_t>(dtype_bytes(trunk.row.a)),
-                             trunk.k_multiple, trunk.a_multiple};
+        const TileShape tile{trunk.row.mr, trunk.row.nr, static_cast<std::int64_t>(dtype_bytes(trunk.row.a))};
         choose_blocking(product_, desc.caches, tile, desc.threads, trunk.reads_in_place);
         has_bias_ = present(desc, 2);
         has_residual_ = present(desc, 3);
@@ -155,6 +154,7 @@ private:
             b_.view.stride[d] = w.stride[order[d]];
             k *= w.shape[order[d]];
         }
+        product_.k_real = k;
         product_.k = round_up(k, entry_.trunk.k_multiple);
         b_.view.n = product_.n;
         b_.view.n_stride = w.stride[0];

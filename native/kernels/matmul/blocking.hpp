@@ -13,7 +13,7 @@
 namespace thew {
 
 struct TileShape {
-    std::int64_t mr, nr, element_bytes, k_multiple, a_multiple;
+    std::int64_t mr, nr, element_bytes;
 };
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -59,7 +59,7 @@ inline std::int64_t block_depth(const Caches& caches, const TileShape& tile, std
     const double way_bytes = static_cast<double>(caches.l1_bytes) / std::max(ways, 1.0);
     const auto fits = static_cast<std::int64_t>(a_ways * way_bytes) / (tile.mr * tile.element_bytes);
     const std::int64_t most = std::max<std::int64_t>(fits, 256);  // below, touching c again costs more than it saves
-    const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(k, most));
+    const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(k - most / 4, most));  // a quarter over is no reason
     return std::max<std::int64_t>(round_up(ceil_div(k, blocks), 16), 16);
 }
 

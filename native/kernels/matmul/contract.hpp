@@ -43,7 +43,7 @@ struct Blocking {
 };
 
 struct Product {
-    std::int64_t m, n, k;  // k as packed
+    std::int64_t m, n, k, k_real;  // k as packed, and before it was padded
     std::int64_t items;
     Walk row, item;
     std::int64_t item_b[kMaxRank], item_bias[kMaxRank];  // elements of packed b and of bias, walked with `item`
@@ -65,7 +65,6 @@ struct MatmulEntry {
     Row row;
     int vector;      // columns of a panel are a multiple of this
     int k_multiple;  // k is padded to a multiple of this
-    int a_multiple;  // rows of packed a in a block are rounded up to a multiple of this
     bool reads_in_place;  // may take Blocking::in_place
     void (*pack_b)(const UnpackedB& b, std::int64_t first_panel, std::int64_t last_panel, void* packed);
     void (*run)(const Product& product, const Workers& workers, std::byte* packed_a);

@@ -2,11 +2,11 @@
 // suit convolutions: b (weights) is packed for good, a block of a is packed into the second-level cache by the worker
 // that multiplies it, and a panel of b stays in the first level while the tiles of that block pass over it.
 //
-// Policies: `Tiles` (a TileSet), and `Rows`, how a is packed: rows.pack(to, ld, item_a, first, last, k0, k1) fills rows
-// [first, last) of k in [k0, k1), ld apart.
+// Policies: `Tiles` (a TileSet) and `Rows`, where rows of a are (pack_a.hpp).
 #pragma once
 
 #include "kernels/matmul/contract.hpp"
+#include "kernels/matmul/pack_a.hpp"
 #include "kernels/matmul/tile.hpp"
 
 namespace thew {
@@ -66,6 +66,10 @@ struct Driver {
         return k0 + p.blocking.depth < p.k ? k0 + p.blocking.depth : p.k;
     }
 
+    void pack(T* to, const T* a, std::int64_t first, std::int64_t last, std::int64_t k0, std::int64_t k1) const {
+        pack_block<T, Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real);
+    }
+
     // Shared packing: one task packs one block of k of one tile's rows, of one item.
     void pack_shared(const Workers& workers) {
         auto body = [&](std::int64_t task, int) {
@@ -74,7 +78,7 @@ struct Driver {
             const std::int64_t last = first + p.blocking.rows < p.m ? first + p.blocking.rows : p.m;
             const std::int64_t k0 = k_block * p.blocking.depth;
             const T* a = static_cast<const T*>(p.a) + walk_one(p.item, p.item.a, item);
-            rows.pack(packed_a + task * block_elements(), p.blocking.a_row, a, first, last, k0, depth_end(k0));
+            pack(packed_a + task * block_elements(), a, first, last, k0, depth_end(k0));
         };
         parallel_for(workers, p.items * m_tiles * k_blocks, body);
     }
@@ -96,7 +100,7 @@ struct Driver {
                 a = packed_a + ((item * m_tiles + m_tile) * k_blocks + k_block) * block_elements();
             } else {
                 T* own = packed_a + worker * block_elements();
-                rows.pack(own, p.blocking.a_row, a_item, first, last, k0, k1);
+                pack(own, a_item, first, last, k0, k1);
                 a = own;
             }
             multiply_block(a, item, n_tile, last - first, k0, k1, c_offset, residual_offset);
@@ -118,7 +122,7 @@ struct Driver {
         const T* b = static_cast<const T*>(p.b) + walk_one(p.item, p.item_b, item);
         const bool direct = p.c_n == 1 && (!addend || addend_n == 1);
 
-        const std::int64_t panels = (m + Tiles::kRows - 1) / Tiles::kRows;
+        const Panels panels(m, Tiles::kRows);
         const std::int64_t n0 = n_tile * p.blocking.columns;
         const std::int64_t n1 = n0 + p.blocking.columns < p.n ? n0 + p.blocking.columns : p.n;
         for (std::int64_t n = n0; n < n1; n += Tiles::kPanel) {
@@ -127,15 +131,14 @@ struct Driver {
             const T* b_panel = b + n * p.k + k0 * vectors * kLanes<T>;
             write.columns = columns;
             write.bias = bias && k0 == 0 ? bias + n : nullptr;
-            for (std::int64_t panel = 0, row = 0; panel < panels; ++panel) {
-                // Heights differ by at most one: a short last tile would waste the multipliers.
-                const int height = static_cast<int>(m / panels + (panel < m % panels));
+            for (std::int64_t panel = 0, row = 0; panel < panels.count; ++panel) {
+                const int height = panels.height(panel);
                 const TileKernel<T> kernel = kTiles.kernels[height - 1][vectors - 1];
                 write.c_offset = c_offset + row;
                 write.addend_offset = addend_offset + row;
                 write.c = c + n * p.c_n;
                 write.addend = addend ? addend + n * addend_n : nullptr;
-                const T* a_rows = a + row * p.blocking.a_row;
+                const T* a_rows = a + (Tiles::Multiply::kPanels ? panel * Tiles::kRows : row) * p.blocking.a_row;
                 if (direct) {
                     kernel(a_rows, p.blocking.a_row, b_panel, k1 - k0, write);
                 } else {
@@ -175,26 +178,6 @@ struct Driver {
     }
 
     static constexpr Tiles kTiles{};
-};
-
-// Rows of a strided view: k is one stride, rows are where the walk says.
-template <class T>
-struct StridedRows {
-    const Product& p;
-
-    void pack(T* to, std::int64_t ld, const T* a, std::int64_t first, std::int64_t last, std::int64_t k0,
-              std::int64_t k1) const {
-        std::int64_t offsets[kMaxBlockRows];
-        walk_rows(p.row, p.row.a, first, last, offsets);
-        for (std::int64_t row = 0; row < last - first; ++row, to += ld) {
-            const T* from = a + offsets[row] + k0 * p.a_k;
-            if (p.a_k == 1) {
-                for (std::int64_t k = 0; k < k1 - k0; ++k) to[k] = from[k];
-            } else {
-                for (std::int64_t k = 0; k < k1 - k0; ++k) to[k] = from[k * p.a_k];
-            }
-        }
-    }
 };
 
 template <class T, class Tiles>

@@ -10,10 +10,9 @@ template <class T, class Tiles>
 constexpr MatmulEntry packed(DType dtype) {
     return {{"matmul", "packed", dtype, dtype, dtype, Tiles::kRows, Tiles::kPanel, 1, kIsa},
             kLanes<T>,
-            1,
-            1,
-            true,
-            pack_b<T, Tiles::kPanel, 1>,
+            kDepthMultiple<T>,
+            !kLaneMultiply,
+            pack_b<T, Tiles::kPanel, kDepthMultiple<T>>,
             run_strided<T, Tiles>};
 }
 

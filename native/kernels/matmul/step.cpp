@@ -53,8 +53,7 @@ public:
         lay_out(a, b, c, residual);
         product_.epilogue = parse_epilogue(desc.attributes);
 
-        const TileShape tile{entry.row.mr, entry.row.nr, static_cast<std::int64_t>(dtype_bytes(entry.row.a)),
-                             entry.k_multiple, entry.a_multiple};
+        const TileShape tile{entry.row.mr, entry.row.nr, static_cast<std::int64_t>(dtype_bytes(entry.row.a))};
         choose_blocking(product_, desc.caches, tile, desc.threads, entry.reads_in_place);
         const bool packed_bias = bias_input_ == 2 && bias_stride_ != 1;
         memory_ = TrunkMemory(product_, b_, tile, desc.threads, desc.constant[1], packed_bias ? product_.n : 0);
@@ -120,7 +119,8 @@ private:
     void lay_out(const Tensor& a, const Tensor& b, const Tensor& c, const Tensor& residual) {
         product_.m = c.shape[c.rank - 2];
         product_.n = c.shape[c.rank - 1];
-        product_.k = round_up(a.shape[a.rank - 1], entry_.k_multiple);
+        product_.k_real = a.shape[a.rank - 1];
+        product_.k = round_up(product_.k_real, entry_.k_multiple);
         product_.a_k = a.stride[a.rank - 1];
         product_.c_n = product_.n == 1 ? 1 : c.stride[c.rank - 1];
         product_.residual_n = residual_input_ < 0 || product_.n == 1 ? 1 : residual.stride[c.rank - 1];

@@ -1,129 +1,28 @@
-// The micro-kernels: H rows by V vectors of c in registers over a depth of k, then written with what is fused into it.
-// Rows of a are read where they lie, `ld` apart, one element broadcast at a time; b comes in packed panel rows.
-//
-// The empty asm statements keep gcc 12 honest: an accumulator pinned after each multiply-add stays in one register
-// (else it is renamed, and spilled at 28 of them), and pointers bumped at each step fold into addressing modes.
+// The micro-kernels: multiply, then write, for every height and width up to the whole tile.
 #pragma once
 
-#include "simd/activation.hpp"
-#include "simd/unroll.hpp"
-#include "simd/vec.hpp"
+#include "kernels/matmul/multiply.hpp"
+#include "kernels/matmul/write.hpp"
 
 namespace thew {
 namespace {
 
 template <class T>
-struct Write {
-    T* c;                          // at the tile's first column; rows at c_offset[row]
-    const std::int64_t* c_offset;  // one a row
-    const T* addend;               // null, or what is added: the residual, or c itself from the second block of k on
-    const std::int64_t* addend_offset;
-    const T* bias;          // null, or at the tile's first column
-    Activation activation;  // none but in the last block of k
-    T p0, p1;
-    int columns;  // stored, at most V × kLanes
-};
-
-template <class T>
 using TileKernel = void (*)(const T* a, std::int64_t ld, const T* b, std::int64_t k, const Write<T>& write);
 
-template <class T, int H, int V>
-THEW_INLINE void multiply(const T* a, std::int64_t ld, const T* b, std::int64_t k, Vec<T> (&acc)[H][V]) {
-    constexpr int kPointers = (H + 2) / 3;  // each serves rows at 0, ld and 2·ld: what x86 can address
-    const T* rows[kPointers];
-    unroll<kPointers>([&](auto g) THEW_FLAT {
-        rows[g] = a + 3 * g * ld;
-        THEW_PIN_POINTER(rows[g]);
-    });
-    auto step = [&](auto u) THEW_FLAT {
-        Vec<T> w[V];
-        unroll<V>([&](auto v) THEW_FLAT {
-            w[v] = load(b + (u * V + v) * kLanes<T>);
-            THEW_PIN(w[v]);
-        });
-        unroll<H>([&](auto i) THEW_FLAT {
-            Vec<T> x = splat(*(rows[i / 3] + (i % 3) * ld));
-            unroll<V>([&](auto v) THEW_FLAT {
-                acc[i][v] = x * w[v] + acc[i][v];
-                THEW_PIN(acc[i][v]);
-            });
-        });
-        unroll<kPointers>([&](auto g) THEW_FLAT {
-            rows[g] += 1;
-            THEW_PIN_POINTER(rows[g]);
-        });
-    };
-    for (; k >= 4; k -= 4) {
-        unroll<4>(step);
-        b += 4 * V * kLanes<T>;
-    }
-    for (; k > 0; --k) {
-        step(Constant<0>{});
-        b += V * kLanes<T>;
-    }
-}
-
-// c = activation(acc + bias + addend) for whole vectors, or with a last vector of `columns` % kLanes.
-template <class T, int H, int V, bool kWhole>
-THEW_INLINE void write_tile(Vec<T> (&acc)[H][V], const Write<T>& write) {
-    const int tail = write.columns - (V - 1) * kLanes<T>;
-    auto fetch = [&](const T* from, auto v) THEW_FLAT {
-        return kWhole || v < V - 1 ? load(from + v * kLanes<T>) : load_partial(from + v * kLanes<T>, tail);
-    };
-    if (write.bias) {
-        unroll<V>([&](auto v) THEW_FLAT {
-            Vec<T> bias = fetch(write.bias, v);
-            unroll<H>([&](auto i) THEW_FLAT { acc[i][v] += bias; });
-        });
-    }
-    if (write.addend) {
-        unroll<H>([&](auto i) THEW_FLAT {
-            const T* from = write.addend + write.addend_offset[i];
-            unroll<V>([&](auto v) THEW_FLAT { acc[i][v] += fetch(from, v); });
-        });
-    }
-    if (write.activation == Activation::relu || write.activation == Activation::clip) {
-        const Vec<T> low = splat(write.p0), high = splat(write.p1);
-        unroll<H>([&](auto i) THEW_FLAT {
-            unroll<V>([&](auto v) THEW_FLAT {  // a NaN fails both comparisons and stays
-                acc[i][v] = acc[i][v] < low ? low : acc[i][v];
-                acc[i][v] = acc[i][v] > high ? high : acc[i][v];
-            });
-        });
-    }
-    unroll<H>([&](auto i) THEW_FLAT {
-        T* to = write.c + write.c_offset[i];
-        unroll<V>([&](auto v) THEW_FLAT {
-            if (kWhole || v < V - 1) {
-                store(to + v * kLanes<T>, acc[i][v]);
-            } else {
-                store_partial(to + v * kLanes<T>, acc[i][v], tail);
-            }
-        });
-    });
-}
-
-// Activations beyond a clip, over the tile just stored: kept out of the tiles, of which there are many.
-template <class T>
-__attribute__((noinline)) void activate_rows(const Write<T>& write, int rows) {
-    for (int i = 0; i < rows; ++i) {
-        T* row = write.c + write.c_offset[i];
-        int n = 0;
-        for (; n + kLanes<T> <= write.columns; n += kLanes<T>) {
-            store(row + n, activate<T>(write.activation, load(row + n), write.p0, write.p1));
-        }
-        const int tail = write.columns - n;
-        const Vec<T> last = load_partial(row + n, tail);
-        store_partial(row + n, activate<T>(write.activation, last, write.p0, write.p1), tail);
-    }
-}
-
-template <class T, int H, int V>
+template <class T, int H, int V, class Multiply>
 void tile(const T* a, std::int64_t ld, const T* b, std::int64_t k, const Write<T>& write) {
     Vec<T> acc[H][V];
-    unroll<H>([&](auto i) THEW_FLAT { unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = Vec<T>{}; }); });
-    multiply<T, H, V>(a, ld, b, k, acc);
-    if (write.columns == V * kLanes<T>) {
+    const bool whole = write.columns == V * kLanes<T>;
+    unroll<V>([&](auto v) THEW_FLAT {
+        Vec<T> start{};
+        if (write.bias) {
+            start = whole ? fetch<T, V, true>(write.bias, v, 0) : fetch<T, V, false>(write.bias, v, write.columns);
+        }
+        unroll<H>([&](auto i) THEW_FLAT { acc[i][v] = start; });
+    });
+    Multiply::template multiply<T, H, V>(a, ld, b, k, acc);
+    if (whole) {
         write_tile<T, H, V, true>(acc, write);
     } else {
         write_tile<T, H, V, false>(acc, write);
@@ -131,24 +30,27 @@ void tile(const T* a, std::int64_t ld, const T* b, std::int64_t k, const Write<T
     if (write.activation > Activation::clip) activate_rows(write, H);
 }
 
-// Every height and width up to the whole tile: kernels[rows - 1][vectors - 1].
-template <class T, int H, int V>
+template <class T, int H, int V, class Multiply_>
 struct TileSet {
-    static constexpr int kRows = H, kVectors = V, kPanel = V * kLanes<T>;
-    TileKernel<T> kernels[H][V];
-    constexpr TileSet() : kernels() {
-        unroll_heights(std::make_integer_sequence<int, H>{});
-    }
+    using Multiply = Multiply_;
+    static constexpr int kRows = H, kPanel = V * kLanes<T>;
+    TileKernel<T> kernels[H][V];  // [rows - 1][vectors - 1]
+
+    constexpr TileSet() : kernels() { fill(std::make_integer_sequence<int, H * V>{}); }
 
 private:
     template <int... I>
-    constexpr void unroll_heights(std::integer_sequence<int, I...>) {
-        (fill<I>(std::make_integer_sequence<int, V>{}), ...);
+    constexpr void fill(std::integer_sequence<int, I...>) {
+        ((kernels[I / V][I % V] = tile<T, I / V + 1, I % V + 1, Multiply>), ...);
     }
-    template <int I, int... J>
-    constexpr void fill(std::integer_sequence<int, J...>) {
-        ((kernels[I][J] = tile<T, I + 1, J + 1>), ...);
-    }
+};
+
+// A block's rows are cut into panels whose heights differ by at most one: a short last one would waste multipliers.
+struct Panels {
+    std::int64_t rows, count;
+
+    Panels(std::int64_t block_rows, int most) : rows(block_rows), count((block_rows + most - 1) / most) {}
+    int height(std::int64_t panel) const { return static_cast<int>(rows / count + (panel < rows % count)); }
 };
 
 }  // namespace

@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "kernels/row.hpp"
+#include "cpu/isa.hpp"
 
 #define THEW_VECTOR_REGISTER "v"  // in asm constraints
 
@@ -13,6 +13,20 @@ namespace {
 inline constexpr Isa kIsa = Isa::avx512;
 inline constexpr std::size_t kVectorBytes = 64;
 inline constexpr int kVectorRegisters = 32;
+inline constexpr bool kLaneMultiply = false;
+
+template <>
+struct Bound<float> {  // max and min give their second operand where either is NaN (maskz: the plain form trips gcc 12, PR 105593)
+    typedef float V __attribute__((vector_size(kVectorBytes)));
+    static THEW_INLINE V raise(V x, V low) { return (V)_mm512_maskz_max_ps(0xffff, (__m512)low, (__m512)x); }
+    static THEW_INLINE V lower(V x, V high) { return (V)_mm512_maskz_min_ps(0xffff, (__m512)high, (__m512)x); }
+};
+template <>
+struct Bound<double> {  // max and min give their second operand where either is NaN (maskz: the plain form trips gcc 12, PR 105593)
+    typedef double V __attribute__((vector_size(kVectorBytes)));
+    static THEW_INLINE V raise(V x, V low) { return (V)_mm512_maskz_max_pd(0xff, (__m512d)low, (__m512d)x); }
+    static THEW_INLINE V lower(V x, V high) { return (V)_mm512_maskz_min_pd(0xff, (__m512d)high, (__m512d)x); }
+};
 
 template <class T>
 struct Partial {

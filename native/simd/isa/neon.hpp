@@ -3,7 +3,7 @@
 
 #include <arm_neon.h>
 
-#include "kernels/row.hpp"
+#include "cpu/isa.hpp"
 
 #define THEW_VECTOR_REGISTER "w"  // in asm constraints
 
@@ -13,6 +13,30 @@ namespace {
 inline constexpr Isa kIsa = Isa::neon;
 inline constexpr std::size_t kVectorBytes = 16;
 inline constexpr int kVectorRegisters = 32;
+inline constexpr bool kLaneMultiply = true;
+
+template <>
+struct Bound<float> {  // fmax and fmin give NaN where either operand is NaN
+    typedef float V __attribute__((vector_size(kVectorBytes)));
+    static THEW_INLINE V raise(V x, V low) { return (V)vmaxq_f32((float32x4_t)x, (float32x4_t)low); }
+    static THEW_INLINE V lower(V x, V high) { return (V)vminq_f32((float32x4_t)x, (float32x4_t)high); }
+};
+template <>
+struct Interleave<float> {
+    typedef float V __attribute__((vector_size(kVectorBytes)));
+    static THEW_INLINE void store(float* to, const V (&rows)[4]) { vst4q_f32(to, {{(float32x4_t)rows[0], (float32x4_t)rows[1], (float32x4_t)rows[2], (float32x4_t)rows[3]}}); }
+};
+template <>
+struct Bound<double> {  // fmax and fmin give NaN where either operand is NaN
+    typedef double V __attribute__((vector_size(kVectorBytes)));
+    static THEW_INLINE V raise(V x, V low) { return (V)vmaxq_f64((float64x2_t)x, (float64x2_t)low); }
+    static THEW_INLINE V lower(V x, V high) { return (V)vminq_f64((float64x2_t)x, (float64x2_t)high); }
+};
+template <>
+struct Interleave<double> {
+    typedef double V __attribute__((vector_size(kVectorBytes)));
+    static THEW_INLINE void store(double* to, const V (&rows)[2]) { vst2q_f64(to, {{(float64x2_t)rows[0], (float64x2_t)rows[1]}}); }
+};
 
 // Rounding to whole numbers (nearest: ties to even), and square roots.
 template <class T>

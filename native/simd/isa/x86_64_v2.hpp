@@ -3,7 +3,7 @@
 
 #include <nmmintrin.h>
 
-#include "kernels/row.hpp"
+#include "cpu/isa.hpp"
 
 #define THEW_VECTOR_REGISTER "x"  // in asm constraints
 
@@ -13,6 +13,20 @@ namespace {
 inline constexpr Isa kIsa = Isa::x86_64_v2;
 inline constexpr std::size_t kVectorBytes = 16;
 inline constexpr int kVectorRegisters = 16;
+inline constexpr bool kLaneMultiply = false;
+
+template <>
+struct Bound<float> {  // max and min give their second operand where either is NaN
+    typedef float V __attribute__((vector_size(kVectorBytes)));
+    static THEW_INLINE V raise(V x, V low) { return (V)_mm_max_ps((__m128)low, (__m128)x); }
+    static THEW_INLINE V lower(V x, V high) { return (V)_mm_min_ps((__m128)high, (__m128)x); }
+};
+template <>
+struct Bound<double> {  // max and min give their second operand where either is NaN
+    typedef double V __attribute__((vector_size(kVectorBytes)));
+    static THEW_INLINE V raise(V x, V low) { return (V)_mm_max_pd((__m128d)low, (__m128d)x); }
+    static THEW_INLINE V lower(V x, V high) { return (V)_mm_min_pd((__m128d)high, (__m128d)x); }
+};
 
 // Rounding to whole numbers (nearest: ties to even), and square roots.
 template <class T>

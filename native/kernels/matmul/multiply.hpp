@@ -1,0 +1,107 @@
+// The inner loops: H rows by V vectors of c stay in registers over a depth of k. Two forms, by what the ISA's
+// multiply-add takes:
+//
+//   Broadcast  one element of a from memory to all lanes. Packed a is rows, `ld` apart, so packing copies runs, and
+//              evenly spaced rows of the source serve without packing.
+//   Lanes      one lane of a register. Packed a is panels of H rows: groups of L = kLanes rows, each L×L elements
+//              transposed, so that a vector holds one k of L rows (and packing is a load per row and one interleaving
+//              store).
+//
+// The empty asm statements keep gcc 12 honest: an accumulator pinned after each multiply-add stays in one register
+// (else it is renamed, and spilled at 28 of them), and pointers bumped at each step fold into addressing modes.
+#pragma once
+
+#include "simd/unroll.hpp"
+#include "simd/vec.hpp"
+
+namespace thew {
+namespace {
+
+struct Broadcast {
+    static constexpr bool kPanels = false;
+
+    template <class T, int H, int V>
+    static THEW_INLINE void multiply(const T* a, std::int64_t ld, const T* b, std::int64_t k, Vec<T> (&acc)[H][V]) {
+        constexpr int kPointers = (H + 2) / 3;  // each serves rows at 0, ld and 2·ld: what x86 can address
+        const T* rows[kPointers];
+        unroll<kPointers>([&](auto g) THEW_FLAT {
+            rows[g] = a + 3 * g * ld;
+            THEW_PIN_POINTER(rows[g]);
+        });
+        auto step = [&](auto u) THEW_FLAT {
+            Vec<T> w[V];
+            unroll<V>([&](auto v) THEW_FLAT {
+                w[v] = load(b + (u * V + v) * kLanes<T>);
+                THEW_PIN(w[v]);
+            });
+            unroll<H>([&](auto i) THEW_FLAT {
+                Vec<T> x = splat(*(rows[i / 3] + (i % 3) * ld));
+                unroll<V>([&](auto v) THEW_FLAT {
+                    acc[i][v] = x * w[v] + acc[i][v];
+                    THEW_PIN(acc[i][v]);
+                });
+            });
+            unroll<kPointers>([&](auto g) THEW_FLAT {
+                rows[g] += 1;
+                THEW_PIN_POINTER(rows[g]);
+            });
+        };
+        for (; k >= 4; k -= 4) {
+            unroll<4>(step);
+            b += 4 * V * kLanes<T>;
+        }
+        for (; k > 0; --k) {
+            step(Constant<0>{});
+            b += V * kLanes<T>;
+        }
+    }
+};
+
+template <class T, int Lane>
+THEW_INLINE Vec<T> splat_lane(Vec<T> x) {
+    if constexpr (kLanes<T> == 4) return __builtin_shufflevector(x, x, Lane, Lane, Lane, Lane);
+    if constexpr (kLanes<T> == 2) return __builtin_shufflevector(x, x, Lane, Lane);
+}
+
+template <int PanelRows>
+struct Lanes {
+    static constexpr bool kPanels = true;
+
+    // k is a multiple of L. Two k at a time, so that neighbouring loads pair: 10 loads to 96 multiply-adds at 12×8.
+    template <class T, int H, int V>
+    static THEW_INLINE void multiply(const T* a, std::int64_t, const T* b, std::int64_t k, Vec<T> (&acc)[H][V]) {
+        constexpr int L = kLanes<T>, kGroups = PanelRows / L;
+        auto pair = [&](auto u) THEW_FLAT {
+            constexpr int kBlock = 2 * u / L, kWithin = 2 * u % L;
+            Vec<T> w[2][V];
+            unroll<2 * V>([&](auto n) THEW_FLAT { w[n / V][n % V] = load(b + (2 * u * V + n) * L); });
+            unroll<2 * V>([&](auto n) THEW_FLAT { THEW_PIN(w[n / V][n % V]); });
+            unroll<(H + L - 1) / L>([&](auto g) THEW_FLAT {
+                const T* from = a + ((kBlock * kGroups + g) * L + kWithin) * L;
+                Vec<T> x[2] = {load(from), load(from + L)};
+                THEW_PIN(x[0]);
+                THEW_PIN(x[1]);
+                unroll<2 * L * V>([&](auto n) THEW_FLAT {
+                    constexpr int s = n / (L * V), lane = n / V % L, v = n % V, i = g * L + lane;
+                    if constexpr (i < H) {
+                        acc[i][v] += w[s][v] * splat_lane<T, lane>(x[s]);
+                        THEW_PIN(acc[i][v]);
+                    }
+                });
+            });
+        };
+        for (; k >= 8; k -= 8) {
+            unroll<4>(pair);
+            a += 8 * PanelRows;
+            b += 8 * V * L;
+        }
+        for (; k > 0; k -= L) {
+            unroll<L / 2>(pair);
+            a += L * PanelRows;
+            b += L * V * L;
+        }
+    }
+};
+
+}  // namespace
+}  // namespace thew
