@@ -177,7 +177,8 @@ THEW_INLINE Vec<T> tanh(Vec<T> x) {
 
 template <class T>
 THEW_INLINE Vec<T> sigmoid(Vec<T> x) {
-    return T(1) / (T(1) + exp<T>(-x));
+    Vec<T> small = exp<T>(-absolute<T>(x));
+    return (x < T(0) ? small : splat(T(1))) / (T(1) + small);
 }
 
 template <class T>

@@ -6,6 +6,8 @@
 // out = activation(op(a, b)). Fast where the innermost dimension of every operand is consecutive or constant: equal shapes, a
 // scalar, a vector per channel (channels last or channels first).
 //
+// pow on fp32 and fp64 also takes one exponent of fp64, fp32, int64 or int32.
+//
 // Integers: div truncates toward zero, and x / 0 is 0; mod has the divisor's
 // sign (fmod = 0, as np.mod) or the dividend's (fmod = 1, as np.fmod), and 0 for a divisor of 0.
 #pragma once

@@ -2,6 +2,7 @@
 #include "kernels/activation_parse.hpp"
 #include "kernels/binary/contract.hpp"
 #include "kernels/elementwise_step.hpp"
+#include "kernels/scalar.hpp"
 
 namespace thew {
 namespace {
@@ -16,12 +17,53 @@ bool is_one_of(const std::string& op, std::initializer_list<const char*> names) 
     return false;
 }
 
+double number(const Tensor& scalar) {
+    switch (scalar.dtype) {
+        case DType::fp64: return *static_cast<const double*>(scalar.data);
+        case DType::fp32: return static_cast<double>(*static_cast<const float*>(scalar.data));
+        case DType::int64: return static_cast<double>(*static_cast<const std::int64_t*>(scalar.data));
+        default: return static_cast<double>(*static_cast<const std::int32_t*>(scalar.data));
+    }
+}
+
+// pow with one exponent of another type, converted at every run.
+class PowStep : public ElementwiseStep<BinaryParameters> {
+public:
+    PowStep(const StepDesc& desc, LeafKernel kernel) : ElementwiseStep(loop_of(typed(desc), 2), kernel, {}) {
+        dtype_ = desc.inputs[0].dtype;
+    }
+    void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
+        Scalar exponent = to_scalar(number(inputs[1]), dtype_);
+        std::byte* data[] = {static_cast<std::byte*>(outputs[0].data), static_cast<std::byte*>(inputs[0].data),
+                             exponent.bytes};
+        run_loop(loop_, data, workers, kernel_, &parameters_);
+    }
+
+private:
+    static StepDesc typed(StepDesc desc) {
+        desc.inputs[1].dtype = desc.inputs[0].dtype;
+        desc.inputs[1].rank = 0;
+        return desc;
+    }
+    DType dtype_;
+};
+
+// Whether the exponent is one number of a type that `number` reads.
+bool converts(const StepDesc& desc) {
+    const Tensor& exponent = desc.inputs[1];
+    const bool readable = exponent.dtype == DType::fp64 || exponent.dtype == DType::fp32 ||
+                          exponent.dtype == DType::int64 || exponent.dtype == DType::int32;
+    return desc.op == "pow" && exponent.dtype != desc.inputs[0].dtype && readable && element_count(exponent) == 1 &&
+           (desc.inputs[0].dtype == DType::fp32 || desc.inputs[0].dtype == DType::fp64);
+}
+
 std::vector<const Row*> rows() { return rows_of(kTables); }
 
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
     require_counts(desc, 2, 2);
     const bool compares = is_one_of(desc.op, {"equal", "greater", "less", "greater_or_equal", "less_or_equal"});
-    for (const Tensor& input : desc.inputs) require_dtype(desc, input, row.a, "an input");
+    require_dtype(desc, desc.inputs[0], row.a, "input 0");
+    if (!converts(desc)) require_dtype(desc, desc.inputs[1], row.a, "input 1");
     require_dtype(desc, desc.outputs[0], compares ? DType::boolean : row.a, "the output");
     BinaryParameters parameters{parse_epilogue(desc.attributes)};
     const bool fuses = (row.a == DType::fp32 || row.a == DType::fp64) && is_one_of(desc.op, {"add", "sub", "mul", "div"});
@@ -30,6 +72,7 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
                 desc.attributes.text("activation") + "'; leave it as a step of its own");
     const bool truncated = desc.op == "mod" && desc.attributes.integer("fmod", 0) != 0;
     const LeafKernel kernel = find_kernel(desc, entry_of(kTables, row), truncated ? "fmod" : desc.op);
+    if (converts(desc)) return std::make_unique<PowStep>(desc, kernel);
     return std::make_unique<ElementwiseStep<BinaryParameters>>(loop_of(desc, 2), kernel, parameters);
 }
 

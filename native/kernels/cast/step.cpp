@@ -13,7 +13,7 @@ struct Nothing {};
 std::vector<const Row*> rows() { return rows_of(kTables); }
 
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
-    require_counts(desc, 1, 1);
+    require_counts(desc, 1, desc.op == "cast_like" ? 2 : 1);  // the second gives its type only
     require_dtype(desc, desc.inputs[0], row.a, "the input");
     const LeafKernel kernel = find_kernel(desc, entry_of(kTables, row), dtype_name(desc.outputs[0].dtype));
     return std::make_unique<ElementwiseStep<Nothing>>(loop_of(desc, 1), kernel, Nothing{});

@@ -2,7 +2,8 @@
 //   quantize_linear(x, scale, zero_point?)    out[i] = saturate(round(x[i] / scale) + zero_point), ties to even; fp32 in
 //   dequantize_linear(x, scale, zero_point?)  out[i] = (x[i] - zero_point) · scale; fp32 out
 // An absent zero point is 0. NaN quantises to the lowest value. Any strides; no alignment beyond the element's; the
-// output overlaps no input. A row is the quantised type: uint8, int8, uint16, int16, and int32 for dequantize_linear.
+// output overlaps no input. A row is x's type (fp32 quantises to uint8, int8, uint16, int16; those and int32 dequantise);
+// its kernels are named by the output's.
 #pragma once
 
 #include "kernels/leaf.hpp"

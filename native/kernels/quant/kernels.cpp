@@ -1,21 +1,29 @@
-// The quant rows, one a quantised type.
+// The quant rows, one a type of x: fp32 is quantised, the others dequantised.
 #include "kernels/quant/strided.hpp"
 
 namespace thew {
 namespace {
 
+constexpr OpKernel kQuantize[] = {
+    {"uint8", quantize_rows<std::uint8_t>},
+    {"int8", quantize_rows<std::int8_t>},
+    {"uint16", quantize_rows<std::uint16_t>},
+    {"int16", quantize_rows<std::int16_t>},
+};
 template <class Q>
-inline constexpr OpKernel kBoth[] = {{"dequantize_linear", dequantize_rows<Q>}, {"quantize_linear", quantize_rows<Q>}};
-constexpr OpKernel kDequantize[] = {{"dequantize_linear", dequantize_rows<std::int32_t>}};
+inline constexpr OpKernel kDequantize[] = {{"fp32", dequantize_rows<Q>}};
 
 constexpr OpEntry entry(DType dtype, const OpKernel* kernels, int count) {
     return {{"quant", "strided", dtype, dtype, dtype, 0, 0, 0, kIsa}, kernels, count};
 }
 
 constexpr OpEntry kEntries[] = {
-    entry(DType::uint8, kBoth<std::uint8_t>, 2),   entry(DType::int8, kBoth<std::int8_t>, 2),
-    entry(DType::uint16, kBoth<std::uint16_t>, 2), entry(DType::int16, kBoth<std::int16_t>, 2),
-    entry(DType::int32, kDequantize, 1),
+    entry(DType::fp32, kQuantize, 4),
+    entry(DType::uint8, kDequantize<std::uint8_t>, 1),
+    entry(DType::int8, kDequantize<std::int8_t>, 1),
+    entry(DType::uint16, kDequantize<std::uint16_t>, 1),
+    entry(DType::int16, kDequantize<std::int16_t>, 1),
+    entry(DType::int32, kDequantize<std::int32_t>, 1),
 };
 
 }  // namespace

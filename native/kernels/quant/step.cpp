@@ -55,20 +55,22 @@ std::vector<const Row*> rows() { return rows_of(kTables); }
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
     require_counts(desc, 2, 3);
     const bool quantizes = desc.op == "quantize_linear";
-    require_dtype(desc, quantizes ? desc.outputs[0] : desc.inputs[0], row.a, "the quantised tensor");
-    require_dtype(desc, quantizes ? desc.inputs[0] : desc.outputs[0], DType::fp32, "the float tensor");
+    require(desc.op == (row.a == DType::fp32 ? "quantize_linear" : "dequantize_linear"),
+            where(desc) + "the op must be the one of row " + row_name(row));
+    require_dtype(desc, desc.inputs[0], row.a, "the input");
+    const DType narrow = quantizes ? desc.outputs[0].dtype : row.a;
     require_dtype(desc, desc.inputs[1], DType::fp32, "the scale");
     require(same_shape(desc.inputs[0], desc.outputs[0]), where(desc) + "the output must have the input's shape " +
                                                              shape_text(desc.inputs[0]) + ", got " +
                                                              shape_text(desc.outputs[0]));
     Tensor zero{};
-    zero.dtype = row.a;
+    zero.dtype = narrow;
     if (present(desc, 2)) {
-        require_dtype(desc, desc.inputs[2], row.a, "the zero point");
+        require_dtype(desc, desc.inputs[2], narrow, "the zero point");
         zero = along_axis(desc, desc.inputs[2], "the zero point");
     }
     const Tensor views[] = {desc.outputs[0], desc.inputs[0], along_axis(desc, desc.inputs[1], "the scale"), zero};
-    return std::make_unique<QuantStep>(plan_loop(views, where(desc)), find_kernel(desc, entry_of(kTables, row), desc.op),
+    return std::make_unique<QuantStep>(plan_loop(views, where(desc)), find_kernel(desc, entry_of(kTables, row), dtype_name(desc.outputs[0].dtype)),
                                        present(desc, 2));
 }
 

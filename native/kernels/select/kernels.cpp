@@ -1,28 +1,25 @@
-// The select rows: every dtype, by the size of its elements.
+// The select row: a condition of bool, a kernel for every dtype by the size of its elements.
 #include "kernels/select/strided.hpp"
 
 namespace thew {
 namespace {
 
-template <class Word>
-inline constexpr OpKernel kKernels[] = {{"where", where_rows<Word>}};
-
-template <class Word>
-constexpr OpEntry entry(DType dtype) {
-    return {{"select", "strided", dtype, dtype, dtype, 0, 0, 0, kIsa}, kKernels<Word>, 1};
-}
+constexpr OpKernel kKernels[] = {
+    {"fp64", where_rows<std::int64_t>},   {"fp32", where_rows<std::int32_t>},   {"fp16", where_rows<std::int16_t>},
+    {"bf16", where_rows<std::int16_t>},   {"int64", where_rows<std::int64_t>},  {"int32", where_rows<std::int32_t>},
+    {"int16", where_rows<std::int16_t>},  {"int8", where_rows<std::int8_t>},    {"uint64", where_rows<std::int64_t>},
+    {"uint32", where_rows<std::int32_t>}, {"uint16", where_rows<std::int16_t>}, {"uint8", where_rows<std::int8_t>},
+    {"bool", where_rows<std::int8_t>},
+};
 
 constexpr OpEntry kEntries[] = {
-    entry<std::int64_t>(DType::fp64),   entry<std::int32_t>(DType::fp32),   entry<std::int16_t>(DType::fp16),
-    entry<std::int16_t>(DType::bf16),   entry<std::int64_t>(DType::int64),  entry<std::int32_t>(DType::int32),
-    entry<std::int16_t>(DType::int16),  entry<std::int8_t>(DType::int8),    entry<std::int64_t>(DType::uint64),
-    entry<std::int32_t>(DType::uint32), entry<std::int16_t>(DType::uint16), entry<std::int8_t>(DType::uint8),
-    entry<std::int8_t>(DType::boolean),
+    {{"select", "strided", DType::boolean, DType::boolean, DType::boolean, 0, 0, 0, kIsa}, kKernels,
+     sizeof(kKernels) / sizeof(OpKernel)},
 };
 
 }  // namespace
 
 namespace THEW_ISA {
-extern const Table<OpEntry> select_table{kEntries, sizeof(kEntries) / sizeof(OpEntry)};
+extern const Table<OpEntry> select_table{kEntries, 1};
 }
 }  // namespace thew

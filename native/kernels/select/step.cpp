@@ -25,12 +25,13 @@ std::vector<const Row*> rows() { return rows_of(kTables); }
 
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
     require_counts(desc, 3, 3);
-    require_dtype(desc, desc.inputs[0], DType::boolean, "the condition");
-    require_dtype(desc, desc.inputs[1], row.a, "input 1");
-    require_dtype(desc, desc.inputs[2], row.a, "input 2");
-    require_dtype(desc, desc.outputs[0], row.a, "the output");
+    const DType dtype = desc.outputs[0].dtype;
+    require(desc.op == "where", where(desc) + "the op must be where");
+    require_dtype(desc, desc.inputs[0], row.a, "the condition");
+    require_dtype(desc, desc.inputs[1], dtype, "input 1");
+    require_dtype(desc, desc.inputs[2], dtype, "input 2");
     const Tensor views[] = {desc.outputs[0], desc.inputs[1], desc.inputs[2], desc.inputs[0]};
-    return std::make_unique<WhereStep>(plan_loop(views, where(desc)), find_kernel(desc, entry_of(kTables, row), desc.op));
+    return std::make_unique<WhereStep>(plan_loop(views, where(desc)), find_kernel(desc, entry_of(kTables, row), dtype_name(dtype)));
 }
 
 }  // namespace

@@ -43,14 +43,18 @@ struct UnaryOps {
     }
     static THEW_INLINE V gelu_tanh(V x) {
         V inner = T(0.79788456080286535588) * (x + T(0.044715) * x * x * x);
-        return T(0.5) * x * (T(1) + thew::tanh<T>(inner));
+        return gated<T>(x, T(0.5) + T(0.5) * thew::tanh<T>(inner));
+    }
+    static THEW_INLINE V softsign(V x) {
+        V magnitude = absolute<T>(x);
+        return with_sign_of<T>(magnitude == T(__builtin_inf()) ? splat(T(1)) : magnitude / (T(1) + magnitude), x);
     }
     // tanh(log(1 + e^x)) = w / (w + 2), w = e^x (e^x + 2); it is 1 to the last place beyond 20 (40)
     static THEW_INLINE V mish(V x) {
         constexpr T beyond = sizeof(T) == 4 ? T(20) : T(40);
         V e = thew::exp<T>(x > beyond ? splat(beyond) : x);
         V w = e * (e + T(2));
-        return x * (w / (w + T(2)));
+        return gated<T>(x, w / (w + T(2)));
     }
 
     static constexpr OpKernel kernels[] = {
@@ -72,11 +76,11 @@ struct UnaryOps {
         {"sigmoid", unary<T>([](V x, S) THEW_FLAT { return sigmoid<T>(x); })},
         {"hard_sigmoid", unary<T>([](V x, S s) THEW_FLAT { return hard_sigmoid<T>(x, s.a, s.b); })},
         {"hard_swish", unary<T>([](V x, S) THEW_FLAT { return x * hard_sigmoid<T>(x, T(1.0 / 6), T(0.5)); })},
-        {"silu", unary<T>([](V x, S s) THEW_FLAT { return x * sigmoid<T>(x * s.a); })},
-        {"swish", unary<T>([](V x, S s) THEW_FLAT { return x * sigmoid<T>(x * s.a); })},
+        {"silu", unary<T>([](V x, S s) THEW_FLAT { return swish<T>(x, s.a); })},
+        {"swish", unary<T>([](V x, S s) THEW_FLAT { return swish<T>(x, s.a); })},
         {"tanh", unary<T>([](V x, S) THEW_FLAT { return thew::tanh<T>(x); })},
         {"softplus", unary<T>([](V x, S) THEW_FLAT { return softplus<T>(x); })},
-        {"softsign", unary<T>([](V x, S) THEW_FLAT { return x / (T(1) + absolute<T>(x)); })},
+        {"softsign", unary<T>([](V x, S) THEW_FLAT { return softsign(x); })},
         {"gelu", unary<T>([](V x, S) THEW_FLAT { return gelu<T>(x); })},
         {"gelu_tanh", unary<T>([](V x, S) THEW_FLAT { return gelu_tanh(x); })},
         {"erf", unary<T>([](V x, S) THEW_FLAT { return thew::erf<T>(x); })},
