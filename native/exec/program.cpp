@@ -58,6 +58,7 @@ void Program::check_bounds(const Bound& bound, const Operand& operand) const {
         size = external_bytes_[static_cast<std::size_t>(operand.index)];
     }
     auto [low, high] = reach_bytes(operand.tensor);
+    if (low == high) return;  // no element
     require(operand.offset_bytes + low >= 0 && operand.offset_bytes + high <= static_cast<std::int64_t>(size),
             bound.name + ": operand must lie within " + std::to_string(size) + " bytes, got bytes " +
                 std::to_string(operand.offset_bytes + low) + " to " + std::to_string(operand.offset_bytes + high));

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 
 from thew.ir import Graph, Node, Value
-from thew.ir.text import print_graph
 from thew.plan.builder import Buffer, Builder, Draft, Located
 from thew.plan.lower import VIEWS, lower
 from thew.plan.memory import Use, assign_offsets
@@ -46,8 +45,15 @@ def build_plan(graph: Graph, target: Target) -> Plan:
 
 
 def fingerprint(graph: Graph) -> str:
-    """A digest of what a plan depends on: structure, types and names, not the weights' values."""
-    return hashlib.sha256(print_graph(graph).encode()).hexdigest()[:16]
+    """A digest of what a plan depends on: nodes, names, types; not the weights' values."""
+    digest = hashlib.sha256()
+    for value in graph.inputs:
+        digest.update(f"{value.name}:{value.type};".encode())
+    for node in graph.nodes:
+        types = [str(graph.type_of(name)) for name in node.inputs if name]
+        digest.update(repr((node.op, node.inputs, node.outputs, sorted(node.attributes.items()), types)).encode())
+    digest.update(repr(graph.outputs).encode())
+    return digest.hexdigest()[:16]
 
 
 def _rounded(size: int) -> int:
