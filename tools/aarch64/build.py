@@ -49,7 +49,7 @@ def build_wheel(layout: Layout) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     settings = SETTINGS | {"cmake.define.THEW_SYSROOT": str(layout.sysroot), "build-dir": str(layout.root / "cmake")}
     command = [str(python), "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(folder)]
-    command += [part for name, value in settings.items() for part in ("-C", f"{name}={value}")]
+    command += [part for name, value in settings.items() for part in ("--config-settings", f"{name}={value}")]
     call(
         [*command, str(REPOSITORY)],
         _PYTHON_HOST_PLATFORM="linux-aarch64",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import bisect
+import itertools
 import json
 import subprocess
 import sys
@@ -27,7 +28,7 @@ MODEL_MACS = (56 * 56 * 32 * 9) * (3 + 7 * 32)
 
 @dataclass(frozen=True)
 class MacClass:
-    """Instructions that multiply and accumulate: those with `word & mask == value`; `lanes` of one as its word tells."""
+    """Instructions that multiply and accumulate: those with `word & mask == value`, and how many lanes each has."""
 
     mask: int
     value: int
@@ -44,7 +45,7 @@ def fp32_or_fp64(word: int) -> int:
     return 2 if word >> 22 & 1 else whole_or_half(4)(word)
 
 
-# Arm ARM (DDI 0487) C4.1: Advanced SIMD three same, vector by indexed element, floating-point data-processing (3 source).
+# Arm ARM (DDI 0487) C4.1: Advanced SIMD three same and vector by indexed element; floating-point, three sources.
 MAC_CLASSES = (
     MacClass(0xBFA0FC00, 0x0E20CC00, fp32_or_fp64),  # fmla v, v, v
     MacClass(0xBF80F400, 0x0F801000, fp32_or_fp64),  # fmla v, v, v[i]
@@ -107,7 +108,7 @@ def measure(layout: Layout, cpu: str, plugin: Path) -> dict[str, Any]:
     about = json.loads(described.read_text())
     whole, steps = read_region(out.with_name(out.name + ".1")), read_region(out.with_name(out.name + ".2"))
     laps = steps.laps[-len(about["steps"]) - 1 :]
-    spent = [after - before for before, after in zip(laps, laps[1:], strict=False)]
+    spent = [after - before for before, after in itertools.pairwise(laps)]
     kernels: dict[str, dict[str, int]] = {}
     for step, instructions in zip(about["steps"], spent, strict=True):
         row = kernels.setdefault(step["kernel"], {"calls": 0, "instructions": 0, "macs": 0})
