@@ -77,7 +77,7 @@ class Editor:
         return known.static_shape if known is not None and known.is_static else None
 
     def put(self, old: Node, *nodes: Node) -> None:
-        """Puts nodes into the place of `old`; the last one must define the outputs of `old`."""
+        """Puts nodes into the place of `old`; they must define the outputs of `old`."""
         index = self._slot_of[self._key(old)]
         self._forget(index)
         self._slots[index] = nodes

@@ -52,7 +52,7 @@ def fold(
     budget: Budget = DEFAULT,
 ) -> tuple[Array, ...] | None:
     """The outputs of a node as constants, or None where it may not or should not be folded."""
-    if not op.is_pure or any(known is None or known.dtype == "object" for known in results):
+    if not op.is_pure or any(known is None or known.dtype == "opaque" for known in results):
         return None  # sequences and optionals are no constants
     if node.op in READS_TYPE_ONLY and types[0] is not None and types[0].is_static:
         shape = types[0].static_shape

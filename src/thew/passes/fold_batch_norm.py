@@ -60,10 +60,12 @@ def _apply(editor: Editor, node: Node, product: Node, weight: Array, bias: Array
     if scale is not None:
         scaled = _scale_weight(product, weight, scale).astype(weight.dtype)
         folded = with_input(folded, 1, editor.add_constant(scaled, product.inputs[1]))
-    total = np.zeros(()) if bias is None else bias.reshape(-1).astype(np.float64)
-    total = total if scale is None else total * scale
-    total = total if shift is None else total + shift
-    if total.ndim:
+    total = None if bias is None else bias.reshape(-1).astype(np.float64)
+    if total is not None and scale is not None:
+        total = total * scale
+    if shift is not None:
+        total = shift if total is None else total + shift
+    if total is not None:
         stem = product.input(BIAS) or f"{folded.outputs[0]}_bias"
         folded = with_input(folded, BIAS, editor.add_constant(total.astype(weight.dtype), stem))
     editor.put(node, folded)

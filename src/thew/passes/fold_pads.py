@@ -35,9 +35,11 @@ def _fold(editor: Editor, node: Node, pad: Node) -> None:
         or attribute(node, "auto_pad") not in ("", "NOTSET", "VALID")
     ):
         return
-    own = tuple(attribute(node, "pads")) if attribute(node, "auto_pad") != "VALID" else ()
-    own = own or (0,) * len(amounts)
-    changes: dict[str, object] = {"auto_pad": "NOTSET", "pads": tuple(a + b for a, b in zip(own, amounts, strict=True))}
+    is_valid = attribute(node, "auto_pad") == "VALID"  # then `pads` are not read
+    own = (not is_valid and tuple(attribute(node, "pads"))) or (0,) * len(amounts)
+    changes: dict[str, object] = {"pads": tuple(a + b for a, b in zip(own, amounts, strict=True))}
+    if is_valid:
+        changes["auto_pad"] = "NOTSET"
     if node.op != "conv":
         # ceil_mode drops a window that starts in the pads, and indices of maxima count the padded tensor's elements.
         if attribute(node, "ceil_mode") or len([name for name in node.outputs if name]) > 1:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from math import sqrt
 
-from thew.dtypes import FLOATS
+from thew.dtypes import FLOATS, from_numpy
 from thew.ir import Graph, Node
 from thew.ops import attribute
 from thew.passes.editor import Editor
 
-_TOLERANCE = 1e-3  # of constants such as √2, which a model may hold in fp16
+_EPSILON = {"fp64": 2.0**-52, "fp32": 2.0**-23, "fp16": 2.0**-10, "bf16": 2.0**-7}
+_ATTRIBUTE = 2.0**-22  # relative tolerance of attributes such as 1/6, which ONNX holds in fp32
 
 
 def recognise_activations(graph: Graph) -> Graph:
@@ -50,8 +51,11 @@ def _scalar(editor: Editor, name: str) -> float | None:
 
 
 def _is(editor: Editor, name: str, value: float) -> bool:
+    """Whether a constant is this number, as its dtype rounds it, give or take the last bit."""
     found = _scalar(editor, name)
-    return found is not None and abs(found - value) <= _TOLERANCE * max(1e-3, abs(value))
+    if found is None:
+        return False
+    return abs(found - value) <= _EPSILON[from_numpy(editor.constants[name].dtype)] * abs(value)
 
 
 def _operands(node: Node) -> Iterator[tuple[str, str]]:
@@ -113,7 +117,8 @@ def _hard_swish(editor: Editor, node: Node) -> Node | None:
         source = _inner(editor, gate, "hard_sigmoid")
         if source is None or source.inputs[0] != value:
             continue
-        if abs(attribute(source, "alpha") - 1 / 6) < 1e-4 and abs(attribute(source, "beta") - 0.5) < 1e-4:
+        alpha, beta = float(attribute(source, "alpha")), float(attribute(source, "beta"))
+        if abs(alpha * 6 - 1) <= _ATTRIBUTE and beta == 0.5:
             return _unary("hard_swish", value)
     return None
 
