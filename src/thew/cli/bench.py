@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,14 +88,13 @@ def bench_peers(common: Common) -> None:
     """Lists the peers, and which are installed."""
     from thew.bench import PEERS
 
-    rows = [
-        {"name": n, "installed": p.is_installed, "package": p.needs, "tasks": list(p.kinds)} for n, p in PEERS.items()
-    ]
     if common.json:
-        show.as_json(rows)
-    else:
-        cells = [[r["name"], "yes" if r["installed"] else "no", r["package"], ", ".join(r["tasks"])] for r in rows]
-        show.table("Peers", ("name", "installed", "package", "tasks"), cells)
+        show.as_json([{"name": name, "installed": peer.is_installed, **asdict(peer)} for name, peer in PEERS.items()])
+        return
+    cells = [
+        (name, "yes" if peer.is_installed else "no", peer.needs, ", ".join(peer.kinds)) for name, peer in PEERS.items()
+    ]
+    show.table("Peers", ("name", "installed", "package", "tasks"), cells)
 
 
 app.command("model")(command(bench_model))
