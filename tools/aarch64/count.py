@@ -130,7 +130,8 @@ def functions(layout: Layout, region: Region, base: int) -> Iterator[tuple[str, 
     """Instructions by function of the native module, most first; all else is one entry."""
     (module,) = (layout.site / "thew/runtime").glob("_native*.so")
     listing = subprocess.run(["nm", "-nC", "--defined-only", str(module)], capture_output=True, text=True, check=True)
-    rows = [line.split(" ", 2) for line in listing.stdout.splitlines() if line[17:18] in "tTwW"]
+    # Not "$x" and "$d", which mark code and data.
+    rows = [line.split(" ", 2) for line in listing.stdout.splitlines() if line[17:18] in "tTwW" and line[19] != "$"]
     starts = [int(row[0], 16) for row in rows]
     size = module.stat().st_size
     spent: Counter[str] = Counter()
