@@ -9,7 +9,7 @@ Standard output belongs to the protocol: what a library prints there goes to sta
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import json
 import os
 import sys
@@ -57,7 +57,7 @@ def _prepare(request: Mapping[str, Any]) -> tuple[Ready, dict[str, Any]]:
     if ready is None:
         raise UnsupportedError(f"peer {request['peer']!r}: cannot do {request['task']['kind']}")
     first = _turn(ready, 3)["seconds"]
-    versions = {name: importlib.metadata.version(name) for name in module.VERSION_OF}
+    versions = {name: str(importlib.import_module(name).__version__) for name in module.VERSION_OF}
     return ready, {"settings": dict(ready.settings), "versions": versions, "seconds": first, "rss_before_bytes": before}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from thew.cli import show
 from thew.cli.options import Common
+from thew.dtypes import FLOATS
 
 
 def doctor(common: Common) -> None:
@@ -20,8 +21,11 @@ def doctor(common: Common) -> None:
         return
     rows = [(name, _text(value)) for name, value in report.items() if name != "kernels"]
     show.table("This machine", ("what", "found"), rows)
-    chosen = [(row["family"], row["algorithm"], row["dtype"], row["kernel"]) for row in report["kernels"]]
-    show.table("First choice among kernels", ("family", "algorithm", "dtype", "kernel"), chosen)
+    show.table(
+        "First choice among kernels",
+        ("family", "algorithm", "dtypes", "kernel of the first"),
+        _grouped(report["kernels"]),
+    )
 
 
 def examine(common: Common) -> dict[str, Any]:
@@ -77,6 +81,14 @@ def _chosen_kernels() -> list[dict[str, str]]:
         {"family": family, "algorithm": algorithm, "dtype": dtype, "kernel": row.name}
         for (family, algorithm, dtype), row in sorted(chosen.items())
     ]
+
+
+def _grouped(rows: list[dict[str, str]]) -> list[tuple[str, ...]]:
+    """One line a family and algorithm; floats stand before integers."""
+    groups: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in sorted(rows, key=lambda row: (row["dtype"] not in FLOATS, row["dtype"])):
+        groups.setdefault((row["family"], row["algorithm"]), []).append(row)
+    return [(*key, " ".join(row["dtype"] for row in groups[key]), groups[key][0]["kernel"]) for key in sorted(groups)]
 
 
 def _text(value: Any) -> str:

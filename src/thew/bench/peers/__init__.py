@@ -1,6 +1,6 @@
 """Those that Thew is compared with, and Thew: one file each, imported only in the process that measures it.
 
-A peer's module defines ``VERSION_OF`` (the distributions whose versions are reported), ``environment(threads)``
+A peer's module defines ``VERSION_OF`` (the modules whose versions are reported), ``environment(threads)``
 (variables to set before anything is imported) and ``prepare(task)``, which gives a `Ready` for the tasks that it
 knows, else None.
 """
