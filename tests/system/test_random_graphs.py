@@ -323,7 +323,7 @@ def check(drawn: tuple[Graph, dict[str, Any]], passes: tuple[Pass, ...], is_spec
 
 
 STANDARD = settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
