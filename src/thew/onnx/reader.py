@@ -67,10 +67,12 @@ def _read(source: Any, memory_limit_bytes: int | None) -> Graph:
     from thew.onnx.external import ExternalFiles
     from thew.onnx.importer import Importer
     from thew.onnx.limits import Budget
+    from thew.onnx.text import check_text
     from thew.onnx.tensors import TensorReader
 
     folder = Path(source).parent if _is_path(source) else None
     model = source if isinstance(source, onnx.ModelProto) else onnx.ModelProto.FromString(_bytes(source))
+    check_text(model, 0)
     if not model.HasField("graph"):
         raise ModelError("model: must hold a graph, got none; is this an ONNX model?")
     budget = Budget(memory_limit_bytes)

@@ -40,9 +40,10 @@ class Located:
 
     def sliced(self, axis: int, start: int, extent: int, step: int = 1) -> Located:
         """The elements start, start + step, … along an axis."""
-        offset = self.offset_bytes + start * self.strides[axis] * size_bytes(self.dtype) if extent > 0 else self.offset_bytes
         shape = (*self.shape[:axis], extent, *self.shape[axis + 1 :])
-        strides = (*self.strides[:axis], self.strides[axis] * step, *self.strides[axis + 1 :])
+        offset = self.offset_bytes + (0 if 0 in shape else start * self.strides[axis] * size_bytes(self.dtype))
+        stride = self.strides[axis] * (step if extent > 1 else 1)  # a step past the end may be any number
+        strides = (*self.strides[:axis], stride, *self.strides[axis + 1 :])
         return replace(self, offset_bytes=offset, shape=shape, strides=strides)
 
 

@@ -246,7 +246,8 @@ def _space_to_depth(builder: Builder, node: Node, call: Call) -> None:
     view = builder.view(node.inputs[0], "plain")
     n, c, h, w = view.shape
     b = int(call.attribute("blocksize"))
-    _regroup(builder, node, view, (n, c, h // b, b, w // b, b), (0, 3, 5, 1, 2, 4))
+    order = (0, 1, 3, 5, 2, 4) if call.attribute("mode") == "CRD" else (0, 3, 5, 1, 2, 4)
+    _regroup(builder, node, view, (n, c, h // b, b, w // b, b), order)
 
 
 def _regroup(builder: Builder, node: Node, view: Located, split: tuple[int, ...], order: tuple[int, ...]) -> None:
