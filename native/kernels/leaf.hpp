@@ -1,9 +1,10 @@
-// What the strided loop hands an elementwise kernel: a rectangle of rows, and how each operand walks it. Plain data, shared
-// by kernel units and by the code that is compiled once.
+// What the strided loop hands an elementwise kernel: a rectangle of rows, and how each operand walks it. Plain data,
+// shared by kernel units and by the code that is compiled once.
 //
 // Contract of every LeafKernel: operand 0 is the output, its rows have consecutive elements; an input has consecutive
 // elements too (step 1) or one element for a whole row (step 0). No alignment beyond the element's is assumed. The
-// output may be exactly an input (same address and strides): a kernel reads what it needs of a row before it stores there.
+// output may be exactly an input (same address and strides): a kernel reads what it needs of a row before it stores
+// there.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Planning and running of strided loops. Tiles hold about 32 KB of the widest operand: large enough to hide the hand-over
-// to a worker, small enough to stay in L1 and to balance unequal cores.
+// Planning and running of strided loops. Tiles hold about 32 KB of the widest operand: large enough to hide the
+// hand-over to a worker, small enough to stay in L1 and to balance unequal cores.
 #include "kernels/strided.hpp"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
-// N-dimensional strided iteration, shared by the families. A loop is planned once from the views that take part (operand
-// 0 is the output): inputs are broadcast to it as NumPy does, dimensions are sorted by the output's strides, extents of 1
-// drop out, and neighbours that every operand walks as one are merged. What is left runs as rectangles of rows × cols,
-// cut into tiles for the workers.
+// N-dimensional strided iteration, shared by the families. A loop is planned once from the views that take part
+// (operand 0 is the output): inputs are broadcast to it as NumPy does, dimensions are sorted by the output's strides,
+// extents of 1 drop out, and neighbours that every operand walks as one are merged. What is left runs as rectangles of
+// rows × cols, cut into tiles for the workers.
 #pragma once
 
 #include <span>

@@ -1,5 +1,5 @@
-// The activations of kernels/activation.hpp over Vec<T>: what an epilogue applies to a tile still in registers, and what
-// the unary kernels run on. ONNX's definitions; NaN gives NaN.
+// The activations of kernels/activation.hpp over Vec<T>: what an epilogue applies to a tile still in registers, and
+// what the unary kernels run on. ONNX's definitions; NaN gives NaN.
 #pragma once
 
 #include "kernels/activation.hpp"

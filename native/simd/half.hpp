@@ -1,6 +1,6 @@
 // fp16 and bf16 as storage, over vectors: integer arithmetic only, so that one text serves every ISA.
-// fp16's exponent is rebased by adding (127 - 15) << 23; subnormals go through a float addition that lines their bits up
-// (F. Giesen, "Float to half conversions", 2012: the idea of the magic numbers).
+// fp16's exponent is rebased by adding (127 - 15) << 23; subnormals go through a float addition that lines their bits
+// up (F. Giesen, "Float to half conversions", 2012: the idea of the magic numbers).
 #pragma once
 
 #include "simd/vec.hpp"

@@ -1,10 +1,10 @@
-// binary: out[i] = op(a[i], b[i]) with a and b broadcast to the output as NumPy does. Any strides on all three sides; no
-// alignment beyond the element's. The output may be exactly one input that has its shape (same address and strides), and
-// overlaps no input otherwise. Comparisons and logic give bool; the others the operands' type.
+// binary: out[i] = op(a[i], b[i]) with a and b broadcast to the output as NumPy does. Any strides on all three sides;
+// no alignment beyond the element's. The output may be exactly one input that has its shape (same address and strides),
+// and overlaps no input otherwise. Comparisons and logic give bool; the others the operands' type.
 //
 // `add`, `sub`, `mul`, `div` on fp32 and fp64 take an epilogue (attributes `activation`, `activation_parameters`):
-// out = activation(op(a, b)). Fast where the innermost dimension of every operand is consecutive or constant: equal shapes, a
-// scalar, a vector per channel (channels last or channels first).
+// out = activation(op(a, b)). Fast where the innermost dimension of every operand is consecutive or constant: equal
+// shapes, a scalar, a vector per channel (channels last or channels first).
 //
 // pow on fp32 and fp64 also takes one exponent of fp64, fp32, int64 or int32.
 //

@@ -4,10 +4,14 @@
 namespace thew {
 namespace {
 constexpr OpEntry kEntries[] = {
-    binary_entry<BinaryIntegerOps<std::int64_t>>(DType::int64),   binary_entry<BinaryIntegerOps<std::int32_t>>(DType::int32),
-    binary_entry<BinaryIntegerOps<std::int16_t>>(DType::int16),   binary_entry<BinaryIntegerOps<std::int8_t>>(DType::int8),
-    binary_entry<BinaryIntegerOps<std::uint64_t>>(DType::uint64), binary_entry<BinaryIntegerOps<std::uint32_t>>(DType::uint32),
-    binary_entry<BinaryIntegerOps<std::uint16_t>>(DType::uint16), binary_entry<BinaryIntegerOps<std::uint8_t>>(DType::uint8),
+    binary_entry<BinaryIntegerOps<std::int64_t>>(DType::int64),
+    binary_entry<BinaryIntegerOps<std::int32_t>>(DType::int32),
+    binary_entry<BinaryIntegerOps<std::int16_t>>(DType::int16),
+    binary_entry<BinaryIntegerOps<std::int8_t>>(DType::int8),
+    binary_entry<BinaryIntegerOps<std::uint64_t>>(DType::uint64),
+    binary_entry<BinaryIntegerOps<std::uint32_t>>(DType::uint32),
+    binary_entry<BinaryIntegerOps<std::uint16_t>>(DType::uint16),
+    binary_entry<BinaryIntegerOps<std::uint8_t>>(DType::uint8),
     binary_entry<BinaryBooleanOps>(DType::boolean),
 };
 }

@@ -7,8 +7,8 @@
 namespace thew {
 namespace {
 
-const std::initializer_list<const Table<OpEntry>*> kTables = {
-    THEW_TABLE_LIST(binary_fp32) THEW_TABLE_LIST(binary_fp64) THEW_TABLE_LIST(binary_integer)};
+const std::initializer_list<const Table<OpEntry>*> kTables = {THEW_TABLE_LIST(binary_fp32) THEW_TABLE_LIST(binary_fp64)
+                                                                  THEW_TABLE_LIST(binary_integer)};
 
 bool is_one_of(const std::string& op, std::initializer_list<const char*> names) {
     for (const char* name : names) {
@@ -28,7 +28,7 @@ double number(const Tensor& scalar) {
 
 // pow with one exponent of another type, converted at every run.
 class PowStep : public ElementwiseStep<BinaryParameters> {
-public:
+  public:
     PowStep(const StepDesc& desc, LeafKernel kernel) : ElementwiseStep(loop_of(typed(desc), 2), kernel, {}) {
         dtype_ = desc.inputs[0].dtype;
     }
@@ -39,7 +39,7 @@ public:
         run_loop(loop_, data, workers, kernel_, &parameters_);
     }
 
-private:
+  private:
     static StepDesc typed(StepDesc desc) {
         desc.inputs[1].dtype = desc.inputs[0].dtype;
         desc.inputs[1].rank = 0;
@@ -66,7 +66,8 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
     if (!converts(desc)) require_dtype(desc, desc.inputs[1], row.a, "input 1");
     require_dtype(desc, desc.outputs[0], compares ? DType::boolean : row.a, "the output");
     BinaryParameters parameters{parse_epilogue(desc.attributes)};
-    const bool fuses = (row.a == DType::fp32 || row.a == DType::fp64) && is_one_of(desc.op, {"add", "sub", "mul", "div"});
+    const bool fuses =
+        (row.a == DType::fp32 || row.a == DType::fp64) && is_one_of(desc.op, {"add", "sub", "mul", "div"});
     require(fuses || parameters.epilogue.activation == Activation::none,
             where(desc) + "only add, sub, mul and div on fp32 and fp64 take an activation, got '" +
                 desc.attributes.text("activation") + "'; leave it as a step of its own");

@@ -47,8 +47,7 @@ constexpr LeafKernel fused(Op) {
         const Epilogue& epilogue = static_cast<const BinaryParameters*>(parameters)->epilogue;
         const T p0 = static_cast<T>(epilogue.p0), p1 = static_cast<T>(epilogue.p1);
         switch (epilogue.activation) {
-            case Activation::none:
-                return map_rows<T, 2>(leaf, [](Vec<T> a, Vec<T> b) THEW_FLAT { return Op{}(a, b); });
+            case Activation::none: return map_rows<T, 2>(leaf, [](Vec<T> a, Vec<T> b) THEW_FLAT { return Op{}(a, b); });
             case Activation::relu:
                 return map_rows<T, 2>(leaf, [](Vec<T> a, Vec<T> b) THEW_FLAT {
                     return activate<T>(Activation::relu, Op{}(a, b), T(0), T(0));
@@ -69,7 +68,8 @@ void power(const Leaf& leaf, const void*) {
     if (exponent == T(2)) return map_rows<T, 2>(leaf, [](V a, V) THEW_FLAT { return a * a; });
     if (exponent == T(1)) return map_rows<T, 2>(leaf, [](V a, V) THEW_FLAT { return a; });
     if (exponent == T(-1)) return map_rows<T, 2>(leaf, [](V a, V) THEW_FLAT { return T(1) / a; });
-    map_rows<T, 2>(leaf, [](V a, V b) THEW_FLAT { return each_lane<T>(a, b, [](T x, T y) { return std::pow(x, y); }); });
+    map_rows<T, 2>(leaf,
+                   [](V a, V b) THEW_FLAT { return each_lane<T>(a, b, [](T x, T y) { return std::pow(x, y); }); });
 }
 
 // np.mod: the divisor's sign.
@@ -105,8 +105,8 @@ struct BinaryOps {
         {"prelu", binary<T>([](V a, V b) THEW_FLAT { return a < T(0) ? a * b : a; })},
         {"pow", power<T>},
         {"mod", binary<T>([](V a, V b) THEW_FLAT { return each_lane<T>(a, b, floored_remainder<T>); })},
-        {"fmod", binary<T>([](V a, V b)
-                               THEW_FLAT { return each_lane<T>(a, b, [](T x, T y) { return std::fmod(x, y); }); })},
+        {"fmod",
+         binary<T>([](V a, V b) THEW_FLAT { return each_lane<T>(a, b, [](T x, T y) { return std::fmod(x, y); }); })},
         C::equal,
         C::greater,
         C::less,
@@ -187,7 +187,8 @@ struct BinaryBooleanOps {
 
 template <class Ops>
 constexpr OpEntry binary_entry(DType dtype) {
-    return {{"binary", "strided", dtype, dtype, dtype, 0, 0, 0, kIsa}, Ops::kernels,
+    return {{"binary", "strided", dtype, dtype, dtype, 0, 0, 0, kIsa},
+            Ops::kernels,
             sizeof(Ops::kernels) / sizeof(OpKernel)};
 }
 

@@ -1,5 +1,5 @@
-// Casts of rows. Between types that C++ has, plain loops that the compiler vectorises; to and from fp16 and bf16, blocks
-// of fp32 on the stack between a plain loop and the vector conversions of simd/half.hpp.
+// Casts of rows. Between types that C++ has, plain loops that the compiler vectorises; to and from fp16 and bf16,
+// blocks of fp32 on the stack between a plain loop and the vector conversions of simd/half.hpp.
 #pragma once
 
 #include <type_traits>
@@ -51,7 +51,8 @@ THEW_INLINE void cast_plain(const From* __restrict from, To* __restrict to, std:
     }
 }
 
-// fp64 to fp32, rounded to odd: what was lost leaves a 1 in the last bit, so that a second rounding to 16 bits is exact.
+// fp64 to fp32, rounded to odd: what was lost leaves a 1 in the last bit, so that a second rounding to 16 bits is
+// exact.
 THEW_INLINE void cast_to_odd(const double* __restrict from, float* __restrict to, std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) {
         const float near = static_cast<float>(from[i]);
@@ -136,18 +137,25 @@ void cast_rows(const Leaf& leaf, const void*) {
 
 template <class From>
 inline constexpr OpKernel kCasts[] = {
-    {"fp64", cast_rows<From, double>},          {"fp32", cast_rows<From, float>},
-    {"fp16", cast_rows<From, Fp16>},            {"bf16", cast_rows<From, Bf16>},
-    {"int64", cast_rows<From, std::int64_t>},   {"int32", cast_rows<From, std::int32_t>},
-    {"int16", cast_rows<From, std::int16_t>},   {"int8", cast_rows<From, std::int8_t>},
-    {"uint64", cast_rows<From, std::uint64_t>}, {"uint32", cast_rows<From, std::uint32_t>},
-    {"uint16", cast_rows<From, std::uint16_t>}, {"uint8", cast_rows<From, std::uint8_t>},
+    {"fp64", cast_rows<From, double>},
+    {"fp32", cast_rows<From, float>},
+    {"fp16", cast_rows<From, Fp16>},
+    {"bf16", cast_rows<From, Bf16>},
+    {"int64", cast_rows<From, std::int64_t>},
+    {"int32", cast_rows<From, std::int32_t>},
+    {"int16", cast_rows<From, std::int16_t>},
+    {"int8", cast_rows<From, std::int8_t>},
+    {"uint64", cast_rows<From, std::uint64_t>},
+    {"uint32", cast_rows<From, std::uint32_t>},
+    {"uint16", cast_rows<From, std::uint16_t>},
+    {"uint8", cast_rows<From, std::uint8_t>},
     {"bool", cast_rows<From, Bool>},
 };
 
 template <class From>
 constexpr OpEntry cast_entry(DType dtype) {
-    return {{"cast", "strided", dtype, dtype, dtype, 0, 0, 0, kIsa}, kCasts<From>, sizeof(kCasts<From>) / sizeof(OpKernel)};
+    return {
+        {"cast", "strided", dtype, dtype, dtype, 0, 0, 0, kIsa}, kCasts<From>, sizeof(kCasts<From>) / sizeof(OpKernel)};
 }
 
 }  // namespace

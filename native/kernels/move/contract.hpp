@@ -1,13 +1,13 @@
 // move: what changes where elements lie and not what they are; kernels go by element size, so every dtype has a row.
 //
-//   copy(x)  out[i] = x[i]: same logical shape, or x broadcasts; any strides on both sides, negative ones too
-//   fill()   out[i] = attribute `value` (a number, converted to the output's type)
-//
+//   copy(x)    out[i] = x[i]: same logical shape, or x broadcasts; any strides on both sides, negative ones too
+//   fill()     out[i] = attribute `value` (a number, converted to the output's type)
 //   gather(x, indices)  out[.., i, ..] = x[.., indices[i], ..] along attribute `axis`; int32 or int64, negative ones
-//                       count from the end; run() throws Error for one out of range
-//   pad(x, pads, value?, axes?)  modes edge, reflect, wrap; constant pads, negative ones crop (constant mode: fill, copy)
-//   resize(x, region?, scales?, sizes?)  nearest for every dtype; linear and cubic (also antialiased) for fp32 and fp64; all of
-//                       ONNX's coordinate and rounding rules save tf_crop_and_resize; constant scales or sizes
+//              count from the end; run() throws Error for one out of range
+//   pad(x, pads, value?, axes?)  modes edge, reflect, wrap; constant pads, negative ones crop
+//              (constant mode is a fill and a copy)
+//   resize(x, region?, scales?, sizes?)  nearest for every dtype; linear and cubic, also antialiased, for fp32 and fp64;
+//              all of ONNX's coordinate and rounding rules save tf_crop_and_resize; constant scales or sizes
 //
 // No alignment beyond the element's. The output overlaps no input.
 //

@@ -8,15 +8,26 @@ namespace {
 
 template <class Word>
 constexpr MoveEntry entry(DType dtype, LeafKernel weighted = nullptr) {
-    return {{"move", "strided", dtype, dtype, dtype, 0, 0, 0, kIsa}, copy_rows<Word>, transpose<Word>, pick_rows<Word>,
+    return {{"move", "strided", dtype, dtype, dtype, 0, 0, 0, kIsa},
+            copy_rows<Word>,
+            transpose<Word>,
+            pick_rows<Word>,
             weighted};
 }
 
 constexpr MoveEntry kEntries[] = {
-    entry<std::uint64_t>(DType::fp64, weigh_rows<double>), entry<std::uint32_t>(DType::fp32, weigh_rows<float>), entry<std::uint16_t>(DType::fp16),
-    entry<std::uint16_t>(DType::bf16),  entry<std::uint64_t>(DType::int64),  entry<std::uint32_t>(DType::int32),
-    entry<std::uint16_t>(DType::int16), entry<std::uint8_t>(DType::int8),    entry<std::uint64_t>(DType::uint64),
-    entry<std::uint32_t>(DType::uint32), entry<std::uint16_t>(DType::uint16), entry<std::uint8_t>(DType::uint8),
+    entry<std::uint64_t>(DType::fp64, weigh_rows<double>),
+    entry<std::uint32_t>(DType::fp32, weigh_rows<float>),
+    entry<std::uint16_t>(DType::fp16),
+    entry<std::uint16_t>(DType::bf16),
+    entry<std::uint64_t>(DType::int64),
+    entry<std::uint32_t>(DType::int32),
+    entry<std::uint16_t>(DType::int16),
+    entry<std::uint8_t>(DType::int8),
+    entry<std::uint64_t>(DType::uint64),
+    entry<std::uint32_t>(DType::uint32),
+    entry<std::uint16_t>(DType::uint16),
+    entry<std::uint8_t>(DType::uint8),
     entry<std::uint8_t>(DType::boolean),
 };
 

@@ -18,7 +18,8 @@ std::unique_ptr<Step> make_gather(const StepDesc& desc, const MoveEntry& entry, 
 std::unique_ptr<Step> make_pad(const StepDesc& desc, const MoveEntry& entry, bool dry);
 std::unique_ptr<Step> make_resize(const StepDesc& desc, const MoveEntry& entry, bool dry);
 
-// The elements of a constant input, of any integer or floating-point type but halves. Throws PlanError where it is not constant.
+// The elements of a constant input, of any integer or floating-point type but halves. Throws PlanError where it is not
+// constant.
 std::vector<double> constant_numbers(const StepDesc& desc, std::size_t input);
 
 // The axes of an attribute or input: from the front, each once, all of them where `given` is empty. Throws PlanError.

@@ -1,5 +1,5 @@
-// copy and fill: rows where both sides have consecutive elements (or the input one element), transposed blocks where the
-// consecutive dimensions differ, and an element-wise loop for everything else.
+// copy and fill: rows where both sides have consecutive elements (or the input one element), transposed blocks where
+// the consecutive dimensions differ, and an element-wise loop for everything else.
 #include <algorithm>
 
 #include "kernels/elementwise_step.hpp"
@@ -13,7 +13,7 @@ struct Nothing {};
 
 // out's columns are the last dimension of the loop, in's are dimension `n`; the others are walked one by one.
 class TransposeStep : public Step {
-public:
+  public:
     TransposeStep(const StridedLoop& loop, int n, const MoveEntry& entry) : loop_(loop), n_(n), run_(entry.transpose) {
         const std::int64_t bytes = loop.bytes[0], m_extent = loop.extent[loop.rank - 1];
         m_block_ = std::min<std::int64_t>(m_extent, 512);
@@ -35,7 +35,7 @@ public:
         parallel_for(small ? alone : workers, tiles, body);
     }
 
-private:
+  private:
     static constexpr std::int64_t kBlockBytes = 32 * 1024, kLine = 64;
 
     void block(std::byte* out, const std::byte* in, std::int64_t tile) const {
@@ -61,7 +61,8 @@ private:
     std::int64_t n_block_, m_block_, n_tiles_, m_tiles_, outer_;
 };
 
-// The dimension whose elements are consecutive in the input, where another one is in the output; -1 where there is none.
+// The dimension whose elements are consecutive in the input, where another one is in the output; -1 where there is
+// none.
 int transposed_dimension(const StridedLoop& loop) {
     const int m = loop.rank - 1;
     const std::int64_t bytes = loop.bytes[0];
@@ -73,7 +74,7 @@ int transposed_dimension(const StridedLoop& loop) {
 }
 
 class FillStep : public Step {
-public:
+  public:
     FillStep(const StridedLoop& loop, LeafKernel copy, Scalar value) : loop_(loop), copy_(copy), value_(value) {}
     void run(const Tensor*, const Tensor* outputs, const Workers& workers, std::byte*) const override {
         Scalar value = value_;
@@ -81,7 +82,7 @@ public:
         run_loop(loop_, data, workers, copy_, nullptr);
     }
 
-private:
+  private:
     StridedLoop loop_;
     LeafKernel copy_;
     Scalar value_;

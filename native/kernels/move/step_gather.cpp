@@ -8,7 +8,7 @@ namespace thew {
 namespace {
 
 class GatherStep : public Step {
-public:
+  public:
     GatherStep(const StepDesc& desc, const MoveEntry& entry, int axis)
         : where_(where(desc)), extent_(desc.inputs[0].shape[axis]), count_(element_count(desc.inputs[1])) {
         const Tensor &x = desc.inputs[0], &indices = desc.inputs[1], &output = desc.outputs[0];
@@ -59,7 +59,7 @@ public:
         }
     }
 
-private:
+  private:
     template <class Integer>
     void read(const Tensor& indices, std::int64_t* to) const {
         std::int64_t at[kMaxRank] = {};
@@ -97,11 +97,13 @@ std::unique_ptr<Step> make_gather(const StepDesc& desc, const MoveEntry& entry, 
     bool fits = axis >= 0 && axis < x.rank && output.rank == x.rank + indices.rank - 1;
     for (int d = 0; fits && d < output.rank; ++d) {
         const int last = static_cast<int>(axis) + indices.rank;
-        fits = output.shape[d] ==
-               (d < axis ? x.shape[d] : d < last ? indices.shape[d - axis] : x.shape[d - indices.rank + 1]);
+        fits = output.shape[d] == (d < axis   ? x.shape[d]
+                                   : d < last ? indices.shape[d - axis]
+                                              : x.shape[d - indices.rank + 1]);
     }
-    require(fits, where(desc) + "the output must have the input's shape " + shape_text(x) + " with that of the indices " +
-                      shape_text(indices) + " at axis " + std::to_string(axis) + ", got " + shape_text(output));
+    require(fits, where(desc) + "the output must have the input's shape " + shape_text(x) +
+                      " with that of the indices " + shape_text(indices) + " at axis " + std::to_string(axis) +
+                      ", got " + shape_text(output));
     return std::make_unique<GatherStep>(desc, entry, static_cast<int>(axis));
 }
 

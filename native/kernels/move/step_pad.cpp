@@ -16,13 +16,13 @@ std::int64_t source_of(const std::string& mode, std::int64_t place, std::int64_t
 }
 
 // Crops first (negative pads), then pads what is left.
-void fill_table(AxisTable& table, const std::string& mode, std::int64_t extent, std::int64_t before,
-                std::int64_t after, const std::string& where) {
+void fill_table(AxisTable& table, const std::string& mode, std::int64_t extent, std::int64_t before, std::int64_t after,
+                const std::string& where) {
     const std::int64_t cropped = std::max<std::int64_t>(-before, 0);
     const std::int64_t left = extent - cropped - std::max<std::int64_t>(-after, 0);
-    require(left >= 0 && table.extent == extent + before + after,
-            where + "the output's extent must be the input's " + std::to_string(extent) + " and its pads, got " +
-                std::to_string(table.extent));
+    require(left >= 0 && table.extent == extent + before + after, where + "the output's extent must be the input's " +
+                                                                      std::to_string(extent) + " and its pads, got " +
+                                                                      std::to_string(table.extent));
     require(left > 0 || table.extent == 0, where + "pads must leave something to repeat");
     for (std::int64_t j = 0; j < table.extent; ++j) {
         table.index.push_back(cropped + source_of(mode, j - std::max<std::int64_t>(before, 0), left));
@@ -36,8 +36,9 @@ std::unique_ptr<Step> make_pad(const StepDesc& desc, const MoveEntry& entry, boo
     require_dtype(desc, desc.inputs[0], entry.row.a, "the input");
     const Tensor &x = desc.inputs[0], &output = desc.outputs[0];
     const std::string mode = desc.attributes.text("mode", "constant");
-    require(mode == "edge" || mode == "reflect" || mode == "wrap",
-            where(desc) + "mode must be edge, reflect or wrap, got '" + mode + "'; constant padding is a fill and a copy");
+    require(
+        mode == "edge" || mode == "reflect" || mode == "wrap",
+        where(desc) + "mode must be edge, reflect or wrap, got '" + mode + "'; constant padding is a fill and a copy");
     require(output.rank == x.rank, where(desc) + "the output must have the input's rank, got " + shape_text(output));
     std::vector<std::int64_t> before(static_cast<std::size_t>(x.rank)), after = before;
     if (!dry) {
@@ -46,9 +47,11 @@ std::unique_ptr<Step> make_pad(const StepDesc& desc, const MoveEntry& entry, boo
         if (present(desc, 3)) {
             for (double axis : constant_numbers(desc, 3)) given.push_back(static_cast<std::int64_t>(axis));
         }
-        const std::vector<int> axes = present(desc, 3) && given.empty() ? std::vector<int>{} : checked_axes(desc, given);
+        const std::vector<int> axes =
+            present(desc, 3) && given.empty() ? std::vector<int>{} : checked_axes(desc, given);
         require(pads.size() == 2 * axes.size(), where(desc) + "pads must be two numbers an axis, got " +
-                                                    std::to_string(pads.size()) + " for " + std::to_string(axes.size()));
+                                                    std::to_string(pads.size()) + " for " +
+                                                    std::to_string(axes.size()));
         for (std::size_t i = 0; i < axes.size(); ++i) {
             before[static_cast<std::size_t>(axes[i])] = static_cast<std::int64_t>(pads[i]);
             after[static_cast<std::size_t>(axes[i])] = static_cast<std::int64_t>(pads[i + axes.size()]);

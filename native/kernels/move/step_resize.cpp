@@ -1,5 +1,5 @@
-// resize: a table of indices and weights an axis, in fp64, after ONNX's formulas. It is separable, so axes run one after
-// the other, those that shrink first. Cubic weights: R. Keys, Cubic Convolution Interpolation, 1981.
+// resize: a table of indices and weights an axis, in fp64, after ONNX's formulas. It is separable, so axes run one
+// after the other, those that shrink first. Cubic weights: R. Keys, Cubic Convolution Interpolation, 1981.
 #include <algorithm>
 #include <cmath>
 
@@ -75,7 +75,8 @@ void append_samples(AxisTable& table, const Resized& axis, double x, double shri
     for (std::int64_t tap = 0; tap < table.taps; ++tap) {
         const double place = first + static_cast<double>(tap), distance = (place - x) * shrink;
         const bool outside = place < 0 || place > static_cast<double>(axis.extent - 1);
-        double weight = rules.mode == "linear" ? std::max(1 - std::abs(distance), 0.0) : cubic_weight(distance, rules.cubic);
+        double weight =
+            rules.mode == "linear" ? std::max(1 - std::abs(distance), 0.0) : cubic_weight(distance, rules.cubic);
         if (outside && rules.exclude_outside) weight = 0;
         total += weight;
         table.weight.push_back(weight);
@@ -120,7 +121,8 @@ std::vector<Resized> read_scales(const StepDesc& desc, const std::vector<int>& a
         most = std::max(most, axis.scale);
     }
     if (!by_scale && rules.policy != "stretch") {
-        for (int axis : axes) resized[static_cast<std::size_t>(axis)].scale = rules.policy == "not_larger" ? least : most;
+        for (int axis : axes)
+            resized[static_cast<std::size_t>(axis)].scale = rules.policy == "not_larger" ? least : most;
     }
     return resized;
 }

@@ -1,6 +1,7 @@
 // Transposes as square tiles in registers. A tile of L vectors of L elements is transposed by log2(L) rounds, each of
 // which interleaves vector i with vector i + L/2 (the perfect shuffle: H. S. Stone, Parallel Processing with the
-// Perfect Shuffle, 1971). Tiles at the far edges overlap their neighbours, so only what is narrower than a tile is scalar.
+// Perfect Shuffle, 1971). Tiles at the far edges overlap their neighbours, so only what is narrower than a tile is
+// scalar.
 #pragma once
 
 #include "kernels/move/contract.hpp"
@@ -54,7 +55,8 @@ void transpose_scalar(const TransposeBlock& block) {
     for (std::int64_t i = 0; i < block.n; ++i) {
         for (std::int64_t j = 0; j < block.m; ++j) {
             __builtin_memcpy(block.out + i * block.out_stride + j * static_cast<std::int64_t>(sizeof(Word)),
-                             block.in + j * block.in_stride + i * static_cast<std::int64_t>(sizeof(Word)), sizeof(Word));
+                             block.in + j * block.in_stride + i * static_cast<std::int64_t>(sizeof(Word)),
+                             sizeof(Word));
         }
     }
 }

@@ -10,7 +10,7 @@ const std::initializer_list<const Table<OpEntry>*> kTables = THEW_TABLES(quant_t
 alignas(8) constexpr std::byte kZero[8] = {};
 
 class QuantStep : public Step {
-public:
+  public:
     QuantStep(const StridedLoop& loop, LeafKernel kernel, bool has_zero)
         : loop_(loop), kernel_(kernel), has_zero_(has_zero) {}
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
@@ -20,7 +20,7 @@ public:
         run_loop(loop_, data, workers, kernel_, nullptr);
     }
 
-private:
+  private:
     StridedLoop loop_;
     LeafKernel kernel_;
     bool has_zero_;
@@ -70,7 +70,8 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
         zero = along_axis(desc, desc.inputs[2], "the zero point");
     }
     const Tensor views[] = {desc.outputs[0], desc.inputs[0], along_axis(desc, desc.inputs[1], "the scale"), zero};
-    return std::make_unique<QuantStep>(plan_loop(views, where(desc)), find_kernel(desc, entry_of(kTables, row), dtype_name(desc.outputs[0].dtype)),
+    return std::make_unique<QuantStep>(plan_loop(views, where(desc)),
+                                       find_kernel(desc, entry_of(kTables, row), dtype_name(desc.outputs[0].dtype)),
                                        present(desc, 2));
 }
 

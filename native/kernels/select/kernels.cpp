@@ -13,7 +13,8 @@ constexpr OpKernel kKernels[] = {
 };
 
 constexpr OpEntry kEntries[] = {
-    {{"select", "strided", DType::boolean, DType::boolean, DType::boolean, 0, 0, 0, kIsa}, kKernels,
+    {{"select", "strided", DType::boolean, DType::boolean, DType::boolean, 0, 0, 0, kIsa},
+     kKernels,
      sizeof(kKernels) / sizeof(OpKernel)},
 };
 

@@ -8,7 +8,7 @@ namespace {
 const std::initializer_list<const Table<OpEntry>*> kTables = THEW_TABLES(select_table);
 
 class WhereStep : public Step {
-public:
+  public:
     WhereStep(const StridedLoop& loop, LeafKernel kernel) : loop_(loop), kernel_(kernel) {}
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
         std::byte* data[] = {static_cast<std::byte*>(outputs[0].data), static_cast<std::byte*>(inputs[1].data),
@@ -16,7 +16,7 @@ public:
         run_loop(loop_, data, workers, kernel_, nullptr);
     }
 
-private:
+  private:
     StridedLoop loop_;
     LeafKernel kernel_;
 };
@@ -31,7 +31,8 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
     require_dtype(desc, desc.inputs[1], dtype, "input 1");
     require_dtype(desc, desc.inputs[2], dtype, "input 2");
     const Tensor views[] = {desc.outputs[0], desc.inputs[1], desc.inputs[2], desc.inputs[0]};
-    return std::make_unique<WhereStep>(plan_loop(views, where(desc)), find_kernel(desc, entry_of(kTables, row), dtype_name(dtype)));
+    return std::make_unique<WhereStep>(plan_loop(views, where(desc)),
+                                       find_kernel(desc, entry_of(kTables, row), dtype_name(dtype)));
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 // unary: out[i] = op(x[i]), out as large as x (x broadcasts). Any strides on both sides; no alignment beyond the
 // element's. The output may be exactly the input (same address and strides), and overlaps no input otherwise. Results
-// are of the input's type, save `is_nan` and `is_inf` (bool). fp32 and fp64 have every op, integers those that make sense.
+// are of the input's type. fp32 and fp64 have every op, integers and bool those that make sense.
 //
-// Accuracy, in units of the last place of the result: as simd/math.hpp; gelu, mish and silu round their factors, so near
-// their zero crossings (and gelu below -2) the error is a few ulp of the factors: bounded by 4 eps · max(|x|, 1).
+// Accuracy, in units of the last place of the result: as simd/math.hpp; gelu, mish and silu round their factors, so
+// near their zero crossings (and gelu below -2) the error is a few ulp of the factors: bounded by 4 eps · max(|x|, 1).
 #pragma once
 
 #include "kernels/leaf.hpp"
@@ -12,8 +12,8 @@
 namespace thew {
 
 struct UnaryParameters {
-    double p[2];                              // the op's attributes, in ONNX's order
-    alignas(8) unsigned char bounds[2][8];    // clip: lower and upper, of the element type
+    double p[2];                            // the op's attributes, in ONNX's order
+    alignas(8) unsigned char bounds[2][8];  // clip: lower and upper, of the element type
 };
 
 THEW_DECLARE_TABLES(OpEntry, unary_fp32)

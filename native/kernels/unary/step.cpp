@@ -9,8 +9,8 @@
 namespace thew {
 namespace {
 
-const std::initializer_list<const Table<OpEntry>*> kTables = {
-    THEW_TABLE_LIST(unary_fp32) THEW_TABLE_LIST(unary_fp64) THEW_TABLE_LIST(unary_integer)};
+const std::initializer_list<const Table<OpEntry>*> kTables = {THEW_TABLE_LIST(unary_fp32) THEW_TABLE_LIST(unary_fp64)
+                                                                  THEW_TABLE_LIST(unary_integer)};
 
 struct Parameter {
     const char* name;
@@ -69,7 +69,7 @@ void read_bound(const Tensor& bound, int which, UnaryParameters& parameters) {
 
 // clip(x, min?, max?): an absent bound is the type's widest.
 class ClipStep : public ElementwiseStep<UnaryParameters> {
-public:
+  public:
     ClipStep(const StepDesc& desc, StridedLoop loop, LeafKernel kernel)
         : ElementwiseStep(loop, kernel, UnaryParameters{}) {
         widest_bounds(desc.inputs[0].dtype, parameters_);
@@ -92,7 +92,7 @@ public:
         run_loop(loop_, data, workers, kernel_, &parameters);
     }
 
-private:
+  private:
     bool given_[2] = {false, false};
 };
 

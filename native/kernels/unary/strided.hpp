@@ -108,7 +108,8 @@ struct UnaryIntegerOps {
     static constexpr OpKernel kernels[] = {
         {"abs", unary<T>([](V x, S) THEW_FLAT { return x < T(0) ? -x : x; })},
         {"neg", unary<T>([](V x, S) THEW_FLAT { return -x; })},
-        {"sign", unary<T>([](V x, S) THEW_FLAT { return (x < T(0) ? splat(T(-1)) : V{}) + (x > T(0) ? splat(T(1)) : V{}); })},
+        {"sign",
+         unary<T>([](V x, S) THEW_FLAT { return (x < T(0) ? splat(T(-1)) : V{}) + (x > T(0) ? splat(T(1)) : V{}); })},
         {"relu", unary<T>([](V x, S) THEW_FLAT { return x < T(0) ? V{} : x; })},
         {"clip", unary<T>([](V x, S s) THEW_FLAT {
              V raised = x < s.low ? splat(s.low) : x;
@@ -120,13 +121,15 @@ struct UnaryIntegerOps {
 
 struct UnaryBooleanOps {
     static constexpr OpKernel kernels[] = {
-        {"not", unary<std::uint8_t>([](Vec<std::uint8_t> x, const Settings<std::uint8_t>&) THEW_FLAT { return x ^ 1; })},
+        {"not",
+         unary<std::uint8_t>([](Vec<std::uint8_t> x, const Settings<std::uint8_t>&) THEW_FLAT { return x ^ 1; })},
     };
 };
 
 template <class Ops>
 constexpr OpEntry unary_entry(DType dtype) {
-    return {{"unary", "strided", dtype, dtype, dtype, 0, 0, 0, kIsa}, Ops::kernels,
+    return {{"unary", "strided", dtype, dtype, dtype, 0, 0, 0, kIsa},
+            Ops::kernels,
             sizeof(Ops::kernels) / sizeof(OpKernel)};
 }
 

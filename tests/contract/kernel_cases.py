@@ -1,0 +1,107 @@
+"""What the contract tests of kernels share: a family's rows that this CPU can run, awkward memory, errors in ulp."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+native = pytest.importorskip("thew.runtime.native", reason="the native module is not built")
+
+DTYPES: dict[str, Any] = {
+    "fp64": np.float64,
+    "fp32": np.float32,
+    "fp16": np.float16,
+    "bf16": ml_dtypes.bfloat16,
+    **{f"{kind}{bits}": np.dtype(f"{kind}{bits}") for kind in ("int", "uint") for bits in (64, 32, 16, 8)},
+    "bool": np.bool_,
+}
+INTEGERS = tuple(name for name in DTYPES if "int" in name)
+
+
+def rows(family: str, *dtypes: str) -> list[Any]:
+    """Parameters of a test: the family's rows, of some dtypes only where they are given."""
+    found = [row for row in native.supported_rows() if row.family == family and (not dtypes or row.a in dtypes)]
+    return [pytest.param(row, id=row.name) for row in found]
+
+
+def _plain(shape: tuple[int, ...], dtype: Any) -> Any:
+    return np.empty(shape, dtype)
+
+
+def _channels_last(shape: tuple[int, ...], dtype: Any) -> Any:
+    if len(shape) < 3:
+        return np.empty(shape[::-1], dtype).T
+    return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
+
+
+def _every_other(shape: tuple[int, ...], dtype: Any) -> Any:
+    return np.empty(tuple(2 * extent + 1 for extent in shape), dtype)[(*(slice(1, None, 2) for _ in shape), ...)]
+
+
+def _part(shape: tuple[int, ...], dtype: Any) -> Any:
+    return np.empty(tuple(extent + 3 for extent in shape), dtype)[(*(slice(1, -2) for _ in shape), ...)]
+
+
+def _reversed(shape: tuple[int, ...], dtype: Any) -> Any:
+    return np.empty(shape, dtype)[(*(slice(None, None, -1) for _ in shape), ...)]
+
+
+def _misaligned(shape: tuple[int, ...], dtype: Any) -> Any:
+    size = np.dtype(dtype).itemsize
+    whole = np.empty(int(np.prod(shape)) * size + size, np.uint8)
+    skipped = size - whole.ctypes.data % size if size > 1 else 0
+    return whole[skipped : skipped + int(np.prod(shape)) * size].view(dtype).reshape(shape)
+
+
+# Memory of a shape, in every form that a plan may hand to a kernel; `misaligned` is aligned for its elements only.
+LAYOUTS: dict[str, Callable[[tuple[int, ...], Any], Any]] = {
+    "plain": _plain,
+    "channels_last": _channels_last,
+    "every_other": _every_other,
+    "part": _part,
+    "reversed": _reversed,
+    "misaligned": _misaligned,
+}
+
+# Tails of every vector length, extents of 0 and 1, rows longer and shorter than a block of the strided loop.
+SHAPES: tuple[tuple[int, ...], ...] = (
+    (), (1,), (3,), (16,), (67,), (0, 4), (3, 7, 5), (2, 3, 5, 33), (1, 64, 3, 3), (2, 1, 300), (1, 1, 1),
+)  # fmt: skip
+
+
+def placed(array: Any, layout: str) -> Any:
+    """A copy of an array in some layout."""
+    array = np.asarray(array)
+    copy = LAYOUTS[layout](array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
+def layout_pairs() -> Iterator[tuple[str, str]]:
+    """Each layout with each other."""
+    return ((a, b) for a in LAYOUTS for b in LAYOUTS)
+
+
+def random(dtype: str, shape: tuple[int, ...], seed: int = 0) -> Any:
+    """Values over the dtype's whole range where it is an integer, normal ones of all magnitudes where it is not."""
+    rng = np.random.default_rng(seed)
+    kind = np.dtype(DTYPES[dtype])
+    if dtype == "bool":
+        return np.asarray(rng.integers(0, 2, shape)).astype(np.bool_)
+    if dtype in INTEGERS:
+        limits = np.iinfo(kind)
+        return np.asarray(rng.integers(limits.min, limits.max, shape, dtype=kind, endpoint=True))
+    return np.asarray(rng.standard_normal(shape) * 10.0 ** rng.uniform(-3, 2, shape)).astype(kind)
+
+
+def ulps(actual: Any, exact: Any) -> float:
+    """The largest distance from the exact result, given in a wider type, in units of its last place."""
+    finite = np.isfinite(np.asarray(exact).astype(actual.dtype))
+    assert np.array_equal(np.isfinite(actual), finite)
+    wide, true = actual[finite].astype(np.longdouble), exact[finite].astype(np.longdouble)
+    spacing = np.spacing(np.abs(exact[finite]).astype(actual.dtype)).astype(np.longdouble)
+    return float(np.max(np.abs(wide - true) / spacing, initial=0))
