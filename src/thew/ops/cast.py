@@ -109,6 +109,9 @@ _SATURATION: Mapping[str, Attribute] = {"saturate": 1, "round_mode": "up"}
 def _shapes(call: Call) -> list[Shape | None]:
     if call.attribute("round_mode") not in ("up", "down", "nearest"):
         raise call.refuse(f"round_mode must be up, down or nearest, got {call.attribute('round_mode')!r}")
+    wanted = call.attribute("to") if call.node.op == "cast" else call.type(1).dtype
+    if any(dtype.startswith("complex") for dtype in (call.type(0).dtype, wanted)):
+        raise call.refuse(f"complex numbers are not cast, got {call.type(0).dtype} to {wanted}")
     return same_shape(call)
 
 

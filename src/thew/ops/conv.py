@@ -71,7 +71,8 @@ def is_planar(call: Call) -> bool:
 
 def output_shape(call: Call, weight: int = 1) -> Shape:
     """Shape of a convolution's output."""
-    return (call.shape(0)[0], call.shape(weight)[0], *window(call, weight).output)
+    extents = window(call, weight).output
+    return (call.shape(0)[0], call.shape(weight)[0], *extents)
 
 
 def correlate(x: Array, w: Array, found: Window, group: int) -> Array:

@@ -18,11 +18,12 @@ from thew.ops.rules import Shape, dtype_of, same_shape, scalar_of, typed, widene
 
 def is_training(call: Call) -> bool:
     """Whether it may drop anything: training is asked for, or not known not to be."""
-    return call.has(2) and scalar_of(call, 2, "training_mode") is not False
+    return call.has(2) and scalar_of(call, 2, "training_mode", ("bool",)) is not False
 
 
 def _shapes(call: Call) -> list[Shape | None]:
-    ratio = scalar_of(call, 1, "ratio")
+    is_training(call)
+    ratio = scalar_of(call, 1, "ratio", FLOATS)
     if ratio is not None and not 0 <= float(ratio) < 1:
         raise call.refuse(f"ratio must be within [0, 1), got {ratio}")
     return same_shape(call)

@@ -23,6 +23,7 @@ from thew.ops.rules import (
     Shape,
     all_one_dtype,
     broadcast_inputs,
+    demand_broadcast_to,
     dtype_of,
     same_shape,
     typed,
@@ -82,7 +83,8 @@ _unary("neg", np.negative, _SIGNED)
 _unary("sign", np.sign, NUMBERS)
 _unary("not", np.logical_not, ("bool",))
 _unary("bitwise_not", np.invert, INTEGERS, native=False)
-_unary("is_nan", np.isnan, (*FLOATS, "fp8e4m3fn", "fp8e4m3fnuz", "fp8e5m2", "fp8e5m2fnuz"), "bool", native=False)
+_SPECIAL = (*FLOATS, "fp8e4m3fn", "fp8e4m3fnuz", "fp8e5m2", "fp8e5m2fnuz")
+_unary("is_nan", np.isnan, _SPECIAL, "bool", native=False)
 
 
 def _is_inf(attributes: Mapping[str, Any], x: Array) -> list[Array]:
@@ -92,7 +94,14 @@ def _is_inf(attributes: Mapping[str, Any], x: Array) -> list[Array]:
     return [np.asarray(upward | downward)]
 
 
-define(OpDef("is_inf", typed(same_shape, "bool"), _is_inf, {"detect_negative": 1, "detect_positive": 1}))
+define(
+    OpDef(
+        "is_inf",
+        typed(same_shape, lambda call: dtype_of(0, among=_SPECIAL)(call) and "bool"),
+        _is_inf,
+        {"detect_negative": 1, "detect_positive": 1},
+    )
+)
 
 
 def divide(a: Array, b: Array) -> Array:
@@ -133,7 +142,6 @@ def _binary(
     result: str = "",
     attributes: Mapping[str, Attribute] | None = None,
     native: bool = True,
-    one_dtype: bool = True,
 ) -> None:
     """An op of two inputs; its function is called with the attributes where it has some."""
     kind = np.bool_ if result else None
@@ -142,7 +150,7 @@ def _binary(
         found = function(given, a, b) if attributes else function(a, b)
         return [np.asarray(found).astype(kind or a.dtype)]
 
-    rule = dtype_of(*((0, 1) if one_dtype else (0,)), among=among)
+    rule = dtype_of(0, 1, among=among)
     rules = (lambda call: rule(call) and result) if result else rule
     chosen = (_BINARY,) if native else ()
     define(OpDef(name, typed(broadcast_inputs, rules), reference, attributes or {}, (2, 2), candidates=chosen))
@@ -151,7 +159,8 @@ def _binary(
 def power(x: Array, y: Array) -> Array:
     """x to the y in x's dtype: exact for whole powers of integers, else by fp64."""
     if x.dtype.kind in "iu" and y.dtype.kind in "iu":
-        whole = np.power(x, np.maximum(y, 0).astype(x.dtype))
+        # Whole powers wrap around, as in 64 bits so in fewer.
+        whole = np.power(x.astype(np.int64), np.maximum(y, 0).astype(np.int64)).astype(x.dtype)
         return np.asarray(np.where(y < 0, np.power(x.astype(np.float64), y.astype(np.float64)).astype(x.dtype), whole))
     wide = np.power(widened(x).astype(np.float64), widened(y).astype(np.float64))
     return np.asarray(wide.astype(x.dtype))
@@ -168,22 +177,22 @@ def _modulo(attributes: Mapping[str, Any], a: Array, b: Array) -> Array:
     return np.asarray(np.where(found == 0, np.copysign(found, y), found))
 
 
-def _shift(attributes: Mapping[str, Any], x: Array, y: Array) -> Array:
+def _check_direction(call: Call) -> list[Shape | None]:
+    if call.attribute("direction") not in ("LEFT", "RIGHT"):
+        raise call.refuse(f"direction must be LEFT or RIGHT, got {call.attribute('direction')!r}")
+    return broadcast_inputs(call)
+
+
+def _shift(attributes: Mapping[str, Any], x: Array, y: Array) -> list[Array]:
     bits = 8 * x.dtype.itemsize
     beyond = (y >= bits) | (y < 0)
     amount = np.where(beyond, 0, y).astype(x.dtype)
     if attributes["direction"] == "LEFT":
-        return np.where(beyond, 0, np.left_shift(x, amount))
-    return np.where(beyond, np.where(x < 0, -1, 0), np.right_shift(x, amount))
+        return [np.where(beyond, 0, np.left_shift(x, amount)).astype(x.dtype)]
+    return [np.where(beyond, np.where(x < 0, -1, 0), np.right_shift(x, amount)).astype(x.dtype)]
 
 
-def _prelu(x: Array, slope: Array) -> Array:
-    return np.asarray(np.where(x < 0, x * slope, x))
-
-
-_binary("pow", power, NUMBERS, one_dtype=False)
 _binary("mod", _modulo, NUMBERS, attributes={"fmod": 0})
-_binary("prelu", _prelu, NUMBERS)
 for _name, _compare in {
     "equal": np.equal,
     "greater": np.greater,
@@ -194,29 +203,58 @@ for _name, _compare in {
     _binary(_name, _compare, (*NUMBERS, *(("bool", "string") if _name == "equal" else ())), "bool")
 for _name, _logical in {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}.items():
     _binary(_name, _logical, ("bool",))
-_binary("bit_shift", _shift, INTEGERS, attributes={"direction": "LEFT"}, native=False)
+define(OpDef("bit_shift", typed(_check_direction, dtype_of(0, 1, among=INTEGERS)), _shift, {"direction": None}, (2, 2)))
 for _name, _bits in {"bitwise_and": np.bitwise_and, "bitwise_or": np.bitwise_or, "bitwise_xor": np.bitwise_xor}.items():
     _binary(_name, _bits, INTEGERS, native=False)
 
 
-def _variadic(name: str, function: Function, native: bool) -> None:
+def _power(attributes: Mapping[str, Any], x: Array, y: Array) -> list[Array]:
+    return [power(x, y)]
+
+
+def _power_dtype(call: Call) -> str:
+    dtype_of(1, among=NUMBERS)(call)
+    return dtype_of(0, among=NUMBERS)(call)
+
+
+define(OpDef("pow", typed(broadcast_inputs, _power_dtype), _power, {}, (2, 2), candidates=(_BINARY,)))
+
+
+def _prelu_shapes(call: Call) -> list[Shape | None]:
+    demand_broadcast_to(call, "slope", call.shape(1), call.shape(0))
+    return [call.shape(0)]
+
+
+def _prelu(attributes: Mapping[str, Any], x: Array, slope: Array) -> list[Array]:
+    return [np.where(x < 0, x * slope, x)]
+
+
+define(OpDef("prelu", typed(_prelu_shapes, dtype_of(0, 1, among=NUMBERS)), _prelu, {}, (2, 2), candidates=(_BINARY,)))
+
+
+def _variadic(name: str, function: Function, among: tuple[str, ...], native: bool) -> None:
     """An op of one input or more; two of them are a binary op to native code."""
 
     def reference(attributes: Mapping[str, Any], *inputs: Array) -> list[Array]:
         return [np.array(function(inputs)).astype(inputs[0].dtype)]
 
     chosen = (Candidate("binary", "strided", when=lambda call: len(call.types) == 2, dtypes=NATIVE),) if native else ()
-    define(OpDef(name, typed(broadcast_inputs, all_one_dtype), reference, inputs=(1, -1), candidates=chosen))
+
+    def dtype(call: Call) -> str:
+        dtype_of(0, among=among)(call)
+        return all_one_dtype(call)
+
+    define(OpDef(name, typed(broadcast_inputs, dtype), reference, inputs=(1, -1), candidates=chosen))
 
 
 def _mean(inputs: tuple[Array, ...]) -> Array:
     return np.asarray(reduce(np.add, [widened(x) for x in inputs]) / len(inputs))
 
 
-_variadic("max", lambda inputs: reduce(np.maximum, inputs), True)
-_variadic("min", lambda inputs: reduce(np.minimum, inputs), True)
-_variadic("sum", lambda inputs: reduce(np.add, [widened(x) for x in inputs]), False)
-_variadic("mean", _mean, False)
+_variadic("max", lambda inputs: reduce(np.maximum, inputs), NUMBERS, True)
+_variadic("min", lambda inputs: reduce(np.minimum, inputs), NUMBERS, True)
+_variadic("sum", lambda inputs: reduce(np.add, [widened(x) for x in inputs]), FLOATS, False)
+_variadic("mean", _mean, FLOATS, False)
 
 
 def _where_dtype(call: Call) -> str:

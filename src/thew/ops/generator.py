@@ -12,7 +12,7 @@ from thew.dtypes import from_numpy, to_numpy
 from thew.ir.graph import Array
 from thew.ops.cast import convert
 from thew.ops.opdef import Call, OpDef, call_of, define
-from thew.ops.rules import Shape, dtype_attribute, dtype_of, first_dtype, scalar_of, typed, widened
+from thew.ops.rules import NUMBERS, Shape, dtype_attribute, dtype_of, first_dtype, scalar_of, typed, widened
 
 
 def _no_flops(call: Call) -> int:
@@ -40,7 +40,7 @@ def _constant_shapes(call: Call) -> list[Shape | None]:
 
 def _constant(attributes: Mapping[str, Any], shape: Array) -> list[Array]:
     value = _value(call_of("constant_of_shape", attributes, (shape,)))
-    return [np.full(tuple(int(extent) for extent in shape), value, value.dtype)]
+    return [np.full(tuple(int(extent) for extent in shape.reshape(-1)), value, value.dtype)]
 
 
 define(
@@ -49,7 +49,8 @@ define(
 
 
 def _range_count(call: Call) -> int | None:
-    start, limit, delta = (scalar_of(call, index, name) for index, name in enumerate(("start", "limit", "delta")))
+    names = ("start", "limit", "delta")
+    start, limit, delta = (scalar_of(call, index, name, NUMBERS) for index, name in enumerate(names))
     if start is None or limit is None or delta is None:
         return None
     if delta == 0 or not all(isfinite(number) for number in (start, limit, delta)):

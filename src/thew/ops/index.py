@@ -16,7 +16,7 @@ from thew.dtypes import NATIVE
 from thew.errors import ModelError
 from thew.ir.graph import Array, Attribute
 from thew.ops.opdef import Call, Candidate, OpDef, define
-from thew.ops.rules import INTEGERS, Shape, axis_of, dtype_of, rank_at_least, scalar_of, typed
+from thew.ops.rules import INTEGERS, NUMBERS, Shape, axis_of, dtype_of, rank_at_least, scalar_of, typed
 
 
 def _no_flops(call: Call) -> int:
@@ -218,7 +218,7 @@ define(
 
 
 def _one_hot_shapes(call: Call) -> list[Shape | None]:
-    shape, depth = call.shape(0), scalar_of(call, 1, "depth")
+    shape, depth = call.shape(0), scalar_of(call, 1, "depth", NUMBERS)
     if call.shape(2) != (2,):
         raise call.refuse(f"values must be (off, on), got shape {call.shape(2)}")
     axis = axis_of(call, call.attribute("axis"), len(shape) + 1)
@@ -237,4 +237,9 @@ def _one_hot(attributes: Mapping[str, Any], indices: Array, depth: Array, values
     return [np.where(np.expand_dims(wanted, axis) == classes, values[1], values[0]).astype(values.dtype)]
 
 
-define(OpDef("one_hot", typed(_one_hot_shapes, dtype_of(2)), _one_hot, {"axis": -1}, (3, 3), flops=_no_flops))
+def _one_hot_dtype(call: Call) -> str:
+    dtype_of(0, among=NUMBERS)(call)
+    return dtype_of(2)(call)
+
+
+define(OpDef("one_hot", typed(_one_hot_shapes, _one_hot_dtype), _one_hot, {"axis": -1}, (3, 3), flops=_no_flops))

@@ -21,6 +21,7 @@ from thew.ops.rules import (
     axis_of,
     demand_broadcast_to,
     dtype_of,
+    mean_along,
     rank_at_least,
     same_shape,
     typed,
@@ -53,7 +54,9 @@ def _batch_reference(
     used_mean, used_variance = old_mean, old_variance
     if attributes["training_mode"]:
         axes = (0, *range(2, x.ndim))
-        used_mean, used_variance = wide.mean(axis=axes), wide.var(axis=axes)
+        used_mean = mean_along(wide, axes)
+        used_variance = mean_along((wide - used_mean) ** 2, axes).reshape(-1)
+        used_mean = used_mean.reshape(-1)
     factor = widened(scale) / np.sqrt(used_variance + attributes["epsilon"])
     y = (wide - channelwise(used_mean, x.ndim)) * channelwise(factor, x.ndim) + channelwise(widened(bias), x.ndim)
     if not attributes["training_mode"]:
@@ -79,9 +82,9 @@ define(
 
 def _standardised(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array, Array]:
     """x less its mean over its standard deviation along the axes, with the mean and the inverse deviation."""
-    mean = x.mean(axis=axes, keepdims=True)
-    inverse = 1 / np.sqrt(((x - mean) ** 2).mean(axis=axes, keepdims=True) + epsilon)
-    return (x - mean) * inverse, mean, inverse
+    middle = mean_along(x, axes)
+    inverse = 1 / np.sqrt(mean_along((x - middle) ** 2, axes) + epsilon)
+    return (x - middle) * inverse, middle, inverse
 
 
 def _instance_shapes(call: Call) -> list[Shape | None]:
@@ -179,7 +182,7 @@ define(
 def _rms_reference(attributes: Mapping[str, Any], x: Array, scale: Array) -> list[Array]:
     axes = normalised_axes(call_of("rms_normalization", attributes, (x,)))
     wide = widened(x)
-    root = np.sqrt((wide**2).mean(axis=axes, keepdims=True) + attributes["epsilon"])
+    root = np.sqrt(mean_along(wide**2, axes) + attributes["epsilon"])
     return [(wide / root * widened(scale)).astype(x.dtype)]
 
 
@@ -249,8 +252,8 @@ def _mean_variance_shapes(call: Call) -> list[Shape | None]:
 
 def _mean_variance_reference(attributes: Mapping[str, Any], x: Array) -> list[Array]:
     wide, axes = widened(x), tuple(attributes["axes"])
-    centred = wide - wide.mean(axis=axes, keepdims=True)
-    deviation = np.sqrt((centred**2).mean(axis=axes, keepdims=True))
+    centred = wide - mean_along(wide, axes)
+    deviation = np.sqrt(mean_along(centred**2, axes))
     return [(centred / (deviation + 1e-9)).astype(x.dtype)]
 
 

@@ -141,6 +141,15 @@ def define(op: OpDef) -> OpDef:
     return entered
 
 
+def check_node(node: Node) -> None:
+    """Refuses a node whose numbers of inputs and outputs or kinds of attributes do not fit its op, if that is defined."""
+    op = _OPS.get(node.op)
+    if op is not None:
+        call = Call(node, (), ())
+        _check_counts(op, call)
+        _check_attributes(op, call)
+
+
 def _check_counts(op: OpDef, call: Call) -> None:
     for what, names, (least, most) in (
         ("inputs", call.node.inputs, op.inputs),

@@ -15,7 +15,7 @@ from thew.dtypes import FLOATS
 from thew.ir.graph import Array, Attribute
 from thew.ops.index import within
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
-from thew.ops.rules import Shape, checked, dtype_of, rank_at_least, typed, widened
+from thew.ops.rules import Shape, checked, dtype_of, mean_along, rank_at_least, typed, widened
 from thew.ops.window import MAX_EXTENT, Window, window_of
 
 _WINDOW: Mapping[str, Attribute] = {
@@ -142,7 +142,7 @@ def _spatial(x: Array) -> tuple[int, ...]:
 
 
 def _global_average(attributes: Mapping[str, Any], x: Array) -> list[Array]:
-    return [np.mean(widened(x), axis=_spatial(x), keepdims=True).astype(x.dtype)]
+    return [mean_along(widened(x), _spatial(x)).astype(x.dtype)]
 
 
 def _global_max(attributes: Mapping[str, Any], x: Array) -> list[Array]:

@@ -20,6 +20,7 @@ from thew.ops.rules import (
     axis_of,
     constant_inputs,
     dtype_of,
+    mean_along,
     rank_at_least,
     scalar_of,
     typed,
@@ -58,6 +59,11 @@ def _log_sum_exp(x: Array, **how: Any) -> Array:
     return np.asarray(total + largest.reshape(total.shape))
 
 
+def _mean(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
+    found = mean_along(x, axis)
+    return found if keepdims else np.squeeze(found, axis)
+
+
 def _largest(x: Array, **how: Any) -> Array:
     return np.asarray(np.max(x, initial=_bound(x, "min"), **how))
 
@@ -90,7 +96,7 @@ def _define(name: str, function: Callable[..., Any], among: tuple[str, ...]) -> 
 
 
 _define("reduce_sum", np.sum, _ARITHMETIC)
-_define("reduce_mean", np.mean, _ARITHMETIC)
+_define("reduce_mean", _mean, _ARITHMETIC)
 _define("reduce_prod", np.prod, _ARITHMETIC)
 _define("reduce_max", _largest, (*NUMBERS, "bool"))
 _define("reduce_min", _smallest, (*NUMBERS, "bool"))

@@ -47,8 +47,8 @@ def dtype_of(*indices: int, among: Sequence[str] = ()) -> Callable[[Call], str]:
 
 
 def all_one_dtype(call: Call) -> str:
-    """The dtype that all inputs have in common."""
-    return dtype_of(*range(len(call.types)))(call)
+    """The dtype that all inputs have in common; none may be absent."""
+    return dtype_of(*(index for index in range(len(call.types)) if call.type(index)))(call)
 
 
 def dtype_attribute(name: str, default: DtypeRule | None = None) -> Callable[[Call], str]:
@@ -134,7 +134,7 @@ def demand_broadcast_to(call: Call, what: str, shape: Shape, target: Shape) -> N
 
 def axis_of(call: Call, axis: Any, rank: int, what: str = "axis", end: bool = False) -> int:
     """An axis counted from the front; `end` also allows the place after the last."""
-    if not isinstance(axis, int) or not -rank <= axis < rank + end:
+    if not isinstance(axis, int) or isinstance(axis, bool) or not -rank <= axis < rank + end:
         raise call.refuse(f"{what} must be within [{-rank}, {rank - (not end)}] for {rank} dimensions, got {axis}")
     return axis + rank if axis < 0 else axis
 
@@ -155,14 +155,21 @@ def rank_at_least(call: Call, least: int, index: int = 0) -> Shape:
     return shape
 
 
-def scalar_of(call: Call, index: int, what: str) -> Any:
+def scalar_of(call: Call, index: int, what: str, among: Sequence[str] = INTEGERS) -> Any:
     """The constant value of a one-element input as a Python number; None where it is absent or not constant."""
-    array = call.value(index)
-    if array is None:
+    if not call.has(index):
         return None
-    if array.size != 1:
-        raise call.refuse(f"{what} must be one number, got shape {array.shape}")
-    return array.reshape(-1)[0].item()
+    dtype_of(index, among=among)(call)
+    if prod(call.shape(index)) != 1:
+        raise call.refuse(f"{what} must be one number, got shape {call.shape(index)}")
+    array = call.value(index)
+    return None if array is None else widened(array).reshape(-1)[0].item()
+
+
+def mean_along(x: Array, axes: tuple[int, ...] | None) -> Array:
+    """The mean along axes, which stay with extent 1; NaN where there is nothing, without NumPy's warning."""
+    count = x.size if axes is None else prod(x.shape[axis] for axis in axes)
+    return np.asarray(np.sum(x, axis=axes, keepdims=True) / np.float64(count))
 
 
 def widened(array: Array) -> Array:

@@ -106,6 +106,7 @@ def _reverse_shapes(call: Call) -> list[Shape | None]:
     shape, axes = rank_at_least(call, 2), (call.attribute("batch_axis"), call.attribute("time_axis"))
     if set(axes) != {0, 1}:
         raise call.refuse(f"batch_axis and time_axis must be 0 and 1, got {axes}")
+    dtype_of(1, among=("int64",))(call)
     if call.shape(1) != (shape[axes[0]],):
         raise call.refuse(f"sequence_lens must have shape ({shape[axes[0]]},), got {call.shape(1)}")
     return [shape]

@@ -13,7 +13,7 @@ import numpy as np
 from thew.dtypes import NATIVE
 from thew.ir.graph import Array, Attribute, TensorType
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
-from thew.ops.rules import Shape, axes_of, axis_of, broadcast, constant_inputs, rank_at_least, typed
+from thew.ops.rules import Shape, axes_of, axis_of, broadcast, constant_inputs, rank_at_least, scalar_of, typed
 
 # What the planner lowers to views and copies; the shapes it needs must be constant.
 VIEW = (Candidate("view", "strided", dtypes=NATIVE, when=constant_inputs(1)),)
@@ -170,4 +170,9 @@ def _trilu(attributes: Mapping[str, Any], x: Array, k: Array | None = None) -> l
     return [np.triu(x, diagonal) if attributes["upper"] else np.tril(x, diagonal)]
 
 
-define(OpDef("trilu", typed(lambda call: [rank_at_least(call, 2)]), _trilu, _TRILU, (1, 2), flops=_no_flops))
+def _trilu_shapes(call: Call) -> list[Shape | None]:
+    scalar_of(call, 1, "k")
+    return [rank_at_least(call, 2)]
+
+
+define(OpDef("trilu", typed(_trilu_shapes), _trilu, _TRILU, (1, 2), flops=_no_flops))

@@ -260,7 +260,7 @@ def _tile_shapes(call: Call) -> list[Shape | None]:
 
 
 def _tile(attributes: Mapping[str, Any], x: Array, repeats: Array) -> list[Array]:
-    return [np.tile(x, tuple(int(count) for count in repeats))]
+    return [np.tile(x, tuple(int(count) for count in repeats.reshape(-1)))]
 
 
 define(
