@@ -6,8 +6,8 @@ and the minimum of each, and the median over rounds of the ratio of two contende
 on a shared machine means little, a ratio taken in one run means much.
 """
 
-from thew.bench.measure import Outcome, Settings, measure
 from thew.bench.peers import PEERS
+from thew.bench.rounds import Outcome, Settings, measure
 from thew.bench.tasks import MatmulTask, ModelTask, OverheadTask, Task
 
 __all__ = ["PEERS", "MatmulTask", "ModelTask", "Outcome", "OverheadTask", "Settings", "Task", "measure"]

@@ -17,7 +17,7 @@ from thew.errors import Error
 
 if TYPE_CHECKING:
     from thew.bench import Task
-    from thew.bench.measure import Measured
+    from thew.bench.rounds import Measured
 
 app = typer.Typer(
     help="Compares Thew with its peers, interleaved in one run.", no_args_is_help=True, rich_markup_mode=None

@@ -10,9 +10,9 @@ Example:
 """
 
 from thew.models.lenet import lenet5
-from thew.models.mobilenet_v1 import mobilenet_v1
-from thew.models.mobilenet_v2 import mobilenet_v2
-from thew.models.nature_cnn import nature_cnn
+from thew.models.mobilenetv1 import mobilenet_v1
+from thew.models.mobilenetv2 import mobilenet_v2
+from thew.models.nature import nature_cnn
 from thew.models.resnet import resnet18, resnet34, resnet50
 from thew.models.squeezenet import squeezenet1_1
 from thew.models.vgg import vgg11, vgg16
