@@ -20,7 +20,7 @@ namespace {
 template <class T>
 struct Bound;  // raise, lower
 template <class T>
-struct Interleave;  // where kLaneMultiply: stores kLanes vectors transposed
+struct Interleave;  // where kLaneMultiply: copies from kLanes rows, transposed
 }  // namespace
 }  // namespace thew
 

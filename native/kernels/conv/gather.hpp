@@ -9,8 +9,16 @@ namespace {
 
 // The window's place for one output pixel.
 struct Place {
-    std::int64_t image, h, w;  // offset of the image in x; row and column of the window's first tap
+    std::int64_t first, h, w;  // offset in x of the window's first tap, its row and column
+    bool inside;               // the whole window is in the image
 };
+
+template <int R>
+THEW_INLINE bool all_inside(const Place (&places)[R]) {
+    bool inside = true;
+    for (int r = 0; r < R; ++r) inside &= places[r].inside;
+    return inside;
+}
 
 // Steps through output pixels in row order.
 class Pixels {
@@ -20,7 +28,12 @@ public:
         i_ = first / p_.out_w % p_.out_h;
         n_ = first / p_.out_w / p_.out_h;
     }
-    Place place() const { return {n_ * p_.x_n, i_ * p_.stride_h - p_.pad_h, j_ * p_.stride_w - p_.pad_w}; }
+    Place place() const {
+        const std::int64_t h = i_ * p_.stride_h - p_.pad_h, w = j_ * p_.stride_w - p_.pad_w;
+        const bool inside = h >= 0 && h + (p_.kh - 1) * p_.dilation_h < p_.in_h && w >= 0 &&
+                            w + (p_.kw - 1) * p_.dilation_w < p_.in_w;
+        return {n_ * p_.x_n + h * p_.x_h + w * p_.x_w, h, w, inside};
+    }
     void advance() {
         if (++j_ < p_.out_w) return;
         j_ = 0;
@@ -45,14 +58,16 @@ struct ChannelRuns {
     void visit(const T* x, const Place (&places)[R], std::int64_t k0, std::int64_t k1, Staging<T, R>& staging,
                const Piece& piece) const {
         std::int64_t tap = k0 / p.run, c = k0 % p.run, kh = tap / p.kw, kw = tap % p.kw;
+        const bool all = all_inside(places);
         for (std::int64_t k = k0; k < k1;) {
             std::int64_t count = k1 - k < p.run - c ? k1 - k : p.run - c;
             if (count > kMostPiece) count = kMostPiece;
             const T* from[R];
+            const T* tap_first = x + kh * p.dilation_h * p.x_h + kw * p.dilation_w * p.x_w + c * p.x_c;
             for (int r = 0; r < R; ++r) {
                 const std::int64_t h = places[r].h + kh * p.dilation_h, w = places[r].w + kw * p.dilation_w;
-                const bool inside = h >= 0 && h < p.in_h && w >= 0 && w < p.in_w;
-                from[r] = inside ? x + places[r].image + h * p.x_h + w * p.x_w + c * p.x_c : kZeros<T>;
+                const bool inside = all || (h >= 0 && h < p.in_h && w >= 0 && w < p.in_w);
+                from[r] = inside ? tap_first + places[r].first : kZeros<T>;
                 if (p.x_c == 1 || !inside) continue;
                 for (std::int64_t i = 0; i < count; ++i) staging.rows[r][i] = from[r][i * p.x_c];
                 from[r] = staging.rows[r];
@@ -80,15 +95,15 @@ struct WidthRuns {
     void visit(const T* x, const Place (&places)[R], std::int64_t k0, std::int64_t k1, Staging<T, R>& staging,
                const Piece& piece) const {
         std::int64_t run = k0 / p.run, skipped = k0 % p.run, plane = run / p.kh, kh = run % p.kh;
+        const bool all = all_inside(places);
         for (std::int64_t k = k0; k < k1;) {
             std::int64_t count = k1 - k < p.run - skipped ? k1 - k : p.run - skipped;
             if (count > kMostPiece) count = kMostPiece;
             const T* from[R];
+            const T* run_first = x + plane * p.x_c + kh * p.dilation_h * p.x_h + skipped;
             for (int r = 0; r < R; ++r) {
-                const std::int64_t h = places[r].h + kh * p.dilation_h, w = places[r].w * p.unit + skipped;
-                const bool inside = h >= 0 && h < p.in_h;
-                const T* row = x + places[r].image + plane * p.x_c + h * p.x_h;
-                from[r] = inside ? part(row, w, count, staging.rows[r]) : kZeros<T>;
+                from[r] = run_first + places[r].first;
+                if (!all) from[r] = part(from[r], places[r], kh, skipped, count, staging.rows[r]);
             }
             piece(k - k0, from, count);
             k += count;
@@ -101,14 +116,16 @@ struct WidthRuns {
         }
     }
 
-    // Elements [w, w + count) of an image row, zeros where it has none.
-    THEW_INLINE const T* part(const T* row, std::int64_t w, std::int64_t count, T* staging) const {
-        const std::int64_t width = p.in_w * p.unit;
-        if (w >= 0 && w + count <= width) return row + w;
-        return staged(row, w, count, width, staging);
-    }
-    static const T* staged(const T* row, std::int64_t w, std::int64_t count, std::int64_t width, T* staging) {
-        for (std::int64_t i = 0; i < count; ++i) staging[i] = w + i >= 0 && w + i < width ? row[w + i] : T{};
+    // The elements at `from` if they are all in the image; else staged, with zeros where the image has none.
+    const T* part(const T* from, const Place& place, std::int64_t kh, std::int64_t skipped, std::int64_t count,
+                  T* staging) const {
+        const std::int64_t h = place.h + kh * p.dilation_h, w = place.w * p.unit + skipped, width = p.in_w * p.unit;
+        if (h < 0 || h >= p.in_h || w >= width || w + count <= 0) return kZeros<T>;
+        const std::int64_t begin = w < 0 ? -w : 0, end = w + count > width ? width - w : count;
+        if (begin == 0 && end == count) return from;
+        copy_run(staging, kZeros<T>, begin);
+        copy_run(staging + begin, from + begin, end - begin);
+        copy_run(staging + end, kZeros<T>, count - end);
         return staging;
     }
 };

@@ -80,6 +80,10 @@ inline std::int64_t packed_row(std::int64_t depth, std::int64_t element_bytes) {
 inline constexpr int kTilesPerWorker = 4;              // lets fast cores take more than slow ones
 inline constexpr std::int64_t kSharedBytes = 4 << 20;  // packing once is worth memory up to here
 
+inline std::int64_t shared_blocks(const Product& p) {
+    return p.items * ceil_div(p.m, p.blocking.rows) * std::max<std::int64_t>(1, ceil_div(p.k, p.blocking.depth));
+}
+
 // Fills product.blocking; `may_read_in_place` says that the kernel can, if the layout allows.
 inline void choose_blocking(Product& p, const Caches& caches, const TileShape& tile, int threads, bool may_read_in_place) {
     Blocking& blocking = p.blocking;
@@ -107,15 +111,13 @@ inline void choose_blocking(Product& p, const Caches& caches, const TileShape& t
         blocking.a_row = p.row.rank == 0 ? 0 : p.row.a[0];
         return;
     }
-    const std::int64_t packed = p.items * ceil_div(p.m, blocking.rows) * ceil_div(p.k, blocking.depth) * blocking.rows * row_bytes;
-    blocking.shared = blocking.columns < p.n && packed <= kSharedBytes;
+    blocking.shared = blocking.columns < p.n && shared_blocks(p) * blocking.rows * row_bytes <= kSharedBytes;
 }
 
 inline std::size_t packed_a_bytes(const Product& p, const TileShape& tile, int threads) {
     const Blocking& blocking = p.blocking;
     if (blocking.in_place) return 0;
-    const std::int64_t blocks =
-        blocking.shared ? p.items * ceil_div(p.m, blocking.rows) * ceil_div(p.k, blocking.depth) : threads;
+    const std::int64_t blocks = blocking.shared ? shared_blocks(p) : threads;
     return static_cast<std::size_t>(blocks * blocking.rows * blocking.a_row * tile.element_bytes);
 }
 

@@ -58,7 +58,7 @@ struct Driver {
         : p(product), rows(a_rows), packed_a(reinterpret_cast<T*>(scratch)) {
         m_tiles = (p.m + p.blocking.rows - 1) / p.blocking.rows;
         n_tiles = (p.n + p.blocking.columns - 1) / p.blocking.columns;
-        k_blocks = (p.k + p.blocking.depth - 1) / p.blocking.depth;
+        k_blocks = p.k == 0 ? 1 : (p.k + p.blocking.depth - 1) / p.blocking.depth;  // an empty sum is written too
     }
 
     std::int64_t block_elements() const { return p.blocking.rows * p.blocking.a_row; }

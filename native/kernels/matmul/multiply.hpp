@@ -73,6 +73,7 @@ struct Lanes {
         constexpr int L = kLanes<T>, kGroups = PanelRows / L;
         auto pair = [&](auto u) THEW_FLAT {
             constexpr int kBlock = 2 * u / L, kWithin = 2 * u % L;
+            asm volatile("" ::: "memory");  // the next pair's loads stay there: no register is free for them
             Vec<T> w[2][V];
             unroll<2 * V>([&](auto n) THEW_FLAT { w[n / V][n % V] = load(b + (2 * u * V + n) * L); });
             unroll<2 * V>([&](auto n) THEW_FLAT { THEW_PIN(w[n / V][n % V]); });

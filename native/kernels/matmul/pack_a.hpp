@@ -59,18 +59,7 @@ struct LaneLayout {
         const T* p[L];
         unroll<L>([&](auto l) THEW_FLAT { p[l] = from[l] + i; });
         T* at = to + (k + i) / L * kBlock;
-        for (; i + 2 * L <= count; i += 2 * L) {
-            Vec<T> x[2][L];
-            unroll<L>([&](auto l) THEW_FLAT {
-                x[0][l] = load(p[l]);
-                x[1][l] = load(p[l] + L);
-                p[l] += 2 * L;
-                THEW_PIN_POINTER(p[l]);
-            });
-            Interleave<T>::store(at, x[0]);
-            Interleave<T>::store(at + kBlock, x[1]);
-            at += 2 * kBlock;
-        }
+        for (; i + 2 * L <= count; i += 2 * L, at += 2 * kBlock) Interleave<T>::copy(p, at, kBlock * sizeof(T));
         for (; i < count; ++i) one(k + i, from, i);
     }
     void zero(std::int64_t k) const {
