@@ -150,7 +150,7 @@ def test_saved_plan_runs_and_is_refused_elsewhere(tmp_path):
     with pytest.raises(PlanError, match="for this model"):
         thew.InferenceSession(small_network(1, last="tanh"), plan=path)
     path.write_text(path.read_text()[:-20])
-    with pytest.raises(PlanError, match="plan again"):
+    with pytest.raises(PlanError, match="plan the model again"):
         thew.InferenceSession(graph, plan=path)
 
 
