@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import thew
 from thew.dtypes import from_numpy
 from thew.ir import Graph, GraphBuilder, Node, TensorType, parse_graph, print_graph, verify
 from thew.ops.interpret import evaluate
@@ -365,6 +366,53 @@ def test_text_keeps_outputs(drawn: tuple[Graph, dict[str, Any]]) -> None:
     again = parse_graph(print_graph(graph, data=True))
     for name, array in evaluate(again, inputs).items():
         np.testing.assert_array_equal(array, evaluate(graph, inputs)[name])
+
+
+ATTRIBUTES = (
+    *("activation", "activation_parameters", "allowzero", "alpha", "auto_pad", "axis", "ceil_mode", "epsilon", "group"),
+    *("keepdims", "kernel_shape", "mode", "pads", "perm", "strides", "to", "transB"),
+)
+WRONG = (0, -1, 2**62, 0.5, float("nan"), "", "fp32", True, (), (1,), (-1, -1), (2**40,) * 4, ("a",), np.zeros(2))
+
+
+@st.composite
+def damaged(draw: Any) -> tuple[Graph, dict[str, Any]]:
+    """A random graph of which one node is not as it should be."""
+    graph, inputs = draw(graphs())
+    nodes, constants = list(graph.nodes), dict(graph.constants)
+    if not nodes:
+        return graph, inputs
+    at = draw(st.integers(0, len(nodes) - 1))
+    node, sources = nodes[at], list(nodes[at].inputs)
+    kind = draw(st.sampled_from(["attribute", "op", "drop", "absent", "insert", "constant"]))
+    if kind == "attribute":
+        node = node.with_attributes(**{draw(st.sampled_from(ATTRIBUTES)): draw(st.sampled_from(WRONG))})
+    elif kind == "op":
+        node = node.replace(
+            op=draw(st.sampled_from(sorted({other.op for other in nodes} | {"gemm", "prelu", "split"})))
+        )
+    elif kind == "constant" and constants:
+        name = draw(st.sampled_from(sorted(constants)))
+        a = constants[name]
+        wrong = [a[None], a.reshape(-1)[:1], np.zeros(0, a.dtype), np.array(np.inf), np.array(["x"], object), a + 2**40]
+        constants[name] = draw(st.sampled_from(wrong))
+    elif kind == "insert":
+        sources.insert(draw(st.integers(0, len(sources))), draw(st.sampled_from(sorted(constants) or [""])))
+    elif sources:
+        place = draw(st.integers(0, len(sources) - 1))
+        sources[place : place + 1] = [""] if kind == "absent" else []
+    nodes[at] = node.replace(inputs=tuple(sources))
+    return graph.replace(nodes=tuple(nodes), constants=constants), inputs
+
+
+@settings(STANDARD, max_examples=100)
+@given(drawn=damaged())
+def test_damaged_graphs_raise_typed_errors_at_most(drawn: tuple[Graph, dict[str, Any]]) -> None:
+    graph, inputs = drawn
+    try:
+        verify(run(specialise(run(graph, LOAD), types_of(inputs)), SPECIALISED))
+    except thew.Error as error:
+        assert str(error)
 
 
 @pytest.mark.slow

@@ -11,10 +11,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from thew.dtypes import FLOATS, from_numpy
 from thew.ir import Graph, Node, TensorType
 from thew.ir.graph import Array, as_constant
 from thew.ops import find
 from thew.passes.infer import infer_node, value_type
+
+
+def _is_number(array: Array) -> bool:
+    return array.dtype.kind in "iu" or from_numpy(array.dtype) in FLOATS
 
 
 class Editor:
@@ -64,6 +69,20 @@ class Editor:
     def constant(self, name: str) -> Array | None:
         """The value of a constant; None for anything else."""
         return self.constants.get(name)
+
+    def number(self, name: str) -> float | None:
+        """The value of a constant of one number; None for anything else."""
+        array = self.constants.get(name)
+        if array is None or array.size != 1 or not _is_number(array):
+            return None
+        return float(array.reshape(()))
+
+    def integers(self, name: str) -> tuple[int, ...] | None:
+        """The value of a constant list of integers; None for anything else."""
+        array = self.constants.get(name)
+        if array is None or array.dtype.kind not in "iu":
+            return None
+        return tuple(int(item) for item in array.reshape(-1))
 
     def type_of(self, name: str) -> TensorType | None:
         """What is known of a value's type."""

@@ -56,8 +56,8 @@ def _is_same_order(editor: Editor, node: Node) -> bool:
 
 
 def _pads_nothing(editor: Editor, node: Node) -> bool:
-    pads = editor.constant(node.input(1))
-    return pads is not None and not pads.any()
+    pads = editor.integers(node.input(1))
+    return pads is not None and not any(pads)
 
 
 def _has_one_input(editor: Editor, node: Node) -> bool:
@@ -73,8 +73,8 @@ def _is_unbounded(editor: Editor, node: Node) -> bool:
 
 
 def _is_whole_slice(editor: Editor, node: Node) -> bool:
-    steps = editor.constant(node.input(4))
-    forward = not node.input(4) or (steps is not None and bool((steps == 1).all()))
+    steps = editor.integers(node.input(4))
+    forward = not node.input(4) or (steps is not None and all(step == 1 for step in steps))
     return forward and _keeps_type(editor, node)
 
 

@@ -52,21 +52,19 @@ def _fold(editor: Editor, node: Node, pad: Node) -> None:
 
 
 def _is_neutral(editor: Editor, node: Node, pad: Node) -> bool:
-    value = editor.constant(pad.input(2))
-    filler = 0.0 if not pad.input(2) else float(value.reshape(())) if value is not None and value.size == 1 else None
+    filler = editor.number(pad.input(2)) if pad.input(2) else 0.0
     return attribute(pad, "mode") == "constant" and filler == _NEUTRAL[node.op]
 
 
 def _spatial_pads(editor: Editor, node: Node, pad: Node) -> tuple[int, ...] | None:
     """Begins, then ends of the spatial axes; None where they are not constant, negative, or other axes are padded."""
-    pads, axes = editor.constant(pad.input(1)), editor.constant(pad.input(3))
-    if pads is None or (pad.input(3) and axes is None):
+    amounts, axes = editor.integers(pad.input(1)), editor.integers(pad.input(3))
+    if amounts is None or (pad.input(3) and axes is None) or min(amounts, default=0) < 0:
         return None
-    amounts = [int(amount) for amount in pads.reshape(-1)]
     rank = _rank(editor, node, len(amounts) // 2 if axes is None else None)
-    if rank is None or min(amounts, default=0) < 0:
+    if not rank:
         return None
-    padded = list(range(rank)) if axes is None else [int(axis) % rank for axis in axes.reshape(-1)]
+    padded = list(range(rank)) if axes is None else [axis % rank for axis in axes]
     if len(amounts) != 2 * len(padded):
         return None
     begins, ends = dict(zip(padded, amounts, strict=False)), dict(zip(padded, amounts[len(padded) :], strict=True))

@@ -112,10 +112,9 @@ def _fuse_activation(editor: Editor, node: Node) -> None:
     if source.op != "conv" and (known is None or known.dtype not in FLOATS):
         return  # an epilogue computes in floating point
     for name in node.inputs[1:]:
-        value = editor.constant(name)
-        if name and (value is None or value.size != 1):
+        bounds.append(editor.number(name))
+        if name and bounds[-1] is None:
             return
-        bounds.append(float(value.reshape(())) if value is not None else None)
     found = parse_activation(node, bounds)
     if found is None:
         return

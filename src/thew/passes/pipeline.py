@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thew.ir import Graph
+from thew.passes.check_nodes import check_nodes
 from thew.passes.eliminate_dead import eliminate_dead
 from thew.passes.eliminate_no_ops import eliminate_no_ops
 from thew.passes.fold_batch_norm import fold_batch_norm
@@ -56,7 +57,7 @@ _BOTH: tuple[Pass, ...] = (
     fuse_epilogues,
     eliminate_dead,
 )
-LOAD: tuple[Pass, ...] = (eliminate_dead, fold_constants, *_BOTH)
+LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, fold_constants, *_BOTH)
 SPECIALISED: tuple[Pass, ...] = (eliminate_dead, *_BOTH)
 
 

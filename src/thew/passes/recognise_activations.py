@@ -44,10 +44,8 @@ def _drop_unread(editor: Editor, node: Node) -> None:
 
 def _scalar(editor: Editor, name: str) -> float | None:
     """A floating-point constant of one element."""
-    known, array = editor.type_of(name), editor.constant(name)
-    if known is None or array is None or array.size != 1 or known.dtype not in FLOATS:
-        return None
-    return float(array.reshape(()))
+    array = editor.constant(name)
+    return editor.number(name) if array is not None and from_numpy(array.dtype) in FLOATS else None
 
 
 def _is(editor: Editor, name: str, value: float) -> bool:
