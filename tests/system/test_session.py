@@ -196,3 +196,24 @@ def test_explain_names_what_was_fused():
     text = str(explanation)
     assert "residual + relu" in text and "conv_" in text
     assert explanation.rows[0].seconds > 0
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "bf16"])
+def test_half_models_run_natively(dtype):
+    from thew.dtypes import to_numpy
+
+    half = to_numpy(dtype)
+    rng = np.random.default_rng(7)
+    b = GraphBuilder("half")
+    x = b.input("x", dtype, (1, 4, 9, 9))
+    w = b.constant((rng.standard_normal((8, 4, 3, 3)) / 6).astype(half), "w")
+    graph = b.graph([b.node("relu", [b.node("conv", [x, w], strides=(2, 2))], "y")])
+    session = thew.InferenceSession(graph)
+    assert session.prepare().plans and len(session.prepare().stages) == 1
+    array = rng.standard_normal((1, 4, 9, 9)).astype(half)
+    (got,) = session.run(None, {"x": array})
+    assert got.dtype == half
+    (want,) = evaluate(graph, {"x": array}).values()
+    # One rounding of the result to half, either way: a unit in the last place.
+    epsilon = float(np.float32(2.0) ** (-10 if dtype == "fp16" else -7))
+    np.testing.assert_allclose(got.astype(np.float32), want.astype(np.float32), rtol=2 * epsilon, atol=epsilon / 8)

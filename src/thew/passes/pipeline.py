@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from thew.ir import Graph
 from thew.passes.check_nodes import check_nodes
+from thew.passes.compute_half_wide import compute_half_wide
 from thew.passes.eliminate_dead import eliminate_dead
 from thew.passes.eliminate_no_ops import eliminate_no_ops
 from thew.passes.fold_batch_norm import fold_batch_norm
@@ -58,7 +59,7 @@ _BOTH: tuple[Pass, ...] = (
     eliminate_dead,
 )
 LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, fold_constants, *_BOTH)
-SPECIALISED: tuple[Pass, ...] = (eliminate_dead, *_BOTH)
+SPECIALISED: tuple[Pass, ...] = (eliminate_dead, *_BOTH, compute_half_wide)
 
 
 def run(graph: Graph, passes: Sequence[Pass], trace: list[Change] | None = None) -> Graph:

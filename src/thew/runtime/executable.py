@@ -48,7 +48,6 @@ class Stage(Protocol):
 class NativeStage:
     """A segment that is one plan."""
 
-    graph: Graph
     plan: Plan
     program: Program
     inputs: tuple[str, ...] = field(init=False)
@@ -124,6 +123,7 @@ class Executable:
         else:
             self._make_stages()
         self.single = self._single_native_stage()
+        self._forget_weights()
 
     @property
     def plans(self) -> list[Plan]:
@@ -154,6 +154,13 @@ class Executable:
         same = stage.inputs == tuple(value.name for value in self.graph.inputs) and stage.outputs == self.graph.outputs
         plain = all(value.type.dtype != "bf16" for value in (*stage.plan.inputs, *stage.plan.outputs))
         return stage if same and plain else None
+
+    def _forget_weights(self) -> None:
+        """Native stages hold what they need of the constants, mostly packed; only Python's share is kept here."""
+        later = (stage for stage in self.stages if not isinstance(stage, NativeStage))
+        kept = {name: self.graph.constants[name] for stage in later for name in _constants_read(self.graph, stage)}
+        outputs = {name: known for name in self.graph.outputs if (known := self.graph.type_of(name)) is not None}
+        self.graph = self.graph.replace(constants=kept, types={**self.graph.types, **outputs})
 
     # Making the stages
 
@@ -190,7 +197,7 @@ class Executable:
 
     def _native(self, segment: Graph, plan: Plan) -> NativeStage:
         program = Program(plan, segment.constants, self.settings.cpus, self.settings.memory_limit_bytes)
-        return NativeStage(segment, plan, program)
+        return NativeStage(plan, program)
 
 
 def prepare_graph(graph: Graph, types: Mapping[str, TensorType]) -> Graph:

@@ -92,6 +92,7 @@ class InferenceSession:
             self._prepare(tuple(value.type for value in self._given.inputs))
         elif all(value.type.is_static for value in self._graph.inputs):
             self._prepare(tuple(value.type for value in self._graph.inputs))
+            self._graph = self._graph.replace(nodes=(), outputs=(), constants={}, types={})  # no other shape can come
 
     # What the model takes and gives
 
@@ -102,8 +103,8 @@ class InferenceSession:
     def get_outputs(self) -> list[Argument]:
         """The outputs, in order; a shape that is not known before a run is None."""
         last = self._executables.last()
-        types = last.graph if last is not None else self._graph
-        return [_argument(name, types.type_of(name)) for name in self._outputs]
+        graph = last.graph if last is not None else self._graph
+        return [_argument(name, graph.type_of(name)) for name in self._outputs]
 
     # Running
 
@@ -209,8 +210,12 @@ class InferenceSession:
 
     @property
     def peak_memory_bytes(self) -> int:
-        """Planned arena, scratch and weights of the shapes used last (by default the declared ones): known before the first run."""
-        return (self._executables.last() or self.prepare()).peak_memory_bytes
+        """Arena, scratch and weights of the shapes used last (by default the declared ones), known before the first run.
+
+        Where shapes may change, this counts the model's own copy of the weights too: other plans are made from it.
+        """
+        held = sum(array.nbytes for array in self._graph.constants.values())
+        return (self._executables.last() or self.prepare()).peak_memory_bytes + held
 
     def explain(self, shapes: Mapping[str, Sequence[int]] | None = None, rounds: int = 5) -> Explanation:
         """A table of the steps: layer, algorithm, precision, time, GFLOP/s, share of peak, bytes. Prints as one.
