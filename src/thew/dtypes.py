@@ -39,7 +39,21 @@ _NUMPY: dict[str, Any] = {
 }
 _NAMES = {np.dtype(numpy_type): name for name, numpy_type in _NUMPY.items()}
 
-NATIVE = ("fp64", "fp32", "fp16", "bf16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool")
+NATIVE = (
+    "fp64",
+    "fp32",
+    "fp16",
+    "bf16",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint64",
+    "uint32",
+    "uint16",
+    "uint8",
+    "bool",
+)
 FLOATS = ("fp64", "fp32", "fp16", "bf16")
 
 
@@ -47,7 +61,8 @@ def to_numpy(dtype: str) -> np.dtype[Any]:
     """The NumPy dtype of a name. Raises UnsupportedError for a name that is not in the vocabulary."""
     if dtype not in _NUMPY:
         raise UnsupportedError(f"dtype {dtype!r}: must be one of {', '.join(_NUMPY)}")
-    return np.dtype(_NUMPY[dtype])
+    found: np.dtype[Any] = np.dtype(_NUMPY[dtype])
+    return found
 
 
 def from_numpy(dtype: Any) -> str:

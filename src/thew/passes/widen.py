@@ -25,9 +25,14 @@ def widen(graph: Graph) -> Graph:
     inner = {output: next(names) for output in dict.fromkeys(graph.outputs) if output in graph.producers}
     renamed.update(inner)
     nodes = [_widened(node, renamed) for node in graph.nodes]
-    after = [Node("cast", (name,), (output,), {"to": _declared(graph, output)}, f"{output}:out") for output, name in inner.items()]
+    after = [
+        Node("cast", (name,), (output,), {"to": _declared(graph, output)}, f"{output}:out")
+        for output, name in inner.items()
+    ]
     constants = {
-        name: as_constant(array.astype(np.float64)) if array.dtype == np.float32 and name not in graph.outputs else array
+        name: as_constant(array.astype(np.float64))
+        if array.dtype == np.float32 and name not in graph.outputs
+        else array
         for name, array in graph.constants.items()
     }
     return graph.replace(nodes=(*before, *nodes, *after), constants=constants, types={})
@@ -41,7 +46,8 @@ def _declared(graph: Graph, output: str) -> str:
 
 def _widened(node: Node, renamed: dict[str, str]) -> Node:
     attributes = {
-        name: "fp64" if name in _DTYPE_ATTRIBUTES and value == "fp32" else value for name, value in node.attributes.items()
+        name: "fp64" if name in _DTYPE_ATTRIBUTES and value == "fp32" else value
+        for name, value in node.attributes.items()
     }
     inputs = tuple(renamed.get(name, name) for name in node.inputs)
     outputs = tuple(renamed.get(name, name) for name in node.outputs)

@@ -81,7 +81,9 @@ def _layouts(builder: Builder) -> dict[str, str]:
     for node in builder.graph.nodes:
         chosen = builder.candidates(node)
         wanted = "plain"
-        if node.op in ("concat", "pad", "slice", "split") or (chosen and chosen[0][0].layout == "any" and chosen[0][0].family != "view"):
+        if node.op in ("concat", "pad", "slice", "split") or (
+            chosen and chosen[0][0].layout == "any" and chosen[0][0].family != "view"
+        ):
             wanted = "channels_last" if any(layouts.get(name) == "channels_last" for name in node.inputs) else "plain"
         elif chosen and chosen[0][0].family != "view":
             wanted = chosen[0][0].layout
@@ -127,7 +129,9 @@ def _destine_reshape(builder: Builder, node: Node, fixed: set[str]) -> None:
         return
     if is_plain(whole.shape, whole.strides):
         shape = found.static_shape
-        builder.destinations[source] = Located(whole.buffer, whole.offset_bytes, found.dtype, shape, plain_strides(shape))
+        builder.destinations[source] = Located(
+            whole.buffer, whole.offset_bytes, found.dtype, shape, plain_strides(shape)
+        )
 
 
 def _write_outputs(builder: Builder) -> None:
@@ -170,6 +174,10 @@ def _constant_bytes(builder: Builder) -> int:
     for draft in builder.drafts:
         packs = draft.needs.packs
         for position, view in enumerate(draft.inputs):
-            if view is not None and builder.buffers[view.buffer].place == "constant" and not (position < len(packs) and packs[position]):
+            if (
+                view is not None
+                and builder.buffers[view.buffer].place == "constant"
+                and not (position < len(packs) and packs[position])
+            ):
                 read.add(view.buffer)
     return sum(builder.buffers[buffer].size_bytes for buffer in read)

@@ -151,7 +151,9 @@ class Builder:
         """Appends a step, run by the first row that accepts it. Raises NoKernel where none does."""
         reason = "the table has no row for it"
         for row in rows:
-            draft = Draft(row, node.op, node.name or str(node), tuple(inputs), tuple(outputs), attributes, flops, Needs(0, 0, ()))
+            draft = Draft(
+                row, node.op, node.name or str(node), tuple(inputs), tuple(outputs), attributes, flops, Needs(0, 0, ())
+            )
             try:
                 needs = self.target.needs(self.as_step(draft))
             except PlanError as error:
@@ -178,7 +180,9 @@ class Builder:
             return View(buffer.place, buffer.index, buffer.name, offset, located.dtype, located.shape, located.strides)
 
         outputs = tuple(found for found in map(view, draft.outputs) if found is not None)
-        return Step(draft.row.name, draft.op, draft.name, tuple(map(view, draft.inputs)), outputs, draft.attributes, draft.flops)
+        return Step(
+            draft.row.name, draft.op, draft.name, tuple(map(view, draft.inputs)), outputs, draft.attributes, draft.flops
+        )
 
     # Choosing
 
@@ -191,7 +195,9 @@ class Builder:
         names = [*node.inputs, *node.outputs]
         for name in names:
             found = self.graph.type_of(name) if name else None
-            if name and (found is None or not found.is_static or found.dtype not in NATIVE or len(found.static_shape) > MAX_RANK):
+            if name and (
+                found is None or not found.is_static or found.dtype not in NATIVE or len(found.static_shape) > MAX_RANK
+            ):
                 return []
         dtype = next((found.dtype for found in call.types if found is not None), "")
         chosen = []

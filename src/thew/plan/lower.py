@@ -46,7 +46,9 @@ def _lower_to_kernel(builder: Builder, node: Node, layout: str, rows: list[Any])
     if layout == "any":
         largest = max((view for view in inputs if view is not None), key=lambda view: prod(view.shape), default=None)
         dense = largest is not None and len(largest.shape) > 2 and not is_plain(largest.shape, largest.strides)
-        followed = "channels_last" if dense and largest and is_channels_last(largest.shape, largest.strides) else "plain"
+        followed = (
+            "channels_last" if dense and largest and is_channels_last(largest.shape, largest.strides) else "plain"
+        )
     outputs = [builder.output(name, followed) for name in node.outputs if name]
     op = get(node.op)
     attributes = step_attributes(call)
@@ -63,7 +65,9 @@ def _kernel_inputs(builder: Builder, node: Node, layout: str) -> list[Located | 
             continue
         wanted = "any" if name in builder.graph.constants or layout == "any" else layout
         if node.op == "conv" and position == 0 and builder.view(name).shape[1] <= FEW_CHANNELS:
-            wanted = "any"  # gathered as they are: converting costs a pass, and vectors over so few channels gain nothing
+            wanted = (
+                "any"  # gathered as they are: converting costs a pass, and vectors over so few channels gain nothing
+            )
         views.append(builder.view(name, wanted))
     return views
 
@@ -77,7 +81,11 @@ def step_attributes(call: Call) -> dict[str, Any]:
     normalise = NORMALISED.get(call.node.op)
     if normalise is not None:
         attributes.update(normalise(call))
-    return {name: value for name, value in attributes.items() if isinstance(value, int | float | str | tuple) and value != ()}
+    return {
+        name: value
+        for name, value in attributes.items()
+        if isinstance(value, int | float | str | tuple) and value != ()
+    }
 
 
 def _window(window: Callable[[Call], Window]) -> Callable[[Call], Mapping[str, Any]]:
@@ -85,7 +93,12 @@ def _window(window: Callable[[Call], Window]) -> Callable[[Call], Mapping[str, A
 
     def resolved(call: Call) -> Mapping[str, Any]:
         found = window(call)
-        geometry = {"kernel_shape": found.kernel, "strides": found.strides, "dilations": found.dilations, "pads": found.pads}
+        geometry = {
+            "kernel_shape": found.kernel,
+            "strides": found.strides,
+            "dilations": found.dilations,
+            "pads": found.pads,
+        }
         return {**{name: tuple(map(int, values)) for name, values in geometry.items()}, "auto_pad": "NOTSET"}
 
     return resolved
@@ -107,7 +120,19 @@ NORMALISED: dict[str, Callable[[Call], Mapping[str, Any]]] = {
     "conv": _window(conv.window),
     "max_pool": _window(pool.window),
     "average_pool": _window(pool.window),
-    **dict.fromkeys(("softmax", "log_softmax", "gather", "arg_max", "arg_min", "quantize_linear", "dequantize_linear", "layer_normalization"), _axis),
+    **dict.fromkeys(
+        (
+            "softmax",
+            "log_softmax",
+            "gather",
+            "arg_max",
+            "arg_min",
+            "quantize_linear",
+            "dequantize_linear",
+            "layer_normalization",
+        ),
+        _axis,
+    ),
     **{
         f"reduce_{name}": _axes
         for name in ("sum", "mean", "max", "min", "prod", "l1", "l2", "sum_square", "log_sum", "log_sum_exp")
@@ -157,7 +182,11 @@ def _slice(builder: Builder, node: Node, call: Call) -> None:
     steps = _constant_ints(call, 4) if call.has(4) else [1] * len(starts)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis %= len(view.shape)
-        first, last, stride = slice(start, end, step).indices(view.shape[axis]) if step > 0 else _backwards(start, end, step, view.shape[axis])
+        first, last, stride = (
+            slice(start, end, step).indices(view.shape[axis])
+            if step > 0
+            else _backwards(start, end, step, view.shape[axis])
+        )
         view = view.sliced(axis, first, len(range(first, last, stride)), stride)
     _alias(builder, node, view)
 
@@ -190,7 +219,11 @@ def _concat(builder: Builder, node: Node, call: Call) -> None:
         source = builder.view(name)
         part = whole.sliced(axis, start, source.shape[axis])
         start += source.shape[axis]
-        if source.buffer != part.buffer or source.offset_bytes != part.offset_bytes or not same_layout(part.shape, source.strides, part.strides):
+        if (
+            source.buffer != part.buffer
+            or source.offset_bytes != part.offset_bytes
+            or not same_layout(part.shape, source.strides, part.strides)
+        ):
             builder.copy(source, part, f"{node.name}:{name}")
     _alias(builder, node, whole)
 
@@ -203,7 +236,9 @@ def _expand(builder: Builder, node: Node, call: Call) -> None:
     lead = len(shape) - len(view.shape)
     old = (1,) * lead + view.shape
     strides = (0,) * lead + view.strides
-    strides = tuple(0 if small == 1 and extent != 1 else stride for small, extent, stride in zip(old, shape, strides, strict=True))
+    strides = tuple(
+        0 if small == 1 and extent != 1 else stride for small, extent, stride in zip(old, shape, strides, strict=True)
+    )
     _alias(builder, node, replace(view, shape=shape, strides=strides))
 
 

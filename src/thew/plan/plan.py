@@ -121,7 +121,9 @@ class Plan:
             inputs, outputs = (tuple(map(_value_from, document.pop(key))) for key in ("inputs", "outputs"))
             return Plan(inputs=inputs, outputs=outputs, steps=steps, **document)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise PlanError(f"plan '{path}': must be a plan saved by Thew, got {error!r}; plan the model again") from error
+            raise PlanError(
+                f"plan '{path}': must be a plan saved by Thew, got {error!r}; plan the model again"
+            ) from error
 
 
 def _value_from(fields: dict[str, Any]) -> Value:
@@ -136,7 +138,9 @@ def _view_from(fields: dict[str, Any] | None) -> View | None:
 
 def _step_from(fields: dict[str, Any]) -> Step:
     outputs = tuple(view for view in map(_view_from, fields.pop("outputs")) if view is not None)
-    attributes = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.pop("attributes").items()}
+    attributes = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in fields.pop("attributes").items()
+    }
     return Step(inputs=tuple(map(_view_from, fields.pop("inputs"))), outputs=outputs, attributes=attributes, **fields)
 
 

@@ -41,7 +41,13 @@ def target(threads: int = 1, isa: str | None = None) -> Target:
             raise InputError(f"isa: must be one of {', '.join(isas)}, got {isa!r}")
         isas = isas[isas.index(isa) :]
     rows = tuple(row for row in supported_rows() if row.isa in isas)
-    return Target(device_key() if isa is None else f"{device_key()} as {isa}", isas, threads, rows, lambda step: step_needs(step, threads))
+    return Target(
+        device_key() if isa is None else f"{device_key()} as {isa}",
+        isas,
+        threads,
+        rows,
+        lambda step: step_needs(step, threads),
+    )
 
 
 @cache

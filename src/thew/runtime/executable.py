@@ -113,11 +113,15 @@ class DeferredStage:
 class Executable:
     """A graph specialised for input types, as stages in order."""
 
-    def __init__(self, graph: Graph, types: Mapping[str, TensorType], settings: Settings, plan: Plan | None = None) -> None:
+    def __init__(
+        self, graph: Graph, types: Mapping[str, TensorType], settings: Settings, plan: Plan | None = None
+    ) -> None:
         self.settings = settings
         self.graph = prepare_graph(graph, types)
         self.stages: list[Stage] = []
-        self._constants = {name: self.graph.constants[name] for name in self.graph.outputs if name in self.graph.constants}
+        self._constants = {
+            name: self.graph.constants[name] for name in self.graph.outputs if name in self.graph.constants
+        }
         if plan is not None:
             self.stages.append(self._native(self.graph, plan))
         else:
@@ -174,7 +178,11 @@ class Executable:
                     self._append(nodes, kind, refused)
                 return
             except NoKernel as error:
-                position = next(i for i, node in enumerate(self.graph.nodes) if node is error.node or node.outputs == error.node.outputs)
+                position = next(
+                    i
+                    for i, node in enumerate(self.graph.nodes)
+                    if node is error.node or node.outputs == error.node.outputs
+                )
                 refused[position] = str(error)
 
     def _append(self, nodes: list[Node], kind: str, refused: Mapping[int, str]) -> None:
@@ -222,7 +230,9 @@ def _segments(graph: Graph, target: Target, refused: Mapping[int, str]) -> list[
     segments: list[tuple[list[Node], str]] = []
     for position, node in enumerate(graph.nodes):
         types = [graph.type_of(name) for name in node.inputs if name]
-        if any(found is None or not found.is_static for found in types) and not _first_of_deferred(segments, graph, node):
+        if any(found is None or not found.is_static for found in types) and not _first_of_deferred(
+            segments, graph, node
+        ):
             segments.append((list(graph.nodes[position:]), "deferred"))
             return segments
         kind = "native" if position not in refused and builder.candidates(node) else "python"
@@ -253,7 +263,9 @@ def _subgraph(graph: Graph, nodes: list[Node]) -> Graph:
     inputs = tuple(Value(name, graph.type_of(name) or unknown) for name in read if name not in constants)
     order = [name for name in graph.outputs if name in defined]
     order += [output for node in nodes for output in node.outputs if output in wanted and output not in order]
-    if tuple(value.name for value in graph.inputs) and {value.name for value in inputs} == {value.name for value in graph.inputs}:
+    if tuple(value.name for value in graph.inputs) and {value.name for value in inputs} == {
+        value.name for value in graph.inputs
+    }:
         inputs = graph.inputs
     return Graph(graph.name, inputs, tuple(dict.fromkeys(order)), tuple(nodes), constants, graph.types)
 

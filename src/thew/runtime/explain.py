@@ -95,11 +95,26 @@ def _rows(stage: Any, rounds: int) -> Iterator[Row]:
     elif isinstance(stage, DeferredStage):
         for node in stage.graph.nodes:
             name = node.name or node.outputs[0]
-            yield Row(name, node.op, "deferred", _UNKNOWN, (), None, None, None, 0, "", "planned when the data before it are known")
+            yield Row(
+                name,
+                node.op,
+                "deferred",
+                _UNKNOWN,
+                (),
+                None,
+                None,
+                None,
+                0,
+                "",
+                "planned when the data before it are known",
+            )
 
 
 def _native_rows(stage: NativeStage, rounds: int) -> Iterator[Row]:
-    arrays = [np.zeros(value.type.static_shape, to_numpy(value.type.dtype)) for value in (*stage.plan.inputs, *stage.plan.outputs)]
+    arrays = [
+        np.zeros(value.type.static_shape, to_numpy(value.type.dtype))
+        for value in (*stage.plan.inputs, *stage.plan.outputs)
+    ]
     runs = [stage.program.profile(tuple(arrays)) for _ in range(rounds)]
     best = np.min(runs, axis=0) if runs else [None] * len(stage.plan.steps)
     for step, seconds in zip(stage.plan.steps, best, strict=True):

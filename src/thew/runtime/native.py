@@ -51,8 +51,12 @@ def _check_constant(view: View, array: Array) -> None:
     last = sum((extent - 1) * stride for extent, stride in zip(view.shape, view.strides, strict=True) if stride > 0)
     first = sum((extent - 1) * stride for extent, stride in zip(view.shape, view.strides, strict=True) if stride < 0)
     size = size_bytes(view.dtype)
-    if 0 not in view.shape and (view.offset_bytes + first * size < 0 or view.offset_bytes + (last + 1) * size > array.nbytes):
-        raise PlanError(f"constant '{view.name}': a view must lie within its {array.nbytes} bytes, got {view}; plan the model again")
+    if 0 not in view.shape and (
+        view.offset_bytes + first * size < 0 or view.offset_bytes + (last + 1) * size > array.nbytes
+    ):
+        raise PlanError(
+            f"constant '{view.name}': a view must lie within its {array.nbytes} bytes, got {view}; plan the model again"
+        )
 
 
 def step_needs(step: Step, threads: int) -> Needs:
@@ -69,12 +73,20 @@ class Program:
     """A plan made ready: constants packed, every buffer at its place. Immutable; `run` may be called from several threads."""
 
     def __init__(
-        self, plan: Plan, constants: Mapping[str, Array], cpus: Sequence[int] = (), memory_limit_bytes: int | None = None
+        self,
+        plan: Plan,
+        constants: Mapping[str, Array],
+        cpus: Sequence[int] = (),
+        memory_limit_bytes: int | None = None,
     ) -> None:
         self._program = _native.Program(plan.threads, list(cpus))
         self._kept: dict[str, Array] = {}  # constants that kernels read in place
         for step in plan.steps:
-            arrays = {view.name: native_constant(constants, view.name) for view in step.inputs if view and view.place == "constant"}
+            arrays = {
+                view.name: native_constant(constants, view.name)
+                for view in step.inputs
+                if view and view.place == "constant"
+            }
             inputs = [_operand(view, arrays) for view in step.inputs]
             outputs = [_operand(view, arrays) for view in step.outputs]
             freed = self._program.add(step.kernel, step.op, step.name, inputs, outputs, dict(step.attributes))
@@ -102,7 +114,9 @@ class Program:
 def native_constant(constants: Mapping[str, Array], name: str) -> Array:
     """A constant in C order. Raises PlanError where the model has none of that name."""
     if name not in constants:
-        raise PlanError(f"constant '{name}': the plan reads it, but the model has none of that name; plan the model again")
+        raise PlanError(
+            f"constant '{name}': the plan reads it, but the model has none of that name; plan the model again"
+        )
     return np.ascontiguousarray(constants[name])
 
 
@@ -145,7 +159,11 @@ def run_kernel(
 
     program = _native.Program(threads, [])
     sources = [
-        None if array is None else (*_described("constant", 0, array, 0), array.ctypes.data) if i in constants else external(array)
+        None
+        if array is None
+        else (*_described("constant", 0, array, 0), array.ctypes.data)
+        if i in constants
+        else external(array)
         for i, array in enumerate(inputs)
     ]
     results = [external(array) for array in outputs]

@@ -132,7 +132,11 @@ class InferenceSession:
         except (KeyError, AttributeError, TypeError):
             return self._run_slowly(output_names, feeds)
         outputs: list[Any] = stage.call(arrays)
-        return outputs if output_names is None else self._chosen(output_names, dict(zip(self._outputs, outputs, strict=True)))
+        return (
+            outputs
+            if output_names is None
+            else self._chosen(output_names, dict(zip(self._outputs, outputs, strict=True)))
+        )
 
     def _run_slowly(self, output_names: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
         """All checks and conversions, and plans where there is none yet."""
@@ -154,7 +158,9 @@ class InferenceSession:
     def _checked(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         for name in feeds:
             if name not in self._known:
-                raise InputError(f"input '{name}': must be one of the model's, which are {list(self._names)}; leave it out")
+                raise InputError(
+                    f"input '{name}': must be one of the model's, which are {list(self._names)}; leave it out"
+                )
         values: dict[str, Any] = {}
         for declared, dtype in zip(self._graph.inputs, self._dtypes, strict=True):
             if declared.name not in feeds:
@@ -177,7 +183,9 @@ class InferenceSession:
         if given is not None and tuple(value.type for value in given.inputs) == types:
             if given.device != self._settings.target.device:
                 here = self._settings.target.device
-                raise PlanError(f"plan: must be made for this device, {here}, got one for {given.device}; plan the model again")
+                raise PlanError(
+                    f"plan: must be made for this device, {here}, got one for {given.device}; plan the model again"
+                )
             if given.fingerprint != fingerprint(prepare_graph(self._graph, by_name)):
                 raise PlanError("plan: must be made for this model, got one for another; plan the model again")
             return Executable(self._graph, by_name, self._settings, given)
@@ -187,7 +195,9 @@ class InferenceSession:
 
     def prepare(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Executable:
         """Plans for input shapes (by default the declared ones, an unknown extent taken as 1) without running."""
-        return self._prepare(tuple(self._default_type(value.name, value.type, shapes or {}) for value in self._graph.inputs))
+        return self._prepare(
+            tuple(self._default_type(value.name, value.type, shapes or {}) for value in self._graph.inputs)
+        )
 
     def _default_type(self, name: str, declared: TensorType, shapes: Mapping[str, Sequence[int]]) -> TensorType:
         if name in shapes:
@@ -258,7 +268,9 @@ def _as_array(name: str, value: Any, dtype: Any) -> Any:
         try:
             array = np.asarray(value, dtype)
         except (TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"input '{name}': must be an array of {from_numpy(dtype)}, got {type(value).__name__}") from error
+            raise InputError(
+                f"input '{name}': must be an array of {from_numpy(dtype)}, got {type(value).__name__}"
+            ) from error
     if array.dtype != dtype:
         raise InputError(f"input '{name}': dtype must be {from_numpy(dtype)}, got {array.dtype}; convert the array")
     return array

@@ -34,7 +34,9 @@ def test_buffers_that_live_together_do_not_overlap(program):
         for b in sizes:
             if a >= b or sizes[a] == 0 or sizes[b] == 0:
                 continue
-            apart = layout.offsets[a] + sizes[a] <= layout.offsets[b] or layout.offsets[b] + sizes[b] <= layout.offsets[a]
+            apart = (
+                layout.offsets[a] + sizes[a] <= layout.offsets[b] or layout.offsets[b] + sizes[b] <= layout.offsets[a]
+            )
             (first_a, last_a), (first_b, last_b) = lifetime(uses, a), lifetime(uses, b)
             if apart or last_a < first_b or last_b < first_a:
                 continue
