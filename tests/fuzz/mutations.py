@@ -194,7 +194,7 @@ def _change_attribute(model: Any, _: Any, rng: random.Random) -> None:
     elif change == 2 and attribute.ints:
         attribute.ints.pop() if rng.random() < 0.5 else attribute.ints.append(rng.choice((0, 1, 2)))
     elif change == 3:
-        attribute.type = rng.randrange(16)
+        attribute.type = rng.randrange(15)
     elif change == 4:
         node.attribute.remove(attribute)
     else:

@@ -12,8 +12,9 @@ NEWEST_OPSET = 28
 RANDOM = frozenset(
     ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout")
 )
+CONVERTED = frozenset(("GroupNormalization",))  # deprecated forms that are converted all the same
 _ATTRIBUTE_TYPES = {
-    **dict.fromkeys(("FLOAT",), 1), "INT": 2, "STRING": 3, "TENSOR": 4, "GRAPH": 5, "FLOATS": 6, "INTS": 7, "STRINGS": 8,
+    "FLOAT": 1, "INT": 2, "STRING": 3, "TENSOR": 4, "GRAPH": 5, "FLOATS": 6, "INTS": 7, "STRINGS": 8,
     "TENSORS": 9, "GRAPHS": 10, "SPARSE_TENSOR": 11, "SPARSE_TENSORS": 12, "TYPE_PROTO": 13, "TYPE_PROTOS": 14,
 }  # fmt: skip
 
@@ -37,7 +38,7 @@ def schema_of(node: OnnxNode) -> Any:
             f"{node}: operator set {node.opset} of domain '{node.domain or 'ai.onnx'}' must hold {node.op_type!r}; "
             "export the model with standard operators, or give the operator as a function of the model"
         )
-    if schema.deprecated:
+    if schema.deprecated and node.op_type not in CONVERTED:
         raise UnsupportedError(f"{node}: {node.op_type} is deprecated in operator set {node.opset}; export the model again")
     return schema
 
