@@ -1,4 +1,5 @@
-"""Computes ops on fp16 and bf16 tensors in fp32 where only that has kernels: tensors stay half as the model says, each op rounds once.
+"""Computes ops on fp16 and bf16 tensors in fp32 where only that has kernels: tensors stay half as the model says,
+each op rounds once.
 
 Runs on specialised graphs (it reads types); ops that move data keep halves as they are.
 """

@@ -15,8 +15,10 @@ from thew.ops import activation as activations
 
 BIAS, RESIDUAL = 2, 3  # positions among the inputs
 PRODUCTS = frozenset({"conv", "matmul"})  # take a bias, a residual and an activation
-BINARY = frozenset({"add", "mul"})  # take an activation
+BINARY = frozenset({"add", "sub", "mul", "div"})  # take an activation
+BINARY_DTYPES = ("fp32", "fp64")  # an activation would not be exact for integers, and halves have no kernel for it
 FUSIBLE = PRODUCTS | BINARY
+_TAKE_ACTIVATION = FUSIBLE | {"gemm"}
 NATIVE = frozenset(
     {"relu", "clip", "leaky_relu", "hard_swish", "hard_sigmoid", "sigmoid", "silu", "tanh", "gelu", "elu"}
 )  # what native epilogues can do
@@ -24,6 +26,8 @@ NATIVE = frozenset(
 
 def activation_of(node: Node) -> tuple[str, tuple[float, ...]]:
     """Name and parameters of a node's fused activation; the empty name where it has none."""
+    if node.op not in _TAKE_ACTIVATION:
+        return "", ()
     parameters: Any = node.attributes.get("activation_parameters", ())
     return str(node.attributes.get("activation", "")), tuple(float(item) for item in parameters)
 

@@ -77,7 +77,9 @@ def _channels(product: Node, weight: Array) -> int | None:
     if product.op == "conv":
         return int(weight.shape[0]) if weight.ndim >= 3 else None
     if product.op == "conv_transpose":
-        return int(weight.shape[1]) * int(attribute(product, "group")) if weight.ndim >= 3 else None
+        group = int(attribute(product, "group"))
+        fits = weight.ndim >= 3 and 1 <= group <= weight.shape[0] and weight.shape[0] % group == 0
+        return int(weight.shape[1]) * group if fits else None
     return int(weight.shape[1]) if weight.ndim == 2 else None
 
 

@@ -37,6 +37,8 @@ def _fold(editor: Editor, node: Node, pad: Node) -> None:
         return
     is_valid = attribute(node, "auto_pad") == "VALID"  # then `pads` are not read
     own = (not is_valid and tuple(attribute(node, "pads"))) or (0,) * len(amounts)
+    if len(own) != len(amounts):
+        return
     changes: dict[str, object] = {"pads": tuple(a + b for a, b in zip(own, amounts, strict=True))}
     if is_valid:
         changes["auto_pad"] = "NOTSET"

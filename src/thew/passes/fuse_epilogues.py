@@ -12,6 +12,8 @@ from thew.ops import attribute
 from thew.passes.editor import Editor
 from thew.passes.epilogue import (
     BIAS,
+    BINARY,
+    BINARY_DTYPES,
     FUSIBLE,
     PRODUCTS,
     RESIDUAL,
@@ -23,7 +25,7 @@ from thew.passes.epilogue import (
 
 
 def fuse_epilogues(graph: Graph) -> Graph:
-    """The graph with biases, residuals and activations fused into conv, matmul, add and mul."""
+    """The graph with biases, residuals and activations fused into products and binary ops."""
     editor = Editor(graph)
     for node in editor.walk():
         if node.op == "add":
@@ -108,9 +110,10 @@ def _fuse_activation(editor: Editor, node: Node) -> None:
         or not editor.is_private(source.outputs[0])
     ):
         return
-    known = editor.type_of(source.outputs[0]) or editor.type_of(source.inputs[1])
-    if source.op != "conv" and (known is None or known.dtype not in FLOATS):
-        return  # an epilogue computes in floating point
+    if source.op != "conv":  # which takes floats only
+        known = editor.type_of(source.outputs[0]) or editor.type_of(source.inputs[1])
+        if known is None or known.dtype not in (BINARY_DTYPES if source.op in BINARY else FLOATS):
+            return
     for name in node.inputs[1:]:
         bounds.append(editor.number(name))
         if name and bounds[-1] is None:

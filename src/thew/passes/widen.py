@@ -1,4 +1,5 @@
-"""Computes a model's fp32 parts in double precision: constants and casts become fp64, inputs and outputs keep their dtype.
+"""Computes a model's fp32 parts in double precision: constants and casts become fp64, inputs and outputs keep their
+dtype.
 
 What an op fixes itself (int64 indices, bool masks) is untouched, and so are models in other precisions.
 """

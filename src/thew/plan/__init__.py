@@ -1,4 +1,4 @@
-"""From a specialised graph to a `Plan`: candidates, layouts, steps, and one arena. Knows a device only as a `Target`."""
+"""From a specialised graph to a `Plan`: candidates, layouts, steps, one arena. A device is known only as a `Target`."""
 
 from thew.plan.build import build_plan, fingerprint
 from thew.plan.builder import NoKernel

@@ -92,7 +92,7 @@ def _layouts(builder: Builder) -> dict[str, str]:
 
 
 def _choose_destinations(builder: Builder) -> None:
-    """Walks backwards, so that a concat's inputs are written where the concat wants them, and an output's data in the caller's array."""
+    """Walks backwards: a concat's inputs are to be written in their part of it, an output in the caller's array."""
     layouts = _layouts(builder)
     constants = builder.graph.constants
     inputs = {value.name for value in builder.graph.inputs}

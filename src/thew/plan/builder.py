@@ -1,7 +1,7 @@
 """From a specialised graph to drafts of steps over buffers: where every value lies, and which row runs every node.
 
-A *buffer* is a piece of the arena, one of the caller's arrays, or a constant. A value is *located* as a strided view of a buffer; several
-values may share one (views, slices of a concat). Layout is nothing but strides.
+A *buffer* is a piece of the arena, one of the caller's arrays, or a constant. A value is *located* as a strided view
+of a buffer; several values may share one (views, slices of a concat). Layout is nothing but strides.
 """
 
 from __future__ import annotations

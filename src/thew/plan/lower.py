@@ -1,7 +1,7 @@
 """How each node becomes steps or views.
 
-`VIEWS` holds the ops that only move data, and so are views where possible and strided copies where not; every other op is one step of
-its best candidate. `NORMALISED` gives the attributes that a step wants in resolved form.
+`VIEWS` holds the ops that only move data, and so are views where possible and strided copies where not; every other
+op is one step of its best candidate. `NORMALISED` gives the attributes that a step wants in resolved form.
 """
 
 from __future__ import annotations

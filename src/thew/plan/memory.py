@@ -1,7 +1,7 @@
 """Where buffers lie in the arena: in-place merging, liveness, and best-fit offsets.
 
-The offsets are found greedily, largest buffer first, each at the lowest gap that no buffer alive at the same time occupies (the
-"greedy by size" scheme of Pisarchyk and Lee, 2020).
+The offsets are found greedily, largest buffer first, each at the lowest gap that no buffer alive at the same time
+occupies (the "greedy by size" scheme of Pisarchyk and Lee, 2020).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ALIGNMENT = 64
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one step does with buffers: indices it reads and writes, and pairs (read, written) that may be one buffer."""
+    """What one step does with buffers: those it reads and writes, and pairs (read, written) that may be one buffer."""
 
     reads: tuple[int, ...]
     writes: tuple[int, ...]

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ FORMAT = 1
 class View:
     """A strided tensor and where it lies.
 
-    `place` is "arena", "external" (array `index` of the call: inputs, then outputs) or "constant" (by name). Strides are in elements, of the
-    logical axes: channels-last data of shape (n, c, h, w) has stride 1 at c.
+    `place` is "arena", "external" (array `index` of the call: inputs, then outputs) or "constant" (by name). Strides
+    are in elements, of the logical axes: channels-last data of shape (n, c, h, w) has stride 1 at c.
     """
 
     place: str
@@ -91,8 +92,8 @@ class Plan:
         return sum(step.flops for step in self.steps)
 
     def __str__(self) -> str:
-        head = f"plan {self.graph} for {self.device}, {self.threads} threads: arena {self.arena_bytes} + scratch {self.scratch_bytes}"
-        head += f" + packed {self.packed_bytes} + constants {self.constant_bytes} bytes"
+        head = f"plan {self.graph} for {self.device}, {self.threads} threads: arena {self.arena_bytes}"
+        head += f" + scratch {self.scratch_bytes} + packed {self.packed_bytes} + constants {self.constant_bytes} bytes"
         return "\n".join([head, *(f"  {step}" for step in self.steps)])
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -171,12 +172,12 @@ def is_plain(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
 
 
 def is_channels_last(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether channels lie side by side, as the kernels for images want them; pixels may be apart (a slice of a concat)."""
+    """Whether channels lie side by side, as image kernels want them; pixels may be apart (a slice of a concat)."""
     if len(shape) < 3 or 0 in shape:
         return True
     order = [axis for axis in (0, *range(2, len(shape)), 1) if shape[axis] != 1]
     return (shape[1] == 1 or strides[1] == 1) and all(
-        strides[outer] >= strides[inner] * shape[inner] for outer, inner in zip(order, order[1:], strict=False)
+        strides[outer] >= strides[inner] * shape[inner] for outer, inner in pairwise(order)
     )
 
 

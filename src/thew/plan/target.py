@@ -1,7 +1,7 @@
 """What the planner knows of a device: facts and the rows of its kernel table, as data.
 
-The planner never imports native code: the runtime fills a `Target` for the machine at hand, and a test may fill one for a board that is
-not there.
+The planner never imports native code: the runtime fills a `Target` for the machine at hand, and a test may fill one
+for a board that is not there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class KernelRow:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a step takes: scratch memory while it runs, packed weights for good, and which constant inputs those replace."""
+    """What a step takes: scratch while it runs, packed weights for good, and the constants that those replace."""
 
     scratch_bytes: int
     packed_bytes: int

@@ -1,4 +1,4 @@
-"""Running plans on the machine at hand. Only `thew.runtime.native` and `thew.runtime.device` import the native module."""
+"""Running plans on the machine at hand. `native` and `device` alone import the native module."""
 
 from thew.runtime.session import InferenceSession
 

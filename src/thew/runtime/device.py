@@ -52,7 +52,7 @@ def target(threads: int = 1, isa: str | None = None) -> Target:
 
 @cache
 def peak_flops(dtype: str, threads: int) -> float:
-    """Floating-point operations a second that multiply-adds reach in registers, measured once; 0 for dtypes without them."""
+    """Operations a second that multiply-adds reach in registers, measured once; 0 for dtypes without them."""
     if dtype not in ("fp32", "fp64"):
         return 0.0
     return float(_native.measure_peak_flops(facts()["isas"][0], dtype)) * threads

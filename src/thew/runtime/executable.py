@@ -1,7 +1,8 @@
-"""A graph made ready for given input shapes: native segments (each one plan, one call) and, where no kernel exists, Python steps.
+"""A graph made ready for given input shapes: native segments (each one plan, one call) and, where no kernel exists,
+Python steps.
 
-What depends on data is planned when the data are there: the rest of the graph behind a value of unknown shape is *deferred*, and prepared
-once for each set of shapes that turns up.
+What depends on data is planned when the data are there: the rest of the graph behind a value of unknown shape is
+*deferred*, and prepared once for each set of shapes that turns up.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ class Executable:
         return {name: values[name] for name in self.graph.outputs}
 
     def _single_native_stage(self) -> NativeStage | None:
-        """The only stage, where it takes the graph's inputs and gives its outputs as they are: the quick path of a session."""
+        """The only stage, where it takes the graph's inputs and gives its outputs as they are: the quick path."""
         if len(self.stages) != 1 or not isinstance(self.stages[0], NativeStage):
             return None
         stage = self.stages[0]
@@ -169,7 +170,7 @@ class Executable:
     # Making the stages
 
     def _make_stages(self) -> None:
-        """Tries the largest native segments; a node that turns out to have no kernel becomes a Python step, and its segment is cut there."""
+        """Tries the largest native segments; a node that turns out to have no kernel cuts its segment as a Python step."""
         refused: dict[int, str] = {}
         while True:
             self.stages = []
@@ -192,8 +193,8 @@ class Executable:
             limit = self.settings.memory_limit_bytes
             if limit is not None and plan.peak_memory_bytes > limit:
                 raise MemoryLimitError(
-                    f"graph '{self.graph.name}': memory must be at most {limit} bytes, the plan needs {plan.peak_memory_bytes}; "
-                    "raise memory_limit_bytes or use smaller inputs"
+                    f"graph '{self.graph.name}': memory must be at most {limit} bytes, the plan needs "
+                    f"{plan.peak_memory_bytes}; raise memory_limit_bytes or use smaller inputs"
                 )
             self.stages.append(self._native(segment, plan))
         elif kind == "python":
@@ -244,7 +245,7 @@ def _segments(graph: Graph, target: Target, refused: Mapping[int, str]) -> list[
 
 
 def _first_of_deferred(segments: Sequence[Any], graph: Graph, node: Node) -> bool:
-    """A first node whose inputs are all there already (opaque ones have no type ever) runs now: deferring again would not end."""
+    """A first node whose inputs are all there runs now (opaque ones never have a type): deferring would not end."""
     inputs = {value.name for value in graph.inputs} | set(graph.constants)
     return not segments and all(name in inputs for name in node.inputs if name)
 

@@ -17,7 +17,7 @@ _UNKNOWN = "?"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One step. `seconds`, `gflops_per_second` and `share_of_peak` are None where it was not timed or does no arithmetic."""
+    """One step; the three measured fields are None where it was not timed or does no arithmetic."""
 
     layer: str
     op: str

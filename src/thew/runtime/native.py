@@ -1,6 +1,7 @@
 """The sole importer of the native module: programs made from plans, single kernels for tests, the kernel table.
 
-A view goes to native code as a tuple (place, index, offset in bytes, dtype, shape, strides[, address]); see `native/bind/bind.hpp`.
+A view goes to native code as a tuple (place, index, offset in bytes, dtype, shape, strides[, address]); see
+`native/bind/bind.hpp`.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def step_needs(step: Step, threads: int) -> Needs:
 
 
 class Program:
-    """A plan made ready: constants packed, every buffer at its place. Immutable; `run` may be called from several threads."""
+    """A plan made ready: constants packed, buffers placed. Immutable; `run` may be called from several threads."""
 
     def __init__(
         self,

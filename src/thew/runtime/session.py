@@ -27,7 +27,7 @@ Model = str | os.PathLike[str] | bytes | Graph
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A model input or output: `shape` holds numbers, and names for extents known only at run time; `type` as in onnxruntime."""
+    """An input or output; `shape` holds names for extents known only at run time; `type` is as in onnxruntime."""
 
     name: str
     shape: list[Dim] | None
@@ -37,7 +37,8 @@ class Argument:
 class InferenceSession:
     """Runs a model.
 
-    The plan for each set of input shapes is built on first use, and the few used last are kept. `run` may be called from several threads.
+    The plan for each set of input shapes is built on first use, and the few used last are kept. `run` may be called
+    from several threads.
 
     Args:
         model: path of an ONNX file, its bytes, or a graph.
@@ -220,7 +221,8 @@ class InferenceSession:
 
     @property
     def peak_memory_bytes(self) -> int:
-        """Arena, scratch and weights of the shapes used last (by default the declared ones), known before the first run.
+        """Arena, scratch and weights of the shapes used last (by default the declared ones), known before the first
+        run.
 
         Where shapes may change, this counts the model's own copy of the weights too: other plans are made from it.
         """
@@ -258,7 +260,7 @@ def _numpy_or_none(dtype: str) -> Any:
 
 def _as_array(name: str, value: Any, dtype: Any) -> Any:
     """The value as an array of the declared dtype; a Python number or list takes it, an array must have it."""
-    if dtype is None or dtype == object:
+    if dtype is None or dtype.kind == "O":
         return value
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
