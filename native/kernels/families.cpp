@@ -1,6 +1,7 @@
 // Every kernel family of this build, and the step that a row's name stands for. CMake lists the folders that hold a
 // step.cpp in families.inc, one THEW_FAMILY(name) a line, so a family is added by adding its folder.
 #include "base/error.hpp"
+#include "cpu/features.hpp"
 #include "kernels/kernel.hpp"
 
 namespace thew {
@@ -21,7 +22,10 @@ const std::vector<Family>& families() {
 std::unique_ptr<Step> make_step(const StepDesc& desc, bool dry) {
     for (const Family& family : families()) {
         for (const Row* row : family.rows()) {
-            if (row_name(*row) == desc.kernel) return family.make(desc, *row, dry);
+            if (row_name(*row) != desc.kernel) continue;
+            require(dry || supported(row->isa), desc.op + " '" + desc.name + "': this CPU lacks " + isa_name(row->isa) +
+                                                    ", which kernel '" + desc.kernel + "' needs; plan the model here");
+            return family.make(desc, *row, dry);
         }
     }
     throw PlanError(desc.op + " '" + desc.name + "': the kernel must be one of this build's rows, got '" + desc.kernel +
