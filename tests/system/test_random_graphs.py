@@ -166,16 +166,23 @@ def _layout(w: Writer, x: str, shape: tuple[int, ...]) -> None:
         w.node("transpose", x)
     elif kind == "transpose":
         w.node("transpose", x, perm=tuple(w.draw(st.permutations(range(len(shape))))))
+    elif kind == "twice":
+        y = w.node("transpose", x, perm=tuple(w.draw(st.permutations(range(len(shape))))), keep=False)
+        w.node("transpose", y, perm=tuple(w.draw(st.permutations(range(len(shape))))))
     elif kind == "there_and_back":
         perm = tuple(w.draw(st.permutations(range(len(shape)))))
         y = w.node("transpose", x, perm=perm, keep=w.choice([True, False]))
         for _ in range(w.number(0, 2)):
-            operand = w.choice(["relu", "add_constant", "add_vector"])
+            operand = w.choice(["relu", "add_constant", "add_vector", "concat"])
             if operand == "relu":
                 y = w.node("relu", y, keep=False)
+            elif operand == "concat" and shape:
+                y = w.node(
+                    "concat", y, w.constant(w.uniform(*w.types[y].static_shape)), axis=len(shape) - 1, keep=False
+                )
             else:
                 extents = w.types[y].static_shape if operand == "add_constant" else w.types[y].static_shape[-1:]
-                y = w.node("add", y, w.constant(w.uniform(*extents)), keep=False) if 2 not in extents[:1] else y
+                y = w.node("add", y, w.constant(w.uniform(*extents)), keep=False)
         w.node("transpose", y, perm=tuple(perm.index(axis) for axis in range(len(shape))))
     elif kind == "reshape" and len(shape) >= 2:
         y = w.node("reshape", x, w.constant([0, -1]), keep=w.choice([True, False]))

@@ -106,7 +106,9 @@ def test_matmul_takes_bias_and_activation(rewrites):
         ("gelu(%y)", 'activation="gelu"'),
     ],
 )
-@pytest.mark.parametrize("source", ["conv(%x, %w)", "add(%x, %w)", "mul(%x, %w)", "matmul(%x, %w)"])
+@pytest.mark.parametrize(
+    "source", ["conv(%x, %w)", "add(%x, %w)", "mul(%x, %w)", "sub(%x, %w)", "div(%x, %w)", "matmul(%x, %w)"]
+)
 def test_every_activation_of_the_native_enum(node, fused, source, rewrites):
     head = """
         graph g(%x: fp64[1,1,3,1]) -> (%z) {
@@ -198,6 +200,13 @@ def test_every_activation_of_the_native_enum(node, fused, source, rewrites):
         graph g(%x: int64[2]) -> (%z) {
           %y: int64[2] = add(%x, %x)
           %z: int64[2] = relu(%y)
+        }
+        """,
+        # No kernel adds halves and fuses.
+        """
+        graph g(%x: fp16[2]) -> (%z) {
+          %y: fp16[2] = add(%x, %x)
+          %z: fp16[2] = relu(%y)
         }
         """,
         # One bias for a vector of rows would be the wrong one.

@@ -45,19 +45,20 @@ def test_cancels_around_elementwise_ops(rewrites):
 
 
 def test_pulls_two_through_concat(rewrites):
+    """The permutation is no inverse of itself: channels last and back."""
     rewrites(
         simplify_transposes,
         """
-        graph g(%x: fp64[2,3,4], %y: fp64[2,3,4]) -> (%z) {
-          %a: fp64[2,4,3] = transpose(%x) {perm=[0, 2, 1]}
-          %b: fp64[2,4,3] = transpose(%y) {perm=[0, 2, 1]}
-          %c: fp64[2,4,6] = concat(%a, %b) {axis=-1} "concat"
-          %z: fp64[2,6,4] = transpose(%c) {perm=[0, 2, 1]}
+        graph g(%x: fp64[2,3,4], %y: fp64[2,5,4]) -> (%z) {
+          %a: fp64[4,2,3] = transpose(%x) {perm=[2, 0, 1]}
+          %b: fp64[4,2,5] = transpose(%y) {perm=[2, 0, 1]}
+          %c: fp64[4,2,8] = concat(%a, %b) {axis=-1} "concat"
+          %z: fp64[2,8,4] = transpose(%c) {perm=[1, 2, 0]}
         }
         """,
         """
-        graph g(%x: fp64[2,3,4], %y: fp64[2,3,4]) -> (%z) {
-          %z: fp64[2,6,4] = concat(%x, %y) {axis=1} "concat"
+        graph g(%x: fp64[2,3,4], %y: fp64[2,5,4]) -> (%z) {
+          %z: fp64[2,8,4] = concat(%x, %y) {axis=1} "concat"
         }
         """,
     )
