@@ -58,7 +58,7 @@ def _apply(editor: Editor, node: Node, product: Node, weight: Array, bias: Array
     scale, shift = affine
     folded = product.replace(outputs=(next(name for name in node.outputs if name),))
     if scale is not None:
-        scaled = _scale_weight(product, weight, scale).astype(weight.dtype)
+        scaled = _scale_weight(product, weight, scale)
         folded = with_input(folded, 1, editor.add_constant(scaled, product.inputs[1]))
     total = None if bias is None else bias.reshape(-1).astype(np.float64)
     if total is not None and scale is not None:
@@ -83,15 +83,21 @@ def _channels(product: Node, weight: Array) -> int | None:
     return int(weight.shape[1]) if weight.ndim == 2 else None
 
 
-def _scale_weight(product: Node, weight: Array, scale: F64) -> F64:
-    wide = weight.astype(np.float64)
+def _scale_weight(product: Node, weight: Array, scale: F64) -> Array:
     if product.op == "conv":
-        return np.asarray(wide * scale.reshape(-1, *[1] * (weight.ndim - 1)))
+        return _multiply(weight, scale.reshape(-1, *[1] * (weight.ndim - 1)))
     if product.op == "matmul":
-        return np.asarray(wide * scale)
+        return _multiply(weight, scale)
     group = int(attribute(product, "group"))  # (c, oc/group, …): a row belongs to group row // (c/group)
-    grouped = wide.reshape(group, weight.shape[0] // group, *weight.shape[1:])
-    return np.asarray(grouped * scale.reshape(group, 1, -1, *[1] * (weight.ndim - 2))).reshape(weight.shape)
+    grouped = weight.reshape(group, weight.shape[0] // group, *weight.shape[1:])
+    return _multiply(grouped, scale.reshape(group, 1, -1, *[1] * (weight.ndim - 2))).reshape(weight.shape)
+
+
+def _multiply(weight: Array, scale: F64) -> Array:
+    """The product, computed in fp64 and rounded once, without a copy of the weights in fp64."""
+    result = np.empty_like(weight)
+    np.multiply(weight, scale, out=result, dtype=np.float64, casting="unsafe")
+    return result
 
 
 def _rank(editor: Editor, product: Node) -> int | None:
