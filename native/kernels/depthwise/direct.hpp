@@ -58,7 +58,7 @@ class DepthwiseWork {
     T* out_[kOutputs];
     bool interior_ = false;  // the table in hand points inside the image only
 
-public:
+  public:
     DepthwiseWork(const DepthwiseArgs& args, const DepthwiseViews& views, std::byte* scratch)
         : args_(args),
           views_(views),
@@ -76,7 +76,7 @@ public:
         }
     }
 
-private:
+  private:
     void point_pixels(const TilePlace& place) {
         const std::int64_t rows = Tile::rows(args_), columns = Tile::columns(args_);
         const std::int64_t top = place.row * args_.stride_h - args_.pad_top;

@@ -9,12 +9,9 @@ template <class T>
 std::int64_t scratch_bytes(const NormArgs& args, int threads) {
     constexpr std::int64_t size = sizeof(T);
     switch (args.op) {
-        case NormOp::batch:
-            return 4 * args.length * size;
-        case NormOp::layer:
-            return 2 * args.length * size;
-        case NormOp::lrn:
-            return lrn_scratch<T>(args) * threads * size;
+        case NormOp::batch: return 4 * args.length * size;
+        case NormOp::layer: return 2 * args.length * size;
+        case NormOp::lrn: return lrn_scratch<T>(args) * threads * size;
         case NormOp::group:
             return 2 * args.length * size + (args.length == 0 ? 0 : group_block<T>(args)) * 3 *
                                                 static_cast<std::int64_t>(sizeof(double)) * threads;
@@ -28,14 +25,10 @@ void run(const NormArgs& args, const void* from, void* to, const NormParameters&
     const T* x = static_cast<const T*>(from);
     T *y = static_cast<T*>(to), *buffer = reinterpret_cast<T*>(scratch);
     switch (args.op) {
-        case NormOp::batch:
-            return run_batch<T>(args, x, y, parameters, workers, buffer);
-        case NormOp::group:
-            return run_group<T>(args, x, y, parameters, workers, buffer);
-        case NormOp::layer:
-            return run_layer<T>(args, x, y, parameters, workers, buffer);
-        case NormOp::lrn:
-            return run_lrn<T>(args, x, y, workers, buffer);
+        case NormOp::batch: return run_batch<T>(args, x, y, parameters, workers, buffer);
+        case NormOp::group: return run_group<T>(args, x, y, parameters, workers, buffer);
+        case NormOp::layer: return run_layer<T>(args, x, y, parameters, workers, buffer);
+        case NormOp::lrn: return run_lrn<T>(args, x, y, workers, buffer);
     }
 }
 

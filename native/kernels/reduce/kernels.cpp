@@ -20,17 +20,13 @@ bool computes(ReduceOp op) {
 template <class T>
 void run_real(const ReduceArgs& args, const T* x, T* y, const Workers& workers) {
     switch (args.op) {
-        case ReduceOp::mean:
-            return reduce_all(kLoops<MeanOf<T>, T>, args, x, y, workers);
-        case ReduceOp::l2:
-            return reduce_all(kLoops<L2Of<T>, T>, args, x, y, workers);
-        case ReduceOp::log_sum:
-            return reduce_all(kLoops<LogSumOf<T>, T>, args, x, y, workers);
+        case ReduceOp::mean: return reduce_all(kLoops<MeanOf<T>, T>, args, x, y, workers);
+        case ReduceOp::l2: return reduce_all(kLoops<L2Of<T>, T>, args, x, y, workers);
+        case ReduceOp::log_sum: return reduce_all(kLoops<LogSumOf<T>, T>, args, x, y, workers);
         case ReduceOp::log_sum_exp:
             reduce_all(kLoops<MaxOf<T>, T>, args, x, y, workers);
             return reduce_all(kLoops<LogSumExpOf<T>, T, true>, args, x, y, workers);
-        default:
-            return;
+        default: return;
     }
 }
 
@@ -42,19 +38,13 @@ void run(const ReduceArgs& args, const void* from, void* to, const Workers& work
     if (args.op == ReduceOp::min) return reduce_all(kLoops<MinOf<T>, T>, args, x, y, workers);
     if constexpr (!kIsByte<T>) {
         switch (args.op) {
-            case ReduceOp::sum:
-                return reduce_all(kLoops<SumOf<T>, T>, args, x, y, workers);
-            case ReduceOp::prod:
-                return reduce_all(kLoops<ProdOf<T>, T>, args, x, y, workers);
-            case ReduceOp::l1:
-                return reduce_all(kLoops<L1Of<T>, T>, args, x, y, workers);
-            case ReduceOp::sum_square:
-                return reduce_all(kLoops<SumSquareOf<T>, T>, args, x, y, workers);
+            case ReduceOp::sum: return reduce_all(kLoops<SumOf<T>, T>, args, x, y, workers);
+            case ReduceOp::prod: return reduce_all(kLoops<ProdOf<T>, T>, args, x, y, workers);
+            case ReduceOp::l1: return reduce_all(kLoops<L1Of<T>, T>, args, x, y, workers);
+            case ReduceOp::sum_square: return reduce_all(kLoops<SumSquareOf<T>, T>, args, x, y, workers);
             case ReduceOp::arg_max:
-            case ReduceOp::arg_min:
-                return run_arg<T>(args, x, static_cast<std::int64_t*>(to), workers);
-            default:
-                break;
+            case ReduceOp::arg_min: return run_arg<T>(args, x, static_cast<std::int64_t*>(to), workers);
+            default: break;
         }
     }
     if constexpr (kIsReal<T>) run_real<T>(args, x, y, workers);

@@ -20,13 +20,13 @@ const std::map<std::string, ReduceOp> kOps{
 };
 
 class ReduceStep final : public Step {
-public:
+  public:
     ReduceStep(const ReduceEntry& entry, const ReduceArgs& args) : entry_(entry), args_(args) {}
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
         entry_.run(args_, inputs[0].data, outputs[0].data, workers);
     }
 
-private:
+  private:
     const ReduceEntry& entry_;
     ReduceArgs args_;
 };
@@ -38,6 +38,7 @@ std::vector<bool> reduced_axes(const StepDesc& desc, bool finds_place) {
         finds_place ? std::vector<std::int64_t>{desc.attributes.integer("axis", 0)} : desc.attributes.ints("axes");
     std::vector<bool> reduced(static_cast<std::size_t>(x.rank));
     for (std::int64_t axis : axes) {
+        if (finds_place && axis < 0) axis += x.rank;
         require(axis >= 0 && axis < x.rank && !reduced[static_cast<std::size_t>(axis)],
                 where(desc) + "axes must differ and lie in 0 … " + std::to_string(x.rank - 1) + ", got " +
                     std::to_string(axis));
