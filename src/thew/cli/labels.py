@@ -37,6 +37,13 @@ def _from_json(value: object) -> Mapping[int, str]:
     raise ValueError(f"a {type(value).__name__}")
 
 
+def default_labels(classes: int) -> Mapping[int, str]:
+    """ImageNet's names for a network of 1000 classes, or 1001 with the background; else none."""
+    if classes not in (BACKGROUND - 1, BACKGROUND):
+        return {}
+    return read_labels(Path(__file__).with_name("imagenet.txt"))
+
+
 def offset(classes: int, labels: Mapping[int, str]) -> int:
     """How far a network's outputs are ahead of the labels: 1 where it has a background class that the labels lack."""
     return 1 if classes == BACKGROUND and max(labels, default=0) < BACKGROUND - 1 else 0

@@ -26,7 +26,9 @@ def run(
     input: Annotated[
         list[Path] | None, typer.Option("--input", "-i", help="Pictures, .npy or .npz files, or folders.")
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="Names of classes: .txt, .json or .csv.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Names of classes: .txt, .json or .csv; ImageNet's for 1000 or 1001 classes.")
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
     preprocess: Annotated[
         str, typer.Option(help="auto, imagenet, tf ((x-128)/128), caffe, unit (x/255) or none.")
@@ -42,9 +44,9 @@ def run(
 ) -> None:
     """Runs a model and shows the best classes; without --input, on random numbers."""
     import thew
-    from thew.cli.labels import read_labels
+    from thew.cli.labels import default_labels, read_labels
 
-    names = read_labels(labels) if labels else {}
+    names = read_labels(labels) if labels else None
     session = thew.InferenceSession(
         models.load(model, common.seed), threads=common.threads, precision=common.precision, plan=plan
     )
@@ -56,7 +58,10 @@ def run(
         shape = models.shape_of(session.get_inputs()[0], batch, size)
         chosen = _preprocess(preprocess, mean, std, scale, channels, shape, _classes(session))
         results = _run_pictures(session, files, shape, chosen)
-    _show(results, names, top, common.json, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    if names is None:
+        names = default_labels(results[0][1][0][0].size if results[0][1][0].ndim > 1 else 0)
+    _show(results, names, top, common.json, seconds)
     if output is not None:
         _save(output, results)
 
