@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from thew.dtypes import FLOATS
 from thew.ir import Graph, Node
+from thew.ir.graph import Array
 from thew.ops import attribute
 from thew.passes.editor import Editor
 from thew.passes.epilogue import (
@@ -68,25 +69,28 @@ def _bias(editor: Editor, node: Node, product: Node, other: str) -> Node | None:
     if operand is None or product.input(BIAS):
         return None
     if product.op == "matmul":
-        if operand.ndim != 1 or not _keeps_shape(editor, node, product):
+        if not operand.ndim or operand.size != operand.shape[-1] or not _keeps_shape(editor, node, product, operand):
             return None
-        return with_input(product, BIAS, other)
+        return with_input(product, BIAS, _flat(editor, other))
     weight = editor.type_of(product.inputs[1])
     if weight is None or weight.shape is None or operand.ndim > len(weight.shape):
         return None
     shape = (1,) * (len(weight.shape) - operand.ndim) + operand.shape
     if operand.size != weight.shape[0] or shape[1] != operand.size:
         return None
-    flat = editor.add_constant(operand.reshape(-1), other) if operand.ndim != 1 else other
-    return with_input(product, BIAS, flat)
+    return with_input(product, BIAS, _flat(editor, other))
 
 
-def _keeps_shape(editor: Editor, node: Node, product: Node) -> bool:
+def _flat(editor: Editor, name: str) -> str:
+    array = editor.constants[name]
+    return name if array.ndim == 1 else editor.add_constant(array.reshape(-1), name)
+
+
+def _keeps_shape(editor: Editor, node: Node, product: Node, operand: Array) -> bool:
     """Whether an add does not broadcast the product to a larger shape; for a 1-d bias the matrix's columns tell."""
     weight = editor.type_of(product.inputs[1])
-    if weight is not None and weight.shape is not None and len(weight.shape) >= 2 and isinstance(weight.shape[-1], int):
-        operand = next(editor.constant(name) for name in node.inputs if editor.constant(name) is not None)
-        return operand is not None and operand.shape[-1] in (1, weight.shape[-1])
+    if operand.ndim == 1 and weight is not None and weight.shape is not None and len(weight.shape) >= 2:
+        return operand.shape[0] in (1, weight.shape[-1])
     shape = editor.static_shape(product.outputs[0])
     return shape is not None and shape == editor.static_shape(node.outputs[0])
 

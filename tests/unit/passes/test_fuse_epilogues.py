@@ -88,6 +88,27 @@ def test_matmul_takes_bias_and_activation(rewrites):
     )
 
 
+def test_matmul_takes_a_row_as_bias(rewrites):
+    rewrites(
+        lambda graph: eliminate_dead(fuse_epilogues(graph)),
+        """
+        graph g(%x: fp64[2,1]) -> (%z) {
+          const %w: fp64[1,2] = [1.0, 2.0]
+          const %b: fp64[1,2] = [2.0, 3.0]
+          %y: fp64[2,2] = matmul(%x, %w) "product"
+          %z: fp64[2,2] = add(%y, %b) {activation="relu"} "add"
+        }
+        """,
+        """
+        graph g(%x: fp64[2,1]) -> (%z) {
+          const %w: fp64[1,2] = [1.0, 2.0]
+          const %b_1: fp64[2] = [2.0, 3.0]
+          %z: fp64[2,2] = matmul(%x, %w, %b_1) {activation="relu"} "product"
+        }
+        """,
+    )
+
+
 @pytest.mark.parametrize(
     ("node", "fused"),
     [
