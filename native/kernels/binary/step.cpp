@@ -28,7 +28,7 @@ double number(const Tensor& scalar) {
 
 // pow with one exponent of another type, converted at every run.
 class PowStep : public ElementwiseStep<BinaryParameters> {
-  public:
+public:
     PowStep(const StepDesc& desc, LeafKernel kernel) : ElementwiseStep(loop_of(typed(desc), 2), kernel, {}) {
         dtype_ = desc.inputs[0].dtype;
     }
@@ -39,7 +39,7 @@ class PowStep : public ElementwiseStep<BinaryParameters> {
         run_loop(loop_, data, workers, kernel_, &parameters_);
     }
 
-  private:
+private:
     static StepDesc typed(StepDesc desc) {
         desc.inputs[1].dtype = desc.inputs[0].dtype;
         desc.inputs[1].rank = 0;

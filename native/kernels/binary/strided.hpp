@@ -6,6 +6,7 @@
 #include "kernels/binary/contract.hpp"
 #include "kernels/elementwise.hpp"
 #include "simd/activation.hpp"
+#include "simd/convert.hpp"
 
 namespace thew {
 namespace {
@@ -14,15 +15,16 @@ namespace {
 template <class T>
 struct AsBool {
     using Output = std::uint8_t;
-    typedef std::uint8_t Bytes __attribute__((vector_size(kLanes<T>)));
-    template <class Mask>
-    static THEW_INLINE void put_partial(std::uint8_t* to, Mask mask, int count) {
-        Bytes bytes = __builtin_convertvector(mask, Bytes) & 1;
-        __builtin_memcpy(to, &bytes, static_cast<std::size_t>(count));
-    }
+    using Lane = typename IntegerOf<sizeof(T), true>::type;  // a mask's element
     template <class Mask>
     static THEW_INLINE void put(std::uint8_t* to, Mask mask) {
-        put_partial(to, mask, kLanes<T>);
+        store_as<kLanes<T>, std::uint8_t, Lane>(to, mask & 1);
+    }
+    template <class Mask>
+    static THEW_INLINE void put_partial(std::uint8_t* to, Mask mask, int count) {
+        std::uint8_t bytes[kLanes<T>];
+        put(bytes, mask);
+        __builtin_memcpy(to, bytes, static_cast<std::size_t>(count));
     }
 };
 

@@ -6,7 +6,8 @@
 //              count from the end; run() throws Error for one out of range
 //   pad(x, pads, value?, axes?)  modes edge, reflect, wrap; constant pads, negative ones crop
 //              (constant mode is a fill and a copy)
-//   resize(x, region?, scales?, sizes?)  nearest for every dtype; linear and cubic, also antialiased, for fp32 and fp64;
+//   resize(x, region?, scales?, sizes?)  nearest for every dtype; linear and cubic, also antialiased, for fp32 and
+//   fp64;
 //              all of ONNX's coordinate and rounding rules save tf_crop_and_resize; constant scales or sizes
 //
 // No alignment beyond the element's. The output overlaps no input.

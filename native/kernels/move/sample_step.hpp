@@ -20,14 +20,14 @@ struct AxisTable {
 
 // One axis ready to run between two views.
 class AxisPass {
-  public:
+public:
     AxisPass(const Tensor& out, const Tensor& in, AxisTable table, const MoveEntry& entry, const std::string& where);
     void run(std::byte* out, std::byte* in, const Workers& workers) const {
         run(out, in, table_.index.data(), workers);
     }
     void run(std::byte* out, std::byte* in, const std::int64_t* index, const Workers& workers) const;
 
-  private:
+private:
     AxisTable table_;
     std::vector<std::byte> weight_;  // of the element type
     StridedLoop loop_;

@@ -13,7 +13,7 @@ struct Nothing {};
 
 // out's columns are the last dimension of the loop, in's are dimension `n`; the others are walked one by one.
 class TransposeStep : public Step {
-  public:
+public:
     TransposeStep(const StridedLoop& loop, int n, const MoveEntry& entry) : loop_(loop), n_(n), run_(entry.transpose) {
         const std::int64_t bytes = loop.bytes[0], m_extent = loop.extent[loop.rank - 1];
         m_block_ = std::min<std::int64_t>(m_extent, 512);
@@ -35,7 +35,7 @@ class TransposeStep : public Step {
         parallel_for(small ? alone : workers, tiles, body);
     }
 
-  private:
+private:
     static constexpr std::int64_t kBlockBytes = 32 * 1024, kLine = 64;
 
     void block(std::byte* out, const std::byte* in, std::int64_t tile) const {
@@ -74,7 +74,7 @@ int transposed_dimension(const StridedLoop& loop) {
 }
 
 class FillStep : public Step {
-  public:
+public:
     FillStep(const StridedLoop& loop, LeafKernel copy, Scalar value) : loop_(loop), copy_(copy), value_(value) {}
     void run(const Tensor*, const Tensor* outputs, const Workers& workers, std::byte*) const override {
         Scalar value = value_;
@@ -82,7 +82,7 @@ class FillStep : public Step {
         run_loop(loop_, data, workers, copy_, nullptr);
     }
 
-  private:
+private:
     StridedLoop loop_;
     LeafKernel copy_;
     Scalar value_;

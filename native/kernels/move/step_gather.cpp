@@ -8,7 +8,7 @@ namespace thew {
 namespace {
 
 class GatherStep : public Step {
-  public:
+public:
     GatherStep(const StepDesc& desc, const MoveEntry& entry, int axis)
         : where_(where(desc)), extent_(desc.inputs[0].shape[axis]), count_(element_count(desc.inputs[1])) {
         const Tensor &x = desc.inputs[0], &indices = desc.inputs[1], &output = desc.outputs[0];
@@ -59,7 +59,7 @@ class GatherStep : public Step {
         }
     }
 
-  private:
+private:
     template <class Integer>
     void read(const Tensor& indices, std::int64_t* to) const {
         std::int64_t at[kMaxRank] = {};

@@ -27,7 +27,7 @@ Tensor dense_with(const Tensor& like, const Tensor& order, int axis, std::int64_
 }
 
 class SampleStep : public Step {
-  public:
+public:
     SampleStep(const StepDesc& desc, const MoveEntry& entry, std::vector<AxisTable> tables) {
         const Tensor& output = desc.outputs[0];
         Tensor in = desc.inputs[0];
@@ -59,7 +59,7 @@ class SampleStep : public Step {
         }
     }
 
-  private:
+private:
     std::vector<AxisPass> passes_;
     std::size_t second_, scratch_;
 };

@@ -50,22 +50,63 @@ struct Tile {
     }
 };
 
+// Narrower than a tile on one side: the long side is the inner loop.
 template <class Word>
-void transpose_scalar(const TransposeBlock& block) {
-    for (std::int64_t i = 0; i < block.n; ++i) {
-        for (std::int64_t j = 0; j < block.m; ++j) {
-            __builtin_memcpy(block.out + i * block.out_stride + j * static_cast<std::int64_t>(sizeof(Word)),
-                             block.in + j * block.in_stride + i * static_cast<std::int64_t>(sizeof(Word)),
-                             sizeof(Word));
-        }
+void transpose_narrow(const TransposeBlock& block) {
+    constexpr std::int64_t size = sizeof(Word);
+    const bool by_row = block.m >= block.n;
+    const std::int64_t outer = by_row ? block.n : block.m, inner = by_row ? block.m : block.n;
+    const std::int64_t in_step = by_row ? block.in_stride : size, out_step = by_row ? size : block.out_stride;
+    for (std::int64_t o = 0; o < outer; ++o) {
+        const std::byte* in = block.in + o * (by_row ? size : block.in_stride);
+        std::byte* out = block.out + o * (by_row ? block.out_stride : size);
+        for (std::int64_t k = 0; k < inner; ++k, in += in_step, out += out_step)
+            __builtin_memcpy(out, in, sizeof(Word));
     }
+}
+
+// A few planes to packed pixels (out[i * C + c] = in[c][i]) and back: groups that the compiler vectorises.
+template <class Word, int C>
+void interleave(const TransposeBlock& block) {
+    typedef Word Aliased __attribute__((may_alias));
+    Aliased* __restrict out = reinterpret_cast<Aliased*>(block.out);
+    const Aliased* plane[C];
+    for (int c = 0; c < C; ++c) plane[c] = reinterpret_cast<const Aliased*>(block.in + c * block.in_stride);
+    for (std::int64_t i = 0; i < block.n; ++i) {
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) out[i * C + c] = plane[c][i];
+    }
+}
+template <class Word, int C>
+void separate(const TransposeBlock& block) {
+    typedef Word Aliased __attribute__((may_alias));
+    const Aliased* __restrict in = reinterpret_cast<const Aliased*>(block.in);
+    Aliased* plane[C];
+    for (int c = 0; c < C; ++c) plane[c] = reinterpret_cast<Aliased*>(block.out + c * block.out_stride);
+    for (std::int64_t j = 0; j < block.m; ++j) {
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) plane[c][j] = in[j * C + c];
+    }
+}
+
+template <class Word>
+void transpose_few(const TransposeBlock& block) {
+    constexpr std::int64_t size = sizeof(Word);
+    const bool packs = block.out_stride == block.m * size, unpacks = block.in_stride == block.n * size;
+    if (packs && block.m == 2) return interleave<Word, 2>(block);
+    if (packs && block.m == 3) return interleave<Word, 3>(block);
+    if (packs && block.m == 4) return interleave<Word, 4>(block);
+    if (unpacks && block.n == 2) return separate<Word, 2>(block);
+    if (unpacks && block.n == 3) return separate<Word, 3>(block);
+    if (unpacks && block.n == 4) return separate<Word, 4>(block);
+    transpose_narrow<Word>(block);
 }
 
 // A cache line of every input row at a time, so that a line read is used up at once whatever the tile's size.
 template <class Word>
 void transpose(const TransposeBlock& block) {
     constexpr std::int64_t size = Tile<Word>::size, bytes = sizeof(Word), line = 64 / bytes > size ? 64 / bytes : size;
-    if (block.n < size || block.m < size) return transpose_scalar<Word>(block);
+    if (block.n < size || block.m < size) return transpose_few<Word>(block);
     for (std::int64_t i0 = 0; i0 < block.n; i0 += line) {
         const std::int64_t end = i0 + line < block.n ? i0 + line : block.n;
         for (std::int64_t j0 = 0; j0 < block.m; j0 += size) {

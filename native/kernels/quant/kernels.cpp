@@ -5,13 +5,13 @@ namespace thew {
 namespace {
 
 constexpr OpKernel kQuantize[] = {
-    {"uint8", quantize_rows<std::uint8_t>},
-    {"int8", quantize_rows<std::int8_t>},
-    {"uint16", quantize_rows<std::uint16_t>},
-    {"int16", quantize_rows<std::int16_t>},
+    {"uint8", quant_rows<Quantize<std::uint8_t>>},
+    {"int8", quant_rows<Quantize<std::int8_t>>},
+    {"uint16", quant_rows<Quantize<std::uint16_t>>},
+    {"int16", quant_rows<Quantize<std::int16_t>>},
 };
 template <class Q>
-inline constexpr OpKernel kDequantize[] = {{"fp32", dequantize_rows<Q>}};
+inline constexpr OpKernel kDequantize[] = {{"fp32", quant_rows<Dequantize<Q>>}};
 
 constexpr OpEntry entry(DType dtype, const OpKernel* kernels, int count) {
     return {{"quant", "strided", dtype, dtype, dtype, 0, 0, 0, kIsa}, kernels, count};

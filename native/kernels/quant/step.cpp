@@ -10,7 +10,7 @@ const std::initializer_list<const Table<OpEntry>*> kTables = THEW_TABLES(quant_t
 alignas(8) constexpr std::byte kZero[8] = {};
 
 class QuantStep : public Step {
-  public:
+public:
     QuantStep(const StridedLoop& loop, LeafKernel kernel, bool has_zero)
         : loop_(loop), kernel_(kernel), has_zero_(has_zero) {}
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
@@ -20,7 +20,7 @@ class QuantStep : public Step {
         run_loop(loop_, data, workers, kernel_, nullptr);
     }
 
-  private:
+private:
     StridedLoop loop_;
     LeafKernel kernel_;
     bool has_zero_;

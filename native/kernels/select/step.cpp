@@ -8,7 +8,7 @@ namespace {
 const std::initializer_list<const Table<OpEntry>*> kTables = THEW_TABLES(select_table);
 
 class WhereStep : public Step {
-  public:
+public:
     WhereStep(const StridedLoop& loop, LeafKernel kernel) : loop_(loop), kernel_(kernel) {}
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
         std::byte* data[] = {static_cast<std::byte*>(outputs[0].data), static_cast<std::byte*>(inputs[1].data),
@@ -16,7 +16,7 @@ class WhereStep : public Step {
         run_loop(loop_, data, workers, kernel_, nullptr);
     }
 
-  private:
+private:
     StridedLoop loop_;
     LeafKernel kernel_;
 };

@@ -3,21 +3,12 @@
 
 #include "kernels/elementwise.hpp"
 #include "kernels/select/contract.hpp"
+#include "simd/convert.hpp"
 
 namespace thew {
 namespace {
 
 template <class Word>  // a signed integer as wide as the element
-struct Condition {
-    typedef std::int8_t Bytes __attribute__((vector_size(kLanes<Word>)));
-    static THEW_INLINE Vec<Word> mask(const std::byte* at) {
-        Bytes bytes;
-        __builtin_memcpy(&bytes, at, sizeof bytes);
-        return __builtin_convertvector(bytes, Vec<Word>) != 0;
-    }
-};
-
-template <class Word>
 void where_rows(const Leaf& leaf, const void*) {
     using V = Vec<Word>;
     constexpr std::int64_t lanes = kLanes<Word>;
@@ -25,17 +16,17 @@ void where_rows(const Leaf& leaf, const void*) {
     const std::int64_t last = partial ? 0 : leaf.cols - lanes, step = leaf.step[3];
     for (std::int64_t row = 0; row < leaf.rows; ++row) {
         const RowInputs<Word, 2> inputs(leaf, row);
-        const std::byte* condition = leaf.data[3] + row * leaf.row_bytes[3];
-        alignas(kVectorBytes) std::byte staged[kLanes<Word>] = {};
+        const auto* condition = reinterpret_cast<const std::int8_t*>(leaf.data[3] + row * leaf.row_bytes[3]);
+        alignas(kVectorBytes) std::int8_t staged[kLanes<Word>] = {};
         if (step == 0) {
-            __builtin_memset(staged, std::to_integer<int>(*condition), sizeof staged);
+            __builtin_memset(staged, *condition, sizeof staged);
             condition = staged;
         } else if (partial) {
             __builtin_memcpy(staged, condition, static_cast<std::size_t>(leaf.cols));
             condition = staged;
         }
         const auto choose = [&](std::int64_t column) THEW_FLAT {
-            const V mask = Condition<Word>::mask(condition + column * step);
+            const V mask = load_as<Word, kLanes<Word>>(condition + column * step) != 0;
             return inputs.apply([&](V a, V b) THEW_FLAT { return mask ? a : b; }, column);
         };
         Word* out = reinterpret_cast<Word*>(leaf.data[0] + row * leaf.row_bytes[0]);
