@@ -181,7 +181,7 @@ def call_of(name: str, attributes: Mapping[str, Attribute], inputs: Sequence[Any
 
     What is no array, a sequence, has no type in it. `node` is the node, where there is one.
     """
-    arrays = tuple(value if isinstance(value, np.ndarray) else None for value in inputs)
+    arrays = tuple(np.asarray(value) if isinstance(value, np.ndarray | np.generic) else None for value in inputs)
     types = tuple(None if array is None else TensorType(from_numpy(array.dtype), array.shape) for array in arrays)
     names = tuple("" if value is None else f"input{i}" for i, value in enumerate(inputs))
     return Call(node or Node(name, names, ("output",), attributes), types, arrays)

@@ -18,7 +18,7 @@ from thew.ops.cast import convert, limits_of
 from thew.ops.conv import WINDOW, check_bias, correlate, output_shape, window
 from thew.ops.matmul import product_shape
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
-from thew.ops.rules import Shape, axis_of, dtype_attribute, dtype_of, first_dtype, typed, widened
+from thew.ops.rules import Shape, axis_of, dtype_attribute, dtype_of, typed, widened
 
 _WHOLE = ("int32", "int16", "int8", "uint16", "uint8", "int4", "uint4", "int2", "uint2")
 _SMALL = ("fp8e4m3fn", "fp8e4m3fnuz", "fp8e5m2", "fp8e5m2fnuz", "fp4e2m1")
@@ -81,7 +81,10 @@ def _quantize(attributes: Mapping[str, Any], x: Array, scale: Array, zero: Array
 
 
 def _quantize_shapes(call: Call) -> list[Shape | None]:
-    dtype_attribute("precision", first_dtype)(call)
+    scales = (*FLOATS, "int32", "fp8e8m0")
+    dtype_of(1, among=scales)(call)
+    if dtype_attribute("precision", "fp32")(call) not in FLOATS:
+        raise call.refuse(f"precision must be one of {', '.join(FLOATS)}, got {call.attribute('precision')}")
     return _check_scale(call)
 
 
