@@ -102,19 +102,28 @@ void transpose_few(const TransposeBlock& block) {
     transpose_narrow<Word>(block);
 }
 
-// A cache line of every input row at a time, so that a line read is used up at once whatever the tile's size.
+// Blocks of a cache line squared, whatever the tile's size: a line read is used up at once, and so is a line written.
+// The order within a block completes the output's lines one after the other, unless the input's lines compete for one
+// set of the L1 cache (strides of a page): then it completes those.
 template <class Word>
 void transpose(const TransposeBlock& block) {
     constexpr std::int64_t size = Tile<Word>::size, bytes = sizeof(Word), line = 64 / bytes > size ? 64 / bytes : size;
     if (block.n < size || block.m < size) return transpose_few<Word>(block);
+    const bool input_first = block.in_stride % 4096 == 0;
+    const auto tile = [&](std::int64_t i, std::int64_t j) THEW_FLAT {
+        if (i > block.n - size) i = block.n - size;
+        if (j > block.m - size) j = block.m - size;
+        Tile<Word>::transpose(block.in + j * block.in_stride + i * bytes, block.in_stride,
+                              block.out + i * block.out_stride + j * bytes, block.out_stride);
+    };
     for (std::int64_t i0 = 0; i0 < block.n; i0 += line) {
-        const std::int64_t end = i0 + line < block.n ? i0 + line : block.n;
-        for (std::int64_t j0 = 0; j0 < block.m; j0 += size) {
-            const std::int64_t j = j0 + size <= block.m ? j0 : block.m - size;
-            for (std::int64_t i1 = i0; i1 < end; i1 += size) {
-                const std::int64_t i = i1 + size <= block.n ? i1 : block.n - size;
-                Tile<Word>::transpose(block.in + j * block.in_stride + i * bytes, block.in_stride,
-                                      block.out + i * block.out_stride + j * bytes, block.out_stride);
+        const std::int64_t i_end = i0 + line < block.n ? i0 + line : block.n;
+        for (std::int64_t j0 = 0; j0 < block.m; j0 += line) {
+            const std::int64_t j_end = j0 + line < block.m ? j0 + line : block.m;
+            const std::int64_t outer = input_first ? j0 : i0, outer_end = input_first ? j_end : i_end;
+            const std::int64_t inner = input_first ? i0 : j0, inner_end = input_first ? i_end : j_end;
+            for (std::int64_t o = outer; o < outer_end; o += size) {
+                for (std::int64_t k = inner; k < inner_end; k += size) tile(input_first ? k : o, input_first ? o : k);
             }
         }
     }
