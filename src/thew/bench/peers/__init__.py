@@ -56,6 +56,7 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
         "torch": Peer("of_torch", "torch", ("model", "matmul", "overhead")),
         "torch-compile": Peer("of_torch_compile", "torch", ("model",)),
         "openvino": Peer("of_openvino", "openvino", ("model", "matmul", "overhead")),
+        "ncnn": Peer("of_ncnn", "ncnn", ("model",)),
         "numpy": Peer("of_numpy", "numpy", ("matmul",)),
     }
 )
