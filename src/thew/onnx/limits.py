@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from thew.errors import MemoryLimitError, ModelError
 
-MAX_NODES = 1_000_000  # after functions are expanded, which can grow exponentially
+MAX_NODES = 200_000  # after functions are expanded, which can grow exponentially
 MAX_DEPTH = 64  # of functions that call functions, and of subgraphs in subgraphs
 MAX_RANK = 32
 MAX_EXTENT = 2**48
