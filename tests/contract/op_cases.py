@@ -50,7 +50,8 @@ class Source:
         if dtype in FLOATS:
             values = self.random.normal(size=shape) * 2
             if self.count(0, 9) == 0:
-                values = np.where(self.random.random(shape) < 0.2, self.random.choice([np.nan, np.inf, -np.inf], shape), values)
+                special = self.random.choice([np.nan, np.inf, -np.inf], shape)
+                values = np.where(self.random.random(shape) < 0.2, special, values)
             return np.asarray(values).astype(target)
         low = 0 if dtype.startswith("u") else -2
         return np.asarray(self.random.integers(low, 4, shape)).astype(np.int8).astype(target)
@@ -130,7 +131,8 @@ def modulo(source: Source) -> Case:
 
 def where(source: Source) -> Case:
     shape, dtype = source.shape(), source.number_type()
-    return {}, [source.array("bool", source.smaller(shape)), *(source.array(dtype, source.smaller(shape)) for _ in range(2))]
+    branches = [source.array(dtype, source.smaller(shape)) for _ in range(2)]
+    return {}, [source.array("bool", source.smaller(shape)), *branches]
 
 
 def clip(source: Source) -> Case:
@@ -208,7 +210,8 @@ def gemm(source: Source) -> Case:
     turns = source.count(0, 1), source.count(0, 1)
     a, b = source.array(kind, (m, k)), source.array(kind, (k, n))
     c = [source.array(kind, source.smaller((m, n)))] if source.flag() else []
-    attributes = {"alpha": source.one_of(1.0, 0.5), "beta": source.one_of(1.0, 0.0), "transA": turns[0], "transB": turns[1]}
+    attributes = {"alpha": source.one_of(1.0, 0.5), "beta": source.one_of(1.0, 0.0)}
+    attributes |= {"transA": turns[0], "transB": turns[1]}
     return attributes, [a.T if turns[0] else a, b.T if turns[1] else b, *c]
 
 
@@ -227,7 +230,7 @@ def channel_norm(source: Source, vectors: int, least: int = 2, **attributes: Any
 
 
 def group_norm(source: Source) -> Case:
-    attributes, inputs = channel_norm(source, 2)
+    _, inputs = channel_norm(source, 2)
     channels = inputs[0].shape[1]
     return {"num_groups": source.one_of(*(g for g in range(1, channels + 1) if channels % g == 0))}, inputs
 
@@ -267,8 +270,8 @@ def reduction(source: Source, dtypes: tuple[str, ...] = (*FLOATS, "int32", "int6
 
 def arg_reduction(source: Source) -> Case:
     shape = source.shape(1, 4, 1)
-    attributes = {"axis": source.axis(len(shape)), "keepdims": source.count(0, 1), "select_last_index": source.count(0, 1)}
-    return attributes, [source.array(source.number_type(), shape)]
+    attributes = {"axis": source.axis(len(shape)), "keepdims": source.count(0, 1)}
+    return {**attributes, "select_last_index": source.count(0, 1)}, [source.array(source.number_type(), shape)]
 
 
 def cumulative(source: Source) -> Case:
@@ -367,14 +370,20 @@ def trilu(source: Source) -> Case:
 
 def dropout(source: Source) -> Case:
     ratio, training = np.array(0.25, np.float32), np.array(source.flag())
-    return {"seed": 3}, [source.array(source.float_type(), source.shape()), *([ratio, training] if source.flag() else [])]
+    return {"seed": 3}, [
+        source.array(source.float_type(), source.shape()),
+        *([ratio, training] if source.flag() else []),
+    ]
 
 
 def gather(source: Source) -> Case:
     shape = source.shape(1, 4, 1)
     axis = source.axis(len(shape))
     indices = source.random.integers(-shape[axis], shape[axis], source.shape(0, 2))
-    return {"axis": axis}, [source.array(source.number_type(), shape), indices.astype(to_numpy(source.one_of("int32", "int64")))]
+    return {"axis": axis}, [
+        source.array(source.number_type(), shape),
+        indices.astype(to_numpy(source.one_of("int32", "int64"))),
+    ]
 
 
 def elements(source: Source) -> Case:
@@ -478,7 +487,12 @@ def resize(source: Source) -> Case:
     attributes: dict[str, Any] = {
         "mode": mode,
         "coordinate_transformation_mode": source.one_of(
-            "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize"
+            "half_pixel",
+            "half_pixel_symmetric",
+            "pytorch_half_pixel",
+            "align_corners",
+            "asymmetric",
+            "tf_crop_and_resize",
         ),
         "nearest_mode": source.one_of("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"),
         "antialias": source.count(0, 1) if mode != "nearest" else 0,
@@ -502,7 +516,9 @@ def loss(source: Source) -> Case:
 
 def cast(source: Source) -> Case:
     types = (*FLOATS, *INTEGERS, "bool", "fp8e4m3fn", "fp8e5m2", "int4", "uint4", "fp4e2m1", "fp8e8m0")
-    return {"to": source.one_of(*types), "saturate": source.count(0, 1)}, [source.array(source.number_type(), source.shape())]
+    return {"to": source.one_of(*types), "saturate": source.count(0, 1)}, [
+        source.array(source.number_type(), source.shape())
+    ]
 
 
 def cast_like(source: Source) -> Case:
@@ -557,7 +573,10 @@ def ranges(source: Source) -> Case:
 
 
 def eye_like(source: Source) -> Case:
-    attributes = {"k": source.one_of(-(2**63), -1, 0, 2, 2**63 - 1), "dtype": source.one_of(None, "fp32", "int8", "bf16")}
+    attributes = {
+        "k": source.one_of(-(2**63), -1, 0, 2, 2**63 - 1),
+        "dtype": source.one_of(None, "fp32", "int8", "bf16"),
+    }
     return attributes, [source.array(source.number_type(), source.shape(2, 2))]
 
 
@@ -569,8 +588,12 @@ NUMBERS = (*FLOATS, *INTEGERS)
 SIGNED = (*FLOATS, "int8", "int16", "int32", "int64")
 
 CASES: dict[str, Callable[[Source], Case]] = {
-    **_floats("exp", "log", "sqrt", "reciprocal", "floor", "ceil", "round", "sin", "cos", "tan", "asin", "acos", "atan"),
-    **_floats("sinh", "cosh", "asinh", "acosh", "atanh", "sigmoid", "silu", "hard_swish", "tanh", "softplus", "softsign"),
+    **_floats(
+        "exp", "log", "sqrt", "reciprocal", "floor", "ceil", "round", "sin", "cos", "tan", "asin", "acos", "atan"
+    ),
+    **_floats(
+        "sinh", "cosh", "asinh", "acosh", "atanh", "sigmoid", "silu", "hard_swish", "tanh", "softplus", "softsign"
+    ),
     **_floats("mish", "selu", "hard_sigmoid", "shrink", "is_nan", "is_inf"),
     **dict.fromkeys(("leaky_relu", "thresholded_relu", "elu", "celu", "swish"), with_alpha),
     **dict.fromkeys(("erf", "abs", "sign", "identity", "size", "non_zero"), lambda source: unary(source, NUMBERS)),
@@ -610,7 +633,10 @@ CASES: dict[str, Callable[[Source], Case]] = {
     "lp_normalization": lp_normalization,
     "mean_variance_normalization": mean_variance,
     **dict.fromkeys(("softmax", "log_softmax", "hardmax"), along_axis),
-    **{f"reduce_{name}": reduction for name in ("sum", "mean", "prod", "l1", "l2", "sum_square", "log_sum", "log_sum_exp")},
+    **{
+        f"reduce_{name}": reduction
+        for name in ("sum", "mean", "prod", "l1", "l2", "sum_square", "log_sum", "log_sum_exp")
+    },
     **{f"reduce_{name}": lambda source: reduction(source, (*NUMBERS, "bool")) for name in ("max", "min")},
     **dict.fromkeys(("arg_max", "arg_min"), arg_reduction),
     **dict.fromkeys(("cum_sum", "cum_prod"), cumulative),

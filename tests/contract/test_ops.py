@@ -1,7 +1,6 @@
 """What holds for every op: its inference agrees with its reference, and the reference with ONNX's own test data.
 
-The data are the node cases of the onnx package, read by our importer and run node by node. An op that ONNX has cases for must have
-passed one here, so that none drops out unseen.
+The data are the node cases of the onnx package, read by our importer and run node by node.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from op_cases import CASES, Source
+
 from thew import ops
 from thew.dtypes import from_numpy
 from thew.errors import Error
@@ -28,8 +28,8 @@ from thew.ops import Call, OpDef
 CONTROL = {"if", "loop", "scan"}  # their bodies are graphs; tests of their own
 OPS = sorted(set(ops.names()) - CONTROL)
 
-# The same sums in another order and precision; ONNX's reference rounds to fp16 after each of many nodes, and we do as well, but
-# from better sums, so that its own tolerance of 1e-3 (about one step of fp16) does not hold along a chain of ten.
+# ONNX's reference rounds to fp16 within each of ten nodes, ours once at the end of each, so that its tolerance of 1e-3,
+# one step of fp16, does not hold along such a chain.
 HALF_CHAINS = {"test_attention_4d_causal_fp16", "test_attention_4d_causal_fp16_expanded"}
 
 
@@ -39,12 +39,14 @@ def call_of(node: Node, values: list[Any], constant: bool = True) -> Call:
 
 
 def run_checked(op: OpDef, node: Node, values: list[Any]) -> list[Any]:
-    """The outputs of a node, of which inference has told the types: with the values known, unknown, and without any shape."""
+    """The outputs of a node; inference must tell their types: with values known, unknown, and without any shape."""
     known = op.infer(call_of(node, values))
     results = list(op.reference(node.attributes, *values))
     partly = op.infer(call_of(node, values, constant=False))
     shapeless = call_of(node, values, constant=False)
-    shapeless = Call(node, tuple(found and TensorType(found.dtype, None) for found in shapeless.types), shapeless.values)
+    shapeless = Call(
+        node, tuple(found and TensorType(found.dtype, None) for found in shapeless.types), shapeless.values
+    )
     blind = op.infer(shapeless)
     assert len(known) == len(partly) == len(blind) == len(node.outputs) <= len(results)
     for type_, less, least, array in zip(known, partly, blind, results, strict=False):
@@ -89,7 +91,10 @@ def _run_case(case: Any, graph: Graph) -> None:
     from onnx.backend.test.runner import Runner
 
     inputs, expected = ([_array(value) for value in part] for part in case.data_sets[0])
-    values = {**graph.constants, **{declared.name: value for declared, value in zip(graph.inputs, inputs, strict=False)}}
+    values = {
+        **graph.constants,
+        **{declared.name: value for declared, value in zip(graph.inputs, inputs, strict=False)},
+    }
     for node in graph.nodes:
         results = run_checked(ops.get(node.op), node, [values[name] if name else None for name in node.inputs])
         values.update(zip(node.outputs, results, strict=False))

@@ -117,7 +117,8 @@ def apply(name: str, parameters: Sequence[float], array: Array) -> Array:
     if not name:
         return array
     wide = array.astype(np.float64) if array.dtype.kind in "iub" else widened(array)
-    return ACTIVATIONS[name].function(wide, *filled(name, parameters)).astype(array.dtype)
+    with np.errstate(all="ignore"):
+        return ACTIVATIONS[name].function(wide, *filled(name, parameters)).astype(array.dtype)
 
 
 def filled(name: str, parameters: Sequence[float]) -> tuple[float, ...]:

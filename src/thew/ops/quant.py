@@ -64,8 +64,9 @@ def _quantized_dtype(call: Call) -> str:
 
 def saturate(wide: Array, dtype: str) -> Array:
     """Whole fp64 numbers in an integer dtype, cut to its range."""
-    # NaN has no integer; every implementation at hand makes it the least or 0. Here: 0.
-    cut = np.clip(np.where(np.isnan(wide), 0.0, wide), *limits_of(dtype))
+    low, high = limits_of(dtype)
+    # NaN has no integer; native kernels make it the least.
+    cut = np.clip(np.where(np.isnan(wide), low, wide), low, high)
     return np.asarray(cut.astype(np.int64).astype(to_numpy(dtype)))
 
 
