@@ -70,7 +70,9 @@ def test_every_fp16(row: Any) -> None:
     x = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     y = np.empty(x.shape, np.float32)
     native.run_kernel(row.name, "cast", [x], [y])
-    np.testing.assert_array_equal(y, x.astype(np.float32))
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        expected = x.astype(np.float32)
+    np.testing.assert_array_equal(y, expected)
     back = np.empty_like(x)
     native.run_kernel(row.name.replace("fp16", "fp32"), "cast", [y], [back])
     np.testing.assert_array_equal(back, x)

@@ -1,6 +1,7 @@
 // binary: out[i] = op(a[i], b[i]) with a and b broadcast to the output as NumPy does. Any strides on all three sides;
 // no alignment beyond the element's. The output may be exactly one input that has its shape (same address and strides),
-// and overlaps no input otherwise. Comparisons and logic give bool; the others the operands' type.
+// and overlaps no input otherwise; a comparison's output, of other elements than its operands, never does. Comparisons
+// and logic give bool; the others the operands' type.
 //
 // `add`, `sub`, `mul`, `div` on fp32 and fp64 take an epilogue (attributes `activation`, `activation_parameters`):
 // out = activation(op(a, b)). Fast where the innermost dimension of every operand is consecutive or constant: equal

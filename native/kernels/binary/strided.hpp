@@ -65,7 +65,9 @@ constexpr LeafKernel fused(Op) {
 // pow by the C library, lane by lane (exp(b log a) would lose digits), save for a constant exponent of 2, 1/2, 1 or -1.
 template <class T>
 void power(const Leaf& leaf, const void*) {
-    const T exponent = leaf.step[2] == 0 && leaf.rows == 1 ? *reinterpret_cast<const T*>(leaf.data[2]) : T(0);
+    const T exponent = leaf.step[2] == 0 && (leaf.rows == 1 || leaf.row_bytes[2] == 0)
+                           ? *reinterpret_cast<const T*>(leaf.data[2])
+                           : T(0);
     using V = Vec<T>;
     if (exponent == T(2)) return map_rows<T, 2>(leaf, [](V a, V) THEW_FLAT { return a * a; });
     if (exponent == T(1)) return map_rows<T, 2>(leaf, [](V a, V) THEW_FLAT { return a; });
@@ -122,7 +124,8 @@ struct IntegerArithmetic {
     static T quotient(T x, T y) {
         if (y == 0) return 0;
         if constexpr (T(-1) < T(0)) {
-            if (y == T(-1)) return static_cast<T>(T(0) - x);  // the lowest value over -1 wraps instead of trapping
+            // The lowest value over -1 wraps instead of trapping.
+            if (y == T(-1)) return static_cast<T>(0 - static_cast<std::uint64_t>(x));
         }
         return static_cast<T>(x / y);
     }
