@@ -1,6 +1,6 @@
 """Every reduction row against NumPy in fp64 or int64: axes, strides, tails, nothing to reduce, NaN and Inf, arg_max.
 
-Sums: |error| <= (kReduceBlock + n / kReduceBlock + 12)·eps·Σ|terms| (contract.hpp), never more than n + 12 terms' worth;
+Sums: |error| <= (kReduceBlock + n / kReduceBlock + 12)·eps·Σ|terms| (contract.hpp), or n + 12 instead if that is less;
 a logarithm turns a relative error into an absolute one. A product of n factors: 2·n·eps relative.
 """
 

@@ -56,9 +56,8 @@ class DepthwiseWork {
     const Bounds<T> bounds_;
     const bool finishes_, direct_;  // direct_: full vectors go straight to y
     T* out_[kOutputs];
-    bool interior_ = false;  // the table in hand points inside the image only
 
-  public:
+public:
     DepthwiseWork(const DepthwiseArgs& args, const DepthwiseViews& views, std::byte* scratch)
         : args_(args),
           views_(views),
@@ -69,33 +68,49 @@ class DepthwiseWork {
 
     // Output rows [row, row + TH): all tiles from place.column on.
     void rows(TilePlace place) {
-        interior_ = false;
         for (place.column = 0; place.column < args_.ow; place.column += Tile::TW) {
-            point_pixels(place);
-            compute(place);
+            if (!(direct_ && compute_interior(place))) compute(place);
         }
     }
 
-  private:
+private:
+    std::int64_t top(const TilePlace& place) const { return place.row * args_.stride_h - args_.pad_top; }
+    std::int64_t left(const TilePlace& place) const { return place.column * args_.stride_w - args_.pad_left; }
+
+    TileArgs<T> tile_args(const TilePlace& place) {
+        const std::int64_t taps = args_.kh * args_.kw, channels = place.last - place.first;
+        const T* lines = static_cast<const T*>(args_.packed) + place.j * (taps + 1) * args_.padded_c + place.first;
+        const std::int64_t full = channels / kLanes<T> * kLanes<T>;
+        return {scratch_.pixels, out_, lines, args_.padded_c, taps, full, bounds_.low, bounds_.high};
+    }
+
+    // Whether the tile lies inside on all sides and has full vectors only; if so, computes it.
+    bool compute_interior(const TilePlace& place) {
+        if constexpr (Tile::kHasInterior) {
+            const std::int64_t first_row = top(place), first_column = left(place);
+            if (first_row < 0 || first_column < 0 || first_row + Tile::kRows > args_.h ||
+                first_column + Tile::kColumns > args_.w || !kept(place, kOutputs - 1) ||
+                (place.last - place.first) % kLanes<T> != 0) {
+                return false;
+            }
+            const T* x = static_cast<const T*>(views_.x) + place.n * views_.x_n + place.first + first_row * views_.x_h +
+                         first_column * views_.x_w;
+            Tile::compute_interior(tile_args(place),
+                                   {x, views_.x_h, views_.x_w, y_at(place, 0), views_.y_h, views_.y_w});
+            return true;
+        }
+        return false;
+    }
+
     void point_pixels(const TilePlace& place) {
         const std::int64_t rows = Tile::rows(args_), columns = Tile::columns(args_);
-        const std::int64_t top = place.row * args_.stride_h - args_.pad_top;
-        const std::int64_t left = place.column * args_.stride_w - args_.pad_left;
-        const bool interior = top >= 0 && left >= 0 && top + (rows - 1) * Tile::row_step(args_) < args_.h &&
-                              left + Tile::column_of(args_, columns - 1) < args_.w;
-        if (interior && interior_) {
-            const std::int64_t step = Tile::TW * args_.stride_w * views_.x_w;
-            for (std::int64_t i = 0; i < rows * columns; ++i) scratch_.pixels[i] += step;
-            return;
-        }
-        interior_ = interior;
         const T* image = static_cast<const T*>(views_.x) + place.n * views_.x_n + place.first;
         const T* zeros = static_cast<const T*>(args_.zeros);
         const T** pixel = scratch_.pixels;
         for (std::int64_t r = 0; r < rows; ++r) {
-            const std::int64_t y = top + r * Tile::row_step(args_);
+            const std::int64_t y = top(place) + r * Tile::row_step(args_);
             for (std::int64_t q = 0; q < columns; ++q) {
-                const std::int64_t x = left + Tile::column_of(args_, q);
+                const std::int64_t x = left(place) + Tile::column_of(args_, q);
                 const bool inside = y >= 0 && y < args_.h && x >= 0 && x < args_.w;
                 *pixel++ = inside ? image + y * views_.x_h + x * views_.x_w : zeros;
             }
@@ -117,10 +132,9 @@ class DepthwiseWork {
     }
 
     void compute(const TilePlace& place) {
-        const std::int64_t taps = args_.kh * args_.kw, channels = place.last - place.first;
-        const std::int64_t full = channels / kLanes<T> * kLanes<T>;
-        const T* lines = static_cast<const T*>(args_.packed) + place.j * (taps + 1) * args_.padded_c + place.first;
-        TileArgs<T> tile{scratch_.pixels, out_, lines, args_.padded_c, taps, full, bounds_.low, bounds_.high};
+        point_pixels(place);
+        const TileArgs<T> tile = tile_args(place);
+        const std::int64_t channels = place.last - place.first, full = tile.channels;
         if (direct_) {
             for (std::int64_t i = 0; i < kOutputs; ++i) out_[i] = kept(place, i) ? y_at(place, i) : scratch_.discard;
             Tile::compute(tile);
@@ -170,7 +184,8 @@ template <class Tile>
 void run_depthwise(const DepthwiseArgs& args, const DepthwiseViews& views, const Workers& workers, std::byte* scratch) {
     using T = typename Tile::Element;
     const std::int64_t bands = (args.oh + Tile::TH - 1) / Tile::TH;
-    // Items of whole rows keep the reads long; channels are split only where rows are too few to share out.
+    // Items of whole rows keep the reads long (cutting channels so that rows stay in L1 was a third slower: the streams
+    // get too short for the prefetchers); channels are split only where rows are too few to share out.
     std::int64_t blocks = 1;
     const std::int64_t wanted = workers.count == 1 ? 1 : 4 * workers.count;
     const std::int64_t vectors = (args.c + 4 * kLanes<T> - 1) / (4 * kLanes<T>);

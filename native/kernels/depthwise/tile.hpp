@@ -20,6 +20,15 @@ struct TileArgs {
     T low, high;
 };
 
+// A tile whose pixels all lie in the image and whose outputs all count: first pixel and output, strides in elements.
+template <class T>
+struct InteriorTile {
+    const T* x;
+    std::int64_t x_h, x_w;
+    T* y;
+    std::int64_t y_h, y_w;
+};
+
 // NaN stays NaN: a comparison with it is false.
 template <class T>
 THEW_INLINE Vec<T> clamp(Vec<T> v, Vec<T> low, Vec<T> high) {
@@ -32,6 +41,7 @@ THEW_INLINE Vec<T> clamp(Vec<T> v, Vec<T> low, Vec<T> high) {
 template <class T, int KH, int KW, int S, int TH_, int TW_>
 struct FixedTile {
     using Element = T;
+    static constexpr bool kHasInterior = true;
     static constexpr int TH = TH_, TW = TW_;
     static constexpr int kRows = (TH - 1) * S + KH, kColumns = (TW - 1) * S + KW;
 
@@ -44,9 +54,39 @@ struct FixedTile {
     static std::int64_t column_of(const DepthwiseArgs&, std::int64_t q) { return q; }
 
     static __attribute__((noinline)) void compute(const TileArgs<T>& args) {
-        const T* const* pixels = args.pixels;  // all in locals: vector stores may alias `args`
+        const T* const* pixels = args.pixels;
         T* const* out = args.out;
-        const T* lines = args.lines;
+        sum_channels(
+            args, [=](auto r, auto q, std::int64_t c) THEW_FLAT { return load(pixels[r * kColumns + q] + c); },
+            [=](auto i, std::int64_t c, Vec<T> sum) THEW_FLAT { store(out[i] + c, sum); });
+    }
+
+    // The same for a tile inside the image on all sides, which needs no table: a pointer walks along each row.
+    static __attribute__((noinline)) void compute_interior(const TileArgs<T>& args, const InteriorTile<T>& at) {
+        const T* x = at.x;
+        T* y = at.y;
+        const std::int64_t x_h = at.x_h, x_w = at.x_w, y_h = at.y_h, y_w = at.y_w;
+        const T* pixel = nullptr;
+        T* result = nullptr;
+        sum_channels(
+            args,
+            [&](auto r, auto q, std::int64_t c) THEW_FLAT {
+                pixel = q == 0 ? x + r * x_h + c : pixel + x_w;
+                THEW_PIN_POINTER(pixel);
+                return load(pixel);
+            },
+            [&](auto i, std::int64_t c, Vec<T> sum) THEW_FLAT {
+                result = i % TW == 0 ? y + i / TW * y_h + c : result + y_w;
+                THEW_PIN_POINTER(result);
+                store(result, sum);
+            });
+    }
+
+private:
+    // get(row, column, c) gives the tile's pixels, in order; put(output, c, value) takes the results, in order.
+    template <class Get, class Put>
+    static THEW_INLINE void sum_channels(const TileArgs<T>& args, Get get, Put put) {
+        const T* lines = args.lines;  // all in locals: vector stores may alias `args`
         const std::int64_t line = args.line, channels = args.channels;
         const Vec<T> low = splat(args.low), high = splat(args.high);
         for (std::int64_t c = 0; c < channels; c += kLanes<T>) {
@@ -57,7 +97,7 @@ struct FixedTile {
             weight += line;
             unroll<kRows>([&](auto r) THEW_FLAT {
                 unroll<kColumns>([&](auto q) THEW_FLAT {
-                    const Vec<T> pixel = load(pixels[r * kColumns + q] + c);
+                    const Vec<T> pixel = get(r, q, c);
                     unroll<TH>([&](auto dy) THEW_FLAT {
                         unroll<TW>([&](auto dx) THEW_FLAT {
                             constexpr int ky = r - dy * S, kx = q - dx * S;
@@ -68,7 +108,7 @@ struct FixedTile {
                     });
                 });
             });
-            unroll<TH * TW>([&](auto i) THEW_FLAT { store(out[i] + c, clamp<T>(sums[i], low, high)); });
+            unroll<TH * TW>([&](auto i) THEW_FLAT { put(i, c, clamp<T>(sums[i], low, high)); });
         }
     }
 };
@@ -77,6 +117,7 @@ struct FixedTile {
 template <class T, int TW_>
 struct TapsTile {
     using Element = T;
+    static constexpr bool kHasInterior = false;
     static constexpr int TH = 1, TW = TW_;
 
     static std::int64_t pixel_count(const DepthwiseArgs& args) { return args.kh * args.kw * TW; }
