@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,24 @@ FUSED_INPUTS = {"conv": 3, "matmul": 2}  # how many inputs ONNX's operator takes
 _EPILOGUE = ("activation", "activation_parameters")
 
 
-class Lowering:
+def lowered(graph: Graph) -> Graph:
+    """The graph, and the graphs in it, with ONNX's operators only."""
+    lowering = _Lowering(graph)
+    nodes = tuple(plain for node in graph.nodes for plain in lowering.nodes(_with_lowered_bodies(node)))
+    return graph.replace(nodes=nodes, constants={**graph.constants, **lowering.constants})
+
+
+def _with_lowered_bodies(node: Node) -> Node:
+    bodies = {key: lowered(value) for key, value in node.attributes.items() if isinstance(value, Graph)}
+    return node.with_attributes(**bodies) if bodies else node
+
+
+class _Lowering:
     """Splits the fused nodes of one graph; `constants` collects what that adds."""
 
-    def __init__(self, graph: Graph, dtype_of: Callable[[str], str | None]) -> None:
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
         self._fresh = graph.fresh_names()
-        self._dtype_of = dtype_of
         self.constants: dict[str, Array] = {}
 
     def nodes(self, node: Node) -> Iterator[Node]:
@@ -57,7 +69,8 @@ class Lowering:
             yield Node("sigmoid", (source,), (gate,), {}, f"{label}_gate" if label else "")
             yield Node("mul", (source, gate), (output,), {}, label)
         elif name == "clip":
-            dtype = to_numpy(self._dtype_of(node.inputs[0]) or "fp32")
+            known = self._graph.type_of(node.inputs[0]) or self._graph.type_of(node.outputs[0])
+            dtype = to_numpy(known.dtype if known is not None else "fp32")
             bounds = [self._constant(np.array(bound, dtype)) if np.isfinite(bound) else "" for bound in parameters]
             yield Node("clip", (source, *bounds), (output,), {}, label)
         elif name == "gelu_tanh":

@@ -21,7 +21,7 @@ from thew.ir import Graph, Node, TensorType
 from thew.onnx.element_types import number_of
 from thew.onnx.foreign import IMPURE, PURE, parse_model, type_proto
 from thew.onnx.limits import MAX_FILE_BYTES
-from thew.onnx.lower import Lowering
+from thew.onnx.lower import lowered
 from thew.onnx.schemas import NEWEST_OPSET, find_schema
 from thew.onnx.tensors import to_tensor
 
@@ -71,6 +71,7 @@ def to_model(graph: Graph) -> Any:
     import onnx
     from onnx import helper
 
+    graph = lowered(graph)
     versions = range(OLDEST_OPSET, NEWEST_OPSET)
     opset = next((version for version in versions if _fits(graph, version)), NEWEST_OPSET)
     writer = _Writer(opset)
@@ -133,7 +134,7 @@ class _Writer:
         op_type = onnx_name(node.op)
         schema = find_schema(op_type, "", self._opset) if op_type else None
         if schema is None or schema.deprecated:
-            return op_type is None and node.op == "silu"
+            return False
         newest = find_schema(op_type or "", "", NEWEST_OPSET)
         changed, attribute = _CHANGED.get(schema.name, (0, ""))
         if len(schema.inputs) != len(newest.inputs) or (self._opset < changed and _is_used(node, attribute)):
@@ -146,11 +147,8 @@ class _Writer:
         import onnx
 
         proto = onnx.GraphProto(name=graph.name)
-        lowering = Lowering(graph, lambda name: known.dtype if (known := graph.type_of(name)) else None)
-        for node in graph.nodes:
-            for plain in lowering.nodes(node):
-                proto.node.append(self._node(plain, outer))
-        for name, array in {**graph.constants, **lowering.constants}.items():
+        proto.node.extend(self._node(node, outer) for node in graph.nodes)
+        for name, array in graph.constants.items():
             if self._with_data:
                 proto.initializer.append(to_tensor(array, outer.get(name, name)))
             elif not outer:
