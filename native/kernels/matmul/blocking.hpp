@@ -13,8 +13,13 @@
 namespace thew {
 
 struct TileShape {
-    std::int64_t mr, nr, element_bytes;
+    std::int64_t mr, nr, element_bytes, vector_bytes;
 };
+
+inline TileShape tile_shape(const MatmulEntry& entry) {
+    const auto element_bytes = static_cast<std::int64_t>(dtype_bytes(entry.row.a));
+    return {entry.row.mr, entry.row.nr, element_bytes, entry.vector * element_bytes};
+}
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
@@ -51,14 +56,16 @@ inline void collapse(Walk& walk) {
     walk = kept;
 }
 
-// k between two touches of c: as many ways of the first level hold a tile's rows of a as leave room for b's panel.
+// k between two touches of c: as many ways of the first level hold a tile's rows of a as leave room for b's panel. But
+// cores with wide vectors run as fast from their second level, and touch c too often at the depth that the model gives
+// (Zen 4: 128 is 12 % slower than 512).
 inline std::int64_t block_depth(const Caches& caches, const TileShape& tile, std::int64_t k) {
     const double ways = static_cast<double>(caches.l1_ways);
     const double share = 1.0 + static_cast<double>(tile.nr) / static_cast<double>(tile.mr);
     const double a_ways = std::max(1.0, std::floor((ways - 1.0) / share));
     const double way_bytes = static_cast<double>(caches.l1_bytes) / std::max(ways, 1.0);
     const auto fits = static_cast<std::int64_t>(a_ways * way_bytes) / (tile.mr * tile.element_bytes);
-    const std::int64_t most = std::max<std::int64_t>(fits, 256);  // below, touching c again costs more than it saves
+    const std::int64_t most = std::max<std::int64_t>(fits, tile.vector_bytes == 64 ? 512 : 256);
     const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(k - most / 4, most));  // a quarter over is no reason
     return std::max<std::int64_t>(round_up(ceil_div(k, blocks), 16), 16);
 }

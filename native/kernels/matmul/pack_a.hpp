@@ -24,12 +24,8 @@ struct Staging {
 
 template <class T>
 THEW_INLINE void copy_run(T* to, const T* from, std::int64_t count) {
-    std::int64_t i = 0;
-    for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, load(from + i));
-    if (i < count) {
-        const int tail = static_cast<int>(count - i);
-        store_partial(to + i, load_partial(from + i, tail), tail);
-    }
+    for (; count >= kLanes<T>; count -= kLanes<T>, to += kLanes<T>, from += kLanes<T>) store(to, load(from));
+    if (count > 0) store_partial(to, load_partial(from, static_cast<int>(count)), static_cast<int>(count));
 }
 
 // Rows side by side, ld apart (Broadcast).
@@ -55,11 +51,13 @@ struct LaneLayout {
     }
     THEW_INLINE void operator()(std::int64_t k, const T* const (&from)[L], std::int64_t count) const {
         std::int64_t i = 0;
-        for (; i < count && (k + i) % L != 0; ++i) one(k + i, from, i);
+        for (; (k + i) % L != 0 && i < count; ++i) one(k + i, from, i);
         const T* p[L];
         unroll<L>([&](auto l) THEW_FLAT { p[l] = from[l] + i; });
         T* at = to + (k + i) / L * kBlock;
-        for (; i + 2 * L <= count; i += 2 * L, at += 2 * kBlock) Interleave<T>::copy(p, at, kBlock * sizeof(T));
+        const std::int64_t pairs = (count - i) / (2 * L);
+        for (std::int64_t pair = pairs; pair > 0; --pair) Interleave<T>::copy(p, at, kBlock * sizeof(T));
+        i += 2 * L * pairs;
         for (; i < count; ++i) one(k + i, from, i);
     }
     void zero(std::int64_t k) const {

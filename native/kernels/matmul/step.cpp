@@ -53,7 +53,7 @@ public:
         lay_out(a, b, c, residual);
         product_.epilogue = parse_epilogue(desc.attributes);
 
-        const TileShape tile{entry.row.mr, entry.row.nr, static_cast<std::int64_t>(dtype_bytes(entry.row.a))};
+        const TileShape tile = tile_shape(entry);
         choose_blocking(product_, desc.caches, tile, desc.threads, entry.reads_in_place);
         const bool packed_bias = bias_input_ == 2 && bias_stride_ != 1;
         memory_ = TrunkMemory(product_, b_, tile, desc.threads, desc.constant[1], packed_bias ? product_.n : 0);

@@ -13,6 +13,7 @@ using TileKernel = void (*)(const T* a, std::int64_t ld, const T* b, std::int64_
 template <class T, int H, int V, class Multiply>
 void tile(const T* a, std::int64_t ld, const T* b, std::int64_t k, const Write<T>& write) {
     Vec<T> acc[H][V];
+    prefetch_tile<T, H, V>(write);
     const bool whole = write.columns == V * kLanes<T>;
     unroll<V>([&](auto v) THEW_FLAT {
         Vec<T> start{};

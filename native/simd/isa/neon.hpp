@@ -23,15 +23,15 @@ struct Bound<float> {  // fmax and fmin give NaN where either operand is NaN
 };
 template <>
 struct Interleave<float> {
-    // 8 elements from each of four rows, which move on by as many: two blocks of 4 × 4 transposed, the second `block_bytes`
-    // after the first. In asm since gcc 12 copies every register that it hands to st4.
-    static THEW_INLINE void copy(const float* (&rows)[4], float* to, std::int64_t block_bytes) {
+    // 8 elements from each of four rows, which move on by as many: two blocks of 4 × 4 transposed, `block_bytes` apart;
+    // `to` moves on past them. In asm since gcc 12 copies every register that it hands to st4.
+    static THEW_INLINE void copy(const float* (&rows)[4], float*& to, std::int64_t block_bytes) {
         asm volatile("ldp q0, q4, [%[r0]], #32\n\t"
             "ldp q1, q5, [%[r1]], #32\n\t"
             "ldp q2, q6, [%[r2]], #32\n\t"
             "ldp q3, q7, [%[r3]], #32\n\t"
             "st4 {v0.4s, v1.4s, v2.4s, v3.4s}, [%[to]], %[block]\n\t"
-            "st4 {v4.4s, v5.4s, v6.4s, v7.4s}, [%[to]]"
+            "st4 {v4.4s, v5.4s, v6.4s, v7.4s}, [%[to]], %[block]"
             : [r0] "+&r"(rows[0]), [r1] "+&r"(rows[1]), [r2] "+&r"(rows[2]), [r3] "+&r"(rows[3]), [to] "+&r"(to)
             : [block] "r"(block_bytes)
             : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "memory");
@@ -45,11 +45,11 @@ struct Bound<double> {  // fmax and fmin give NaN where either operand is NaN
 };
 template <>
 struct Interleave<double> {
-    static THEW_INLINE void copy(const double* (&rows)[2], double* to, std::int64_t block_bytes) {  // 4 from each of two
+    static THEW_INLINE void copy(const double* (&rows)[2], double*& to, std::int64_t block_bytes) {  // 4 from each of two
         asm volatile("ldp q0, q2, [%[r0]], #32\n\t"
             "ldp q1, q3, [%[r1]], #32\n\t"
             "st2 {v0.2d, v1.2d}, [%[to]], %[block]\n\t"
-            "st2 {v2.2d, v3.2d}, [%[to]]"
+            "st2 {v2.2d, v3.2d}, [%[to]], %[block]"
             : [r0] "+&r"(rows[0]), [r1] "+&r"(rows[1]), [to] "+&r"(to)
             : [block] "r"(block_bytes)
             : "v0", "v1", "v2", "v3", "memory");
