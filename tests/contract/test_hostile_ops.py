@@ -20,6 +20,7 @@ from thew.dtypes import from_numpy, size_bytes, to_numpy
 from thew.errors import Error
 from thew.ir import Node, TensorType
 from thew.ops import Call
+from thew.ops.interpret import apply
 
 NUMBERS = (0, -1, 3, 17, 1 << 20, 1 << 31, 1 << 40, (1 << 63) - 1, -(1 << 63))
 SMALL_BYTES = 1 << 16  # results up to this size are computed
@@ -104,3 +105,55 @@ def run_within(op: ops.OpDef, node: Node, inputs: list[Any], found: Any, made: i
     for known, array in zip(found, results, strict=False):
         assert known.dtype == from_numpy(array.dtype)
         assert known.shape in (None, array.shape)
+
+
+HUGE = 1 << 40
+# Attributes and shapes that agree with each other, so that inference takes them; careless references would walk them.
+ABSURD: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+    (
+        "max_pool",
+        (np.ones((1, 1, 3), np.float32),),
+        {"kernel_shape": (HUGE,), "pads": (HUGE, HUGE), "strides": (HUGE,)},
+    ),
+    (
+        "average_pool",
+        (np.ones((1, 1, 3), np.float32),),
+        {"kernel_shape": (HUGE,), "pads": (HUGE, 0), "strides": (HUGE,)},
+    ),
+    ("lp_pool", (np.ones((1, 1, 3), np.float32),), {"kernel_shape": (3,), "pads": (HUGE, HUGE), "strides": (HUGE,)}),
+    ("conv", (np.ones((1, 0, HUGE), np.float32), np.ones((1, 0, HUGE), np.float32)), {}),
+    (
+        "conv",
+        (np.ones((1, 1, 3), np.float32), np.ones((1, 1, 2), np.float32)),
+        {"dilations": (HUGE,), "pads": (HUGE, 0)},
+    ),
+    ("col2_im", (np.ones((1, 0, 1), np.float32), np.array([HUGE]), np.array([HUGE])), {}),
+    ("pad", (np.ones((0, HUGE), np.float32), np.array([0, 5, 0, 5])), {"mode": "edge"}),
+    ("resize", (np.ones((0, HUGE), np.float32), None, None, np.array([0, HUGE])), {"mode": "linear"}),
+    ("one_hot", (np.ones((0,), np.int64), np.array(HUGE - 1), np.ones(2, np.float32)), {}),
+    ("trilu", (np.ones((0, 1 << 28, 1 << 28), np.float32),), {}),
+    ("gather_elements", (np.ones((0, HUGE), np.float32), np.ones((0, HUGE), np.int64)), {}),
+    ("top_k", (np.ones((0, HUGE), np.float32), np.array([HUGE])), {}),
+    ("reverse_sequence", (np.ones((HUGE, 1, 0), np.float32), np.ones(1, np.int64)), {}),
+    ("lrn", (np.ones((0, HUGE), np.float32),), {"size": HUGE}),
+    ("softmax_cross_entropy_loss", (np.ones((0, 5, HUGE), np.float32), np.ones((0, HUGE), np.int64)), {}),
+    ("unique", (np.ones((0, HUGE), np.float32),), {"axis": 1}),
+    ("tile", (np.ones((1,), np.float32), np.array([HUGE])), {}),
+    ("range", (np.array(0), np.array(HUGE), np.array(1)), {}),
+    ("quantize_linear", (np.ones((HUGE, 0), np.float32), np.ones((1, 0), np.float32)), {"axis": 0, "block_size": HUGE}),
+]
+
+
+@pytest.mark.parametrize(("name", "inputs", "attributes"), ABSURD, ids=[case[0] for case in ABSURD])
+def test_absurd_sizes_cost_nothing(name: str, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> None:
+    names = tuple("" if value is None else f"input{i}" for i, value in enumerate(inputs))
+    node = Node(name, names, ("output",), attributes, "absurd")
+    tracemalloc.start()
+    try:
+        apply(node, inputs, limit_bytes=SMALL_BYTES)
+    except Error as error:
+        assert str(error).startswith(str(node))
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak <= SLACK_BYTES

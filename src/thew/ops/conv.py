@@ -81,7 +81,7 @@ def correlate(x: Array, w: Array, found: Window, group: int) -> Array:
     images = np.moveaxis(widened(x).astype(np.float64).reshape(n, group, c // group, *found.extents), 0, 2)
     weights = widened(w).astype(np.float64).reshape(group, oc // group, c // group, *found.kernel)
     total = np.zeros((group, oc // group, n, *found.output))
-    for tap, out, into in found.taps():
+    for tap, out, into in found.taps() if images.size and weights.size else ():
         patch = images[into]
         part = np.matmul(weights[tap], patch.reshape(group, c // group, -1))
         total[out] += part.reshape(group, oc // group, *patch.shape[2:])
@@ -195,7 +195,7 @@ def _transpose_reference(attributes: Mapping[str, Any], x: Array, w: Array, bias
     images = np.moveaxis(widened(x).reshape(n, group, c // group, *found.output), 0, 2)
     weights = widened(w).reshape(group, c // group, og, *found.kernel)
     total = np.zeros((group, og, n, *found.extents))
-    for tap, out, into in found.taps():
+    for tap, out, into in found.taps() if images.size and weights.size else ():
         patch = images[out]
         part = np.matmul(np.swapaxes(weights[tap], 1, 2), patch.reshape(group, c // group, -1))
         total[into] += part.reshape(group, og, *patch.shape[2:])

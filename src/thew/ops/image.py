@@ -111,7 +111,7 @@ def _col2im(attributes: Mapping[str, Any], x: Array, image: Array, block: Array)
     columns = widened(x).reshape(x.shape[0], channels, *found.kernel, *found.output)
     columns = np.moveaxis(columns, range(2, 2 + rank), range(-rank, 0))
     total = np.zeros((x.shape[0], channels, *found.extents), columns.dtype)
-    for tap, out, into in found.taps():
+    for tap, out, into in found.taps() if x.size else ():
         total[into] += columns[tap][out]
     return [total.astype(x.dtype)]
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-from thew.dtypes import size_bytes
+import numpy as np
+
+from thew.dtypes import size_bytes, to_numpy
 from thew.errors import Error, InputError, MemoryLimitError, ShapeError
-from thew.ir.graph import Array, Graph, Node
-from thew.ops.opdef import OpDef, call_of, get, is_defined
+from thew.ir.graph import Array, Graph, Node, TensorType
+from thew.ops.opdef import call_of, get, is_defined
 
 MALFORMED = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 DEFAULT_LIMIT_BYTES = 16 << 30
@@ -33,7 +35,13 @@ def apply(node: Node, inputs: Sequence[Any], limit_bytes: int | None = None) -> 
     op = get(node.op)
     try:
         if is_defined(node.op):
-            _check_sizes(op, node, inputs, DEFAULT_LIMIT_BYTES if limit_bytes is None else limit_bytes)
+            types = op.infer(call_of(node.op, node.attributes, inputs, node))
+            _check_sizes(node, types, DEFAULT_LIMIT_BYTES if limit_bytes is None else limit_bytes)
+            if all(found is not None and found.is_static and 0 in found.static_shape for found in types):
+                # Nothing to compute; a reference might build tables for extents that cost nothing here.
+                return tuple(
+                    np.zeros(found.static_shape, to_numpy(found.dtype)) for found in types if found is not None
+                )
         return tuple(op.reference(node.attributes, *inputs))
     except Error as error:
         raise error if str(node) in str(error) else type(error)(f"{node}: {error}") from error
@@ -43,8 +51,7 @@ def apply(node: Node, inputs: Sequence[Any], limit_bytes: int | None = None) -> 
         raise ShapeError(f"{node}: inputs must fit the op, got {type(error).__name__}: {error}") from error
 
 
-def _check_sizes(op: OpDef, node: Node, inputs: Sequence[Any], limit_bytes: int) -> None:
-    types = op.infer(call_of(node.op, node.attributes, inputs, node))
+def _check_sizes(node: Node, types: Sequence[TensorType | None], limit_bytes: int) -> None:
     known = [found for found in types if found is not None and found.is_static]
     wanted = sum(prod(found.static_shape) * size_bytes(found.dtype) for found in known)
     if wanted > limit_bytes:

@@ -40,7 +40,7 @@ def _loss(attributes: Mapping[str, Any], log_probability: Array, target: Array, 
             f"loss: targets must be within [0, {classes - 1}] or ignore_index, got {wanted.min()} to {wanted.max()}"
         )
     place = np.where(is_kept, wanted, 0)
-    chosen = np.take_along_axis(log_probability, place[:, None], 1)[:, 0]
+    chosen = np.take_along_axis(log_probability, place[:, None], 1)[:, 0] if place.size else np.zeros(place.shape)
     factor = np.where(is_kept, 1.0 if weight is None else widened(weight)[place], 0.0)
     losses = np.where(is_kept, -chosen * factor, 0.0)
     if attributes["reduction"] == "none":

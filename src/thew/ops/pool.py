@@ -53,7 +53,7 @@ def _max_reference(attributes: Mapping[str, Any], x: Array) -> list[Array]:
     shape = x.shape[:2] + found.output
     best = np.full(shape, np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf, x.dtype)
     places, numbers = np.full(shape, -1, np.int64), _element_numbers(x.shape, attributes["storage_order"])
-    for _, out, into in found.taps():
+    for _, out, into in found.taps() if x.size else ():
         seen, held, place = x[into], best[out], places[out]
         wins = (seen > held) | (np.isnan(seen) & ~np.isnan(held)) if x.dtype.kind not in "iu" else seen > held
         wins |= place < 0
@@ -73,7 +73,7 @@ def _element_numbers(shape: Shape, column_major: int) -> Array:
 def _average_reference(attributes: Mapping[str, Any], x: Array) -> list[Array]:
     found = window(call_of("average_pool", attributes, (x,)))
     total = np.zeros(x.shape[:2] + found.output)
-    for _, out, into in found.taps():
+    for _, out, into in found.taps() if x.size else ():
         total[out] += widened(x[into])
     return [(total / found.counts(bool(attributes["count_include_pad"]))).astype(x.dtype)]
 
@@ -81,7 +81,7 @@ def _average_reference(attributes: Mapping[str, Any], x: Array) -> list[Array]:
 def _lp_reference(attributes: Mapping[str, Any], x: Array) -> list[Array]:
     found, p = window(call_of("lp_pool", attributes, (x,))), attributes["p"]
     total = np.zeros(x.shape[:2] + found.output)
-    for _, out, into in found.taps():
+    for _, out, into in found.taps() if x.size else ():
         total[out] += np.abs(widened(x[into])) ** p
     return [(total ** (1 / p)).astype(x.dtype)]
 

@@ -80,7 +80,9 @@ define(OpDef("top_k", typed(_top_k_shapes, dtype_of(0, among=NUMBERS), "int64"),
 
 
 def _unique_shapes(call: Call) -> list[Shape | None]:
-    _optional_axis(call)
+    shape, axis = call.shape(0), _optional_axis(call)
+    if axis is not None and not prod(shape) and shape[axis] > 1 << 20:
+        raise call.refuse(f"input 0 must have elements, got shape {shape}")  # its indices would fill memory
     return [None] * 4
 
 

@@ -6,8 +6,9 @@ or dilations cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,25 @@ class Window:
 
     def taps(self) -> Iterator[tuple[Index, Index, Index]]:
         """Each place in the kernel, the outputs it reaches, and the inputs that they read: indices of the last axes."""
-        ranges = [[self._reach(axis, k) for k in range(extent)] for axis, extent in enumerate(self.kernel)]
-        for tap in np.ndindex(*self.kernel):
-            reached = [ranges[axis][k] for axis, k in enumerate(tap)]
-            places = [place for place in reached if place is not None]
-            if len(places) == len(reached):
-                yield (..., *tap), (..., *(out for out, _ in places)), (..., *(into for _, into in places))
+        reached = [
+            [(k, *place) for k in self._candidates(axis) if (place := self._reach(axis, k))]
+            for axis in range(len(self.kernel))
+        ]
+        for places in product(*reached):
+            yield tuple((..., *column) for column in zip(*places, strict=True))  # type: ignore[misc]
+
+    def _candidates(self, axis: int) -> Sequence[int]:
+        """The places along a kernel's axis that may reach the input; few even where the kernel is absurdly large."""
+        if self.kernel[axis] <= 64:
+            return range(self.kernel[axis])
+        found: set[int] = set()
+        for start in range(
+            -self.begin[axis], self.output[axis] * self.strides[axis] - self.begin[axis], self.strides[axis]
+        ):
+            first = max(0, -(start // self.dilations[axis]))
+            last = min(self.kernel[axis] - 1, (self.extents[axis] - 1 - start) // self.dilations[axis])
+            found.update(range(first, last + 1))
+        return sorted(found)
 
     def _reach(self, axis: int, k: int) -> tuple[slice, slice] | None:
         stride, shift = self.strides[axis], k * self.dilations[axis] - self.begin[axis]
