@@ -172,6 +172,7 @@ FAILURES = {
     "a value out of range": (("doctor", "--threads", "0"), 2, "threads"),
     "an unknown precision": (("doctor", "--precision", "fp7"), 2, "fp7"),
     "an unknown peer": (("bench", "model", "lenet5", "--peers", "abacus", "--rounds", "1"), 0, "must be one of"),
+    "a precision that peers lack": (("bench", "model", "lenet5", "--precision", "fp64"), 2, "must be fp32"),
     "sizes that are none": (("bench", "matmul", "12x"), 2, "64x512x256"),
 }
 

@@ -43,6 +43,9 @@ def bench_model(
     """One inference of a model."""
     from thew.bench import ModelTask
 
+    if common.precision != "fp32":
+        raise typer.BadParameter(f"--precision must be fp32, which all peers have, got {common.precision}")
+
     with tempfile.TemporaryDirectory(prefix="thew-bench-") as folder:
         path, shapes, flops = _as_file(model, folder, common.seed, batch, size)
         task = ModelTask(common.threads, common.seed, folder, path, shapes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from thew.cli import show
@@ -33,6 +32,7 @@ def examine(common: Common) -> dict[str, Any]:
     import numpy as np
 
     import thew
+    from thew.bench.machine import governor
     from thew.runtime import device
     from thew.runtime.energy import sensors
 
@@ -52,18 +52,13 @@ def examine(common: Common) -> dict[str, Any]:
             {"kind": kind, "model": model, "max_mhz": khz // 1000, "cores": count}
             for (kind, model, khz), count in sorted(kinds.items())
         ],
-        "governor": _governor(),
+        "governor": governor(),
         "thread_mask": sorted(os.sched_getaffinity(0)),
         "quota_cpus": facts["quota"] or None,
         "energy_sensors": [str(sensor) for sensor in sensors()],
         "threads_asked": common.threads,
         "kernels": _chosen_kernels(),
     }
-
-
-def _governor(root: Path = Path("/sys")) -> str | None:
-    path = root / "devices/system/cpu/cpu0/cpufreq/scaling_governor"
-    return path.read_text().strip() if path.exists() else None
 
 
 def _chosen_kernels() -> list[dict[str, str]]:
