@@ -1,4 +1,6 @@
-"""The models that mutants are made of: small ones made here, each for a part of the format, and real ones where there are any."""
+"""The models that mutants are made of: small ones made here, each for a part of the format, and real ones where
+there are any.
+"""
 
 from __future__ import annotations
 
@@ -132,7 +134,9 @@ def functions() -> bytes:
     reference.ref_attr_name = "slope"
     inner = helper.make_function("own", "leak", ["a"], ["b"], [scaled], imports, attributes=["slope"])
     call = helper.make_node("leak", ["p"], ["q"], domain="own", slope=0.25)
-    outer = helper.make_function("own", "twice", ["p"], ["r"], [call, helper.make_node("Add", ["q", "p"], ["r"])], imports)
+    outer = helper.make_function(
+        "own", "twice", ["p"], ["r"], [call, helper.make_node("Add", ["q", "p"], ["r"])], imports
+    )
     nodes = [
         helper.make_node("twice", ["x"], ["t"], domain="own"),
         helper.make_node("Mish", ["t"], ["m"]),
@@ -140,12 +144,16 @@ def functions() -> bytes:
     ]
     size = _ints("size", 5)
     own = [helper.make_opsetid("own", 1)]
-    return _model(nodes, [_value("x", 7)], [_value("y", 5)], 18, initializer=[size], functions=[inner, outer], imports=own)
+    return _model(
+        nodes, [_value("x", 7)], [_value("y", 5)], 18, initializer=[size], functions=[inner, outer], imports=own
+    )
 
 
 def tensor_forms() -> bytes:
     """Constants in every form: typed fields, raw, sparse, half, packed, text, by attribute."""
-    sparse = helper.make_sparse_tensor(_tensor("sparse", 3), numpy_helper.from_array(np.array([1, 4, 7], np.int64), "at"), [3, 4])
+    sparse = helper.make_sparse_tensor(
+        _tensor("sparse", 3), numpy_helper.from_array(np.array([1, 4, 7], np.int64), "at"), [3, 4]
+    )
     nodes = [
         helper.make_node("Constant", [], ["k"], sparse_value=sparse),
         helper.make_node("Constant", [], ["f"], value_floats=[1.0, 2.0, 3.0, 4.0]),
@@ -164,7 +172,12 @@ def tensor_forms() -> bytes:
         helper.make_tensor("words", TensorProto.STRING, [2], ["ab", "c"]),
         _tensor("seq", 3, 1, 2), _tensor("lw", 1, 8, 2), _tensor("lr", 1, 8, 2),
     ]  # fmt: skip
-    outputs = [_value("y", 3, 4), _value("z", 2, dtype=TensorProto.STRING), _value("w", 2, "k", dtype=INT64), _value("v", 3, 3)]
+    outputs = [
+        _value("y", 3, 4),
+        _value("z", 2, dtype=TensorProto.STRING),
+        _value("w", 2, "k", dtype=INT64),
+        _value("v", 3, 3),
+    ]
     return _model(nodes, [_value("x", 3, 4)], [*outputs, _value("u", 1, 1, 2)], 23, initializer=constants)
 
 
@@ -184,8 +197,7 @@ def older() -> bytes:
 
 
 SMALL: dict[str, Callable[[], bytes]] = {
-    maker.__name__: maker
-    for maker in (conv_net, shape_chain, quantised, control_flow, functions, tensor_forms, older)
+    maker.__name__: maker for maker in (conv_net, shape_chain, quantised, control_flow, functions, tensor_forms, older)
 }
 
 

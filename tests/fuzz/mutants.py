@@ -3,8 +3,9 @@
     python tests/fuzz/mutants.py --count 100000 --seed 1
     python tests/fuzz/mutants.py --seed 1 --only 4711 --save mutant.onnx
 
-A mutant must run or end in a `thew.Error`. A crash, a hang or any other exception is a failure, printed with the command that
-repeats it. Mutants run in a child process that has limits of time and memory; after a crash the next child goes on behind it.
+A mutant must run or end in a `thew.Error`. A crash, a hang or any other exception is a failure, printed with the
+command that repeats it. Mutants run in a child process that has limits of time and memory; after a crash the next child
+goes on behind it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def make(models: dict[str, bytes], seed: int, index: int) -> tuple[str, str, byt
 
 
 def run_one(data: bytes) -> str:
-    """"ran" or "refused"; every other exception passes."""
+    """ "ran" or "refused"; every other exception passes."""
     import thew
 
     try:
@@ -168,11 +169,17 @@ class Run:
         models = f" --models {self.arguments.models}" if self.arguments.models else ""
         print(f"\nmutant {current['begin']} ({current['kind']} of {current['model']}): {what}")
         print("".join(f"    {line.rstrip()}\n" for line in trace[-12:]), end="")
-        print(f"  repeat: python tests/fuzz/mutants.py --seed {self.arguments.seed} --only {current['begin']}{models}", flush=True)
+        print(
+            f"  repeat: python tests/fuzz/mutants.py --seed {self.arguments.seed} --only {current['begin']}{models}",
+            flush=True,
+        )
 
     def _progress(self, done: int, end: int) -> None:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.counts.items()))
-        print(f"{done - self.arguments.start} of {end - self.arguments.start}: {counts}; {len(self.failures)} failures", flush=True)
+        print(
+            f"{done - self.arguments.start} of {end - self.arguments.start}: {counts}; {len(self.failures)} failures",
+            flush=True,
+        )
 
 
 def _pump(stream: Any, lines: queue.Queue[str | None]) -> None:
@@ -220,7 +227,8 @@ def main() -> int:
     run = Run(arguments)
     run.all()
     seconds, slowest = run.slowest
-    print(f"{arguments.count} mutants of seed {arguments.seed}: {dict(run.counts)}, {len(run.failures)} failures; slowest {slowest}: {seconds:.1f} s")
+    what = f"{arguments.count} mutants of seed {arguments.seed}: {dict(run.counts)}, {len(run.failures)} failures"
+    print(f"{what}; slowest {slowest}: {seconds:.1f} s")
     return 1 if run.failures else 0
 
 

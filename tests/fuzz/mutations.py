@@ -1,4 +1,6 @@
-"""Ways to spoil a model: of its bytes, and of its fields while the encoding stays valid. All are decided by one random generator."""
+"""Ways to spoil a model: of its bytes, and of its fields while the encoding stays valid. All are decided by one
+random generator.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,48 @@ import onnx
 from onnx import TensorProto, defs
 
 _LARGE = 256  # bytes of a weight from which on flips in it are of no interest
-INTEGERS = (0, 1, -1, 2, 3, 4, 7, 8, 16, 64, 255, 256, 1000, -2, -8, 2**15, 2**31 - 1, 2**31, -(2**31), 2**32, 2**40, 2**62, 2**63 - 1, -(2**63))
+INTEGERS = (
+    0,
+    1,
+    -1,
+    2,
+    3,
+    4,
+    7,
+    8,
+    16,
+    64,
+    255,
+    256,
+    1000,
+    -2,
+    -8,
+    2**15,
+    2**31 - 1,
+    2**31,
+    -(2**31),
+    2**32,
+    2**40,
+    2**62,
+    2**63 - 1,
+    -(2**63),
+)
 FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 1e38, -1e38, float("inf"), float("-inf"), float("nan"))
-TEXTS = ("", "x", "..", "constant", "linear", "SAME_LOWER", "VALID", "reflect", "a" * 300, "é\n", "ij,jk->ik", "../secret", "/etc/passwd")
+TEXTS = (
+    "",
+    "x",
+    "..",
+    "constant",
+    "linear",
+    "SAME_LOWER",
+    "VALID",
+    "reflect",
+    "a" * 300,
+    "é\n",
+    "ij,jk->ik",
+    "../secret",
+    "/etc/passwd",
+)
 
 
 def mutate(models: dict[str, bytes], rng: random.Random) -> tuple[str, str, bytes]:
@@ -122,7 +163,12 @@ def _tensors(model: Any) -> list[Any]:
     found = [tensor for graph in _graphs(model.graph) for tensor in graph.initializer]
     for graph in _graphs(model.graph):
         found += [attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t")]
-        found += [attribute.sparse_tensor.indices for node in graph.node for attribute in node.attribute if attribute.HasField("sparse_tensor")]
+        found += [
+            attribute.sparse_tensor.indices
+            for node in graph.node
+            for attribute in node.attribute
+            if attribute.HasField("sparse_tensor")
+        ]
     return found
 
 
@@ -279,7 +325,9 @@ def _change_model(model: Any, donor: Any, rng: random.Random) -> None:
         model.functions.extend(donor.functions)
     elif change == 3 and model.functions:
         function = rng.choice(model.functions)
-        function.node.add(op_type=rng.choice(model.functions).name, domain="own", input=function.input, output=function.output)
+        function.node.add(
+            op_type=rng.choice(model.functions).name, domain="own", input=function.input, output=function.output
+        )
     elif change == 4:
         model.ir_version = rng.choice((0, 1, 3, 4, 9, 10, 99))
     else:
@@ -318,8 +366,8 @@ def _nest(model: Any, _: Any, rng: random.Random) -> None:
 
 
 _FIELD_CHANGES: list[Callable[[Any, Any, random.Random], None]] = [
-    _change_dims, _change_elements, _change_elements, _change_type, _change_input_shape, _change_attribute, _change_attribute,
-    _add_attribute, _change_inputs, _change_operator, _move_nodes, _change_model, _change_data, _nest,
+    _change_dims, _change_elements, _change_elements, _change_type, _change_input_shape,
+    _change_attribute, _change_attribute, _add_attribute, _change_inputs, _change_operator, _move_nodes, _change_model, _change_data, _nest,
 ]  # fmt: skip
 _KINDS: dict[str, tuple[Callable[[bytes, dict[str, bytes], random.Random], bytes], int]] = {
     "flip": (_flip, 2),

@@ -1,4 +1,5 @@
-"""Real models on real data: outputs against onnxruntime's, kept beside the models, and accuracy over whole data sets (slow).
+"""Real models on real data: outputs against onnxruntime's, kept beside the models, and accuracy over whole data sets
+(slow).
 
 The data's README says how inputs are prepared, what accuracy was measured, and how far outputs may differ.
 """
@@ -20,7 +21,10 @@ import thew.onnx
 
 BATCH = 32
 FLOAT_POINTS, QUANTISED_POINTS = 0.2, 0.5  # of accuracy, in percent
-FEW_STEPS, MOST_STEPS = 2, 6  # how many quantisation steps logits of quantised nets may differ by: 99 in 100 of them, and all
+FEW_STEPS, MOST_STEPS = (
+    2,
+    6,
+)  # how many quantisation steps logits of quantised nets may differ by: 99 in 100 of them, and all
 
 
 def _crops_input(size: int, prepare: Callable[[Any], Any]) -> Callable[[Path], Any]:
@@ -53,7 +57,9 @@ def standardised(images: Any) -> Any:
 
 @dataclass(frozen=True)
 class Case:
-    """A model: its data set ("mnist", "cifar10", or an image size), how pictures are prepared, the accuracy measured."""
+    """A model: its data set ("mnist", "cifar10", or an image size), how pictures are prepared, the accuracy
+    measured.
+    """
 
     data: str | int
     prepare: Callable[[Any], Any]
@@ -182,12 +188,13 @@ def test_outputs_are_those_of_onnxruntime(shared_data: Path, name: str) -> None:
 @pytest.mark.parametrize("name", list(CASES))
 def test_accuracy(shared_data: Path, name: str) -> None:
     case = CASES[name]
-    images, labels = pictures(shared_data, case.data) if isinstance(case.data, int) else test_set(shared_data, case.data)
+    images, labels = (
+        pictures(shared_data, case.data) if isinstance(case.data, int) else test_set(shared_data, case.data)
+    )
     session = session_of(shared_data, name)
-    found = np.concatenate(
-        [run(session, case.prepare(images[i : i + 4 * BATCH])).reshape(-1, 10 if isinstance(case.data, str) else 1000 + case.labels_from)
-         for i in range(0, len(images), 4 * BATCH)]
-    )  # fmt: skip
+    starts = range(0, len(images), 4 * BATCH)
+    found = np.concatenate([run(session, case.prepare(images[start : start + 4 * BATCH])) for start in starts])
+    found = found.reshape(len(images), -1)
     accuracy = 100 * (found[:, case.labels_from :].argmax(1) == labels).mean()
     allowed = QUANTISED_POINTS if case.is_quantised else FLOAT_POINTS
     assert abs(accuracy - case.accuracy) <= allowed + 1e-9, f"{accuracy:.2f} % right, {case.accuracy} % expected"

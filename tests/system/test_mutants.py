@@ -1,4 +1,6 @@
-"""A few hundred spoiled models: each runs or ends in a `thew.Error`. `tests/fuzz/mutants.py` runs as many as one wants."""
+"""A few hundred spoiled models: each runs or ends in a `thew.Error`. `tests/fuzz/mutants.py` runs as many as one
+wants.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def test_a_failure_is_seen(tmp_path: Path) -> None:
         "        raise Error\n"
     )
     (broken / "ops.py").write_text("class control: pass\n")
-    (broken / "__init__.py").write_text((broken / "__init__.py").read_text().replace("raise Error\n", "if self.count > 1: raise Error\n"))
+    (broken / "__init__.py").write_text(
+        (broken / "__init__.py").read_text().replace("raise Error\n", "if self.count > 1: raise Error\n")
+    )
     script = ROOT / "tests" / "fuzz" / "mutants.py"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, str(script), "--count", "8", "--seed", "7"]

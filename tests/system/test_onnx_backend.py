@@ -1,7 +1,7 @@
 """The standard `onnx.backend.test` suite, every CPU case of it, as the suite defines it.
 
-The counts are ratchets: what passes today must pass tomorrow. `OWN_FLOOR` counts the cases that run on Thew's ops alone; the others need
-ONNX's reference for some operator, and say nothing about Thew beyond that it hands values over.
+The counts are ratchets: what passes today must pass tomorrow. `OWN_FLOOR` counts the cases that run on Thew's ops
+alone; the others need ONNX's reference for some operator, and say nothing about Thew beyond that it hands values over.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""ONNX in and out: `read` gives a graph, `export_onnx` writes one, `backend` is the interface of the standard test suite.
+"""ONNX in and out: `read` gives a graph, `export_onnx` writes one, `backend` is the interface of the standard test
+suite.
 
 Importing this package does not import `onnx`, which is slow to load: that happens with the first model.
 """
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
     from thew.onnx.reader import from_onnx, read
     from thew.onnx.writer import export_onnx
 
-_LAZY = {"backend": "thew.onnx.backend", "export_onnx": "thew.onnx.writer", "from_onnx": "thew.onnx.reader", "read": "thew.onnx.reader"}
+_LAZY = {
+    "backend": "thew.onnx.backend",
+    "export_onnx": "thew.onnx.writer",
+    "from_onnx": "thew.onnx.reader",
+    "read": "thew.onnx.reader",
+}
 
 __all__ = ["backend", "export_onnx", "from_onnx", "read"]
 

@@ -1,7 +1,7 @@
 """The interface of `onnx.backend`: what ONNX's own test suite calls.
 
-    from thew.onnx import backend
-    outputs = backend.run_model(model, [x])
+from thew.onnx import backend
+outputs = backend.run_model(model, [x])
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """ONNX's numbers for element types, and Thew's names for them.
 
-The numbers are written out, so that a model with a type newer than the installed `onnx` package is still named in the error.
+The numbers are written out, so that a model with a type newer than the installed `onnx` package is still named in the
+error.
 """
 
 from __future__ import annotations

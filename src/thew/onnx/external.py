@@ -1,7 +1,7 @@
 """External data: tensors whose bytes lie in files beside the model.
 
-A location is followed only inside the model's folder: no absolute path, no ``..``, no symbolic link that leaves it. Offset and length
-are checked against the file's size, and the file is memory mapped, so that only what is used is read.
+A location is followed only inside the model's folder: no absolute path, no ``..``, no symbolic link that leaves it.
+Offset and length are checked against the file's size, and the file is memory mapped, so that only what is used is read.
 """
 
 from __future__ import annotations
@@ -28,9 +28,14 @@ class ExternalFiles:
         offset = _number(entries.get("offset", "0"), "offset", where)
         length = _number(entries.get("length", str(expected_bytes)), "length", where)
         if length != expected_bytes:
-            raise ModelError(f"{where}: external data must hold {expected_bytes} bytes as its shape says, got length {length}")
+            raise ModelError(
+                f"{where}: external data must hold {expected_bytes} bytes as its shape says, got length {length}"
+            )
         if offset + length > len(data):
-            raise ModelError(f"{where}: external data must lie inside its file of {len(data)} bytes, got offset {offset}, length {length}")
+            raise ModelError(
+                f"{where}: external data must lie inside its file of {len(data)} bytes, "
+                f"got offset {offset}, length {length}"
+            )
         return memoryview(data)[offset : offset + length]
 
     def _open(self, location: str, where: str) -> mmap.mmap | bytes:
@@ -39,7 +44,9 @@ class ExternalFiles:
             try:
                 descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             except OSError as error:
-                raise ModelError(f"{where}: external data file {location!r} cannot be opened: {error.strerror}") from error
+                raise ModelError(
+                    f"{where}: external data file {location!r} cannot be opened: {error.strerror}"
+                ) from error
             with os.fdopen(descriptor, "rb") as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
@@ -50,7 +57,10 @@ class ExternalFiles:
 
     def _resolve(self, location: str, where: str) -> Path:
         if self._folder is None:
-            raise ModelError(f"{where}: a model given as bytes must hold its data, got external data {location!r}; give the model's path")
+            raise ModelError(
+                f"{where}: a model given as bytes must hold its data, got external data {location!r}; "
+                "give the model's path"
+            )
         parts = location.replace("\\", "/").split("/")
         if not location or "\0" in location or os.path.isabs(location) or ".." in parts or ":" in parts[0]:
             raise ModelError(f"{where}: external data must be a path inside the model's folder, got {location!r}")
@@ -60,7 +70,9 @@ class ExternalFiles:
         except (OSError, RuntimeError) as error:
             raise ModelError(f"{where}: external data path {location!r} cannot be followed: {error}") from error
         if not path.is_relative_to(folder):
-            raise ModelError(f"{where}: external data must stay inside the model's folder, got {location!r}, a link out of it")
+            raise ModelError(
+                f"{where}: external data must stay inside the model's folder, got {location!r}, a link out of it"
+            )
         return path
 
 
@@ -74,5 +86,7 @@ def entries_of(proto: Any, where: str) -> dict[str, str]:
     """The external_data entries of a TensorProto as a dictionary."""
     entries = {entry.key: entry.value for entry in proto.external_data}
     if len(entries) != len(proto.external_data):
-        raise ModelError(f"{where}: external data entries must be distinct, got {[entry.key for entry in proto.external_data]}")
+        raise ModelError(
+            f"{where}: external data entries must be distinct, got {[entry.key for entry in proto.external_data]}"
+        )
     return entries

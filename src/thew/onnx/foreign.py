@@ -1,12 +1,14 @@
 """Foreign ops: ONNX operators that Thew has no op for, run by the reference implementation in the `onnx` package.
 
-A foreign op is named after its operator ("onnx.NonMaxSuppression"; "onnx_random.…" where results differ from run to run). Its one
-attribute, `model`, is a whole ONNX model of one node, serialised, as a uint8 array: its graph inputs are the node's inputs, the outer
-values that subgraphs capture among them. So a foreign op stands alone, prints, and parses back. Nothing else is needed to run it.
+A foreign op is named after its operator ("onnx.NonMaxSuppression"; "onnx_random.…" where results differ from run to
+run). Its one attribute, `model`, is a whole ONNX model of one node, serialised, as a uint8 array: its graph inputs are
+the node's inputs, the outer values that subgraphs capture among them. So a foreign op stands alone, prints, and parses
+back. Nothing else is needed to run it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from threading import Lock
@@ -28,12 +30,16 @@ _MAX_KNOWN_ELEMENTS = 65_536  # larger constants do not decide shapes
 _KEPT_EVALUATORS = 256
 
 
-def make_node(node: OnnxNode, proto: Any, names: list[str], inputs: tuple[str, ...], opsets: Mapping[str, int], model: Any) -> Node:
+def make_node(
+    node: OnnxNode, proto: Any, names: list[str], inputs: tuple[str, ...], opsets: Mapping[str, int], model: Any
+) -> Node:
     """The IR node of a foreign op; `names` are the inputs as the proto names them, `inputs` as the graph does."""
     import onnx
 
     single = onnx.ModelProto(ir_version=model.ir_version)
-    single.opset_import.extend(onnx.OperatorSetIdProto(domain=domain, version=version) for domain, version in opsets.items())
+    single.opset_import.extend(
+        onnx.OperatorSetIdProto(domain=domain, version=version) for domain, version in opsets.items()
+    )
     if subgraphs(proto):
         single.functions.extend(model.functions)
         known = {item.domain for item in single.opset_import}
@@ -88,12 +94,16 @@ def check_node_data(proto: Any, depth: int, budget: Budget, tensors: TensorReade
 
 def _check_tensor(tensor: Any, where: str, tensors: TensorReader) -> None:
     if tensor.data_location == EXTERNAL:
-        raise ModelError(f"{where}: external data must not be used inside an operator that Thew has no op for; store it in the model")
+        raise ModelError(
+            f"{where}: external data must not be used inside an operator that Thew has no op for; store it in the model"
+        )
     tensors.tensor(tensor, where)
 
 
 class InferredTypes:
-    """What ONNX's shape inference says of a model's values; run only for models that hold more than tensors of numbers."""
+    """What ONNX's shape inference says of a model's values; run only for models that hold more than tensors of
+    numbers.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -104,7 +114,7 @@ class InferredTypes:
         """The dtype of a value where known; "opaque" for a sequence, an optional or a map."""
         if self._is_plain:
             return None
-        found = self._known().get(name)
+        found: Any = self._known().get(name)
         kind = found.WhichOneof("value") if found is not None else None
         if kind is None:
             return None
@@ -135,11 +145,9 @@ def _infer_types(model: Any) -> dict[str, Any]:
     from onnx import shape_inference
 
     graph = model.graph
-    try:
+    # Inference is a convenience: what it cannot do leaves types open, and nodes foreign.
+    with contextlib.suppress(Exception):
         graph = shape_inference.infer_shapes(model).graph
-    except Exception:
-        # Inference is a convenience: what it cannot do leaves types open, and nodes foreign.
-        pass
     return _declared_types(graph, 0)
 
 
@@ -168,7 +176,11 @@ def _holds_objects(model: Any) -> bool:
     for node in graph.node:
         if any(word in node.op_type for word in _OBJECT_OPS):
             return True
-        if any(item.s or item.strings or item.i == _STRING for item in node.attribute if item.name in ("value_string", "value_strings", "to")):
+        if any(
+            item.s or item.strings or item.i == _STRING
+            for item in node.attribute
+            if item.name in ("value_string", "value_strings", "to")
+        ):
             return True
     return False
 
@@ -234,7 +246,9 @@ def _reference(attributes: Mapping[str, Any], *inputs: Any) -> Sequence[Any]:
     except MemoryError as error:
         raise MemoryLimitError(f"{where}: must fit the memory there is, got {error}") from error
     except Exception as error:
-        raise ModelError(f"{where}: ONNX's reference cannot run it: {type(error).__name__}: {str(error)[:500]}") from error
+        raise ModelError(
+            f"{where}: ONNX's reference cannot run it: {type(error).__name__}: {str(error)[:500]}"
+        ) from error
     return [np.asarray(item) if isinstance(item, np.generic) else item for item in results]
 
 
@@ -244,7 +258,7 @@ def _infer(call: Call) -> Sequence[TensorType | None]:
         return unknown
     from onnx import shape_inference
 
-    model = parse_model(call.node.attributes["model"])  # type: ignore[arg-type]
+    model = parse_model(call.node.attributes["model"])
     for value, known, constant in zip(model.graph.input, call.types, call.values, strict=True):
         assert known is not None
         value.type.CopyFrom(type_proto(known))

@@ -25,7 +25,9 @@ def local_functions(model: Any) -> dict[tuple[str, str, str], Any]:
 
 
 def bound_body(function: Any, call: Any, where: str, schema: Any = None) -> list[Any]:
-    """The nodes of a function's body, with references to its attributes replaced by the call's values, or by the defaults."""
+    """The nodes of a function's body, with references to its attributes replaced by the call's values, or by the
+    defaults.
+    """
     values = {item.name: item for item in function.attribute_proto}
     if schema is not None:
         values.update((name, item.default_value) for name, item in schema.attributes.items() if item.default_value.type)
@@ -87,7 +89,9 @@ def schema_function(node: OnnxNode, proto: Any, input_types: list[Any]) -> Any |
         raw = schema.get_function_with_opset_version(max(versions))
         return onnx.FunctionProto.FromString(raw) if raw else None
     contextual = [version for version in schema.context_dependent_function_opset_versions if version <= node.opset]
-    if not contextual or any(name and not kind.WhichOneof("value") for name, kind in zip(node.inputs, input_types, strict=True)):
+    if not contextual or any(
+        name and not kind.WhichOneof("value") for name, kind in zip(node.inputs, input_types, strict=True)
+    ):
         return None
     types = [kind.SerializeToString() for kind in input_types]
     raw = schema.get_context_dependent_function_with_opset_version(max(contextual), proto.SerializeToString(), types)

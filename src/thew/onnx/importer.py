@@ -1,8 +1,8 @@
-"""Walks an ONNX graph and builds Thew's: converts every node to the latest form of its op, expands functions, and leaves what no op
-covers to foreign ops.
+"""Walks an ONNX graph and builds Thew's: converts every node to the latest form of its op, expands functions, and
+leaves what no op covers to foreign ops.
 
-A node becomes one of ours only where our op takes all that it says: counts of inputs and outputs, and each attribute, either known
-to the op or at ONNX's default. Nothing is ever dropped in silence.
+A node becomes one of ours only where our op takes all that it says: counts of inputs and outputs, and each attribute,
+either known to the op or at ONNX's default. Nothing is ever dropped in silence.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class Importer:
         inputs = tuple(self._input(value) for value in proto.input if value.name not in self._constants)
         self._walk(proto.node, Scope(self._opsets))
         outputs = tuple(value.name for value in proto.output)
-        return Graph(proto.name or "graph", inputs, outputs, tuple(self._nodes), self._constants, self._output_types(proto))
+        return Graph(
+            proto.name or "graph", inputs, outputs, tuple(self._nodes), self._constants, self._output_types(proto)
+        )
 
     def _initializers(self, proto: Any) -> None:
         for tensor in proto.initializer:
@@ -121,11 +123,15 @@ class Importer:
             self._call(local, proto, inputs, outputs, scope)
             return
         if domain not in scope.opsets:
-            raise ModelError(f"{label}: domain '{domain or 'ai.onnx'}' must be among the operator sets that the model imports")
+            raise ModelError(
+                f"{label}: domain '{domain or 'ai.onnx'}' must be among the operator sets that the model imports"
+            )
         attributes = {item.name: decode_attribute(item, self._tensors, label) for item in proto.attribute}
         if len(attributes) != len(proto.attribute):
             raise ModelError(f"{label}: attributes must be distinct, got {[item.name for item in proto.attribute]}")
-        node = OnnxNode(proto.op_type, domain, scope.opsets[domain], inputs, outputs, attributes, scope.prefix + proto.name)
+        node = OnnxNode(
+            proto.op_type, domain, scope.opsets[domain], inputs, outputs, attributes, scope.prefix + proto.name
+        )
         check_node(node, proto)
         if node.op_type == "Constant" and not domain:
             self._add_constant(node.outputs[0], constants.constant_value(node))
@@ -222,7 +228,14 @@ class Importer:
         return True
 
     def _inline(
-        self, function: Any, body: list[Any], inputs: list[str], outputs: list[str], scope: Scope, name: str, is_trial: bool
+        self,
+        function: Any,
+        body: list[Any],
+        inputs: list[str],
+        outputs: list[str],
+        scope: Scope,
+        name: str,
+        is_trial: bool,
     ) -> None:
         key = (function.domain, function.name)
         label = f"function '{function.name}'"
@@ -252,12 +265,16 @@ class Importer:
     # Control flow
 
     def _control(self, node: OnnxNode, proto: Any, scope: Scope) -> None:
-        """Adds If, Loop or Scan with graphs for bodies; what they capture comes in as further inputs, or goes in as constants."""
+        """Adds If, Loop or Scan with graphs for bodies; what they capture comes in as further inputs, or goes in as
+        constants.
+        """
         check_depth(scope.depth + 1, str(node))
         captured = {name: scope.resolve(name, str(node)) for name in foreign.captured_names(proto)}
         fixed = {name: self._constants[value] for name, value in captured.items() if value in self._constants}
         open_names = {name: value for name, value in captured.items() if name not in fixed}
-        bodies = {item.name: self._body(item.g, open_names, fixed, scope) for item in proto.attribute if item.type == GRAPH}
+        bodies = {
+            item.name: self._body(item.g, open_names, fixed, scope) for item in proto.attribute if item.type == GRAPH
+        }
         if not all(_is_pure(body) for body in bodies.values()):
             self._foreign(node, proto, scope)
             return
@@ -265,11 +282,15 @@ class Importer:
         if node.op_type == "Scan" and node.opset < 9:
             attributes["batched"], attributes["scan_input_directions"] = 1, attributes.pop("directions", ())
             if node.inputs.pop(0):
-                raise UnsupportedError(f"{node}: lengths of sequences (operator set 8) are not supported; export the model again")
+                raise UnsupportedError(
+                    f"{node}: lengths of sequences (operator set 8) are not supported; export the model again"
+                )
         inputs = (*node.inputs, *open_names.values())
         if node.op_type != "If":
             check_body(node, bodies["body"], len(node.inputs), len(open_names))
-        self._nodes.append(Node(node.op_type.lower(), inputs, tuple(_trimmed(list(node.outputs))), attributes, node.name))
+        self._nodes.append(
+            Node(node.op_type.lower(), inputs, tuple(_trimmed(list(node.outputs))), attributes, node.name)
+        )
 
     def _body(self, proto: Any, captured: Mapping[str, str], fixed: Mapping[str, Array], scope: Scope) -> Graph:
         """A subgraph as a graph of its own, whose last inputs are the values that it captures."""
@@ -307,12 +328,16 @@ class Importer:
 def check_body(node: OnnxNode, body: Graph, given: int, captured: int) -> None:
     """Raises ModelError where a loop's or a scan's body does not take and give as many values as the node."""
     formals = len(body.inputs) - captured
-    extra = 1 if node.op_type == "Loop" else 0  # the condition, which a loop's body gives back, beside the iteration's number
+    extra = (
+        1 if node.op_type == "Loop" else 0
+    )  # the condition, which a loop's body gives back, beside the iteration's number
     states = formals - 2 if node.op_type == "Loop" else formals - int(node.attributes["num_scan_inputs"])
     if given != formals or not 0 <= states <= formals:
         raise node.refuse(f"must have an input for each of its body's, got {given} for {formals}")
     if len(body.outputs) < states + extra or len(node.outputs) > len(body.outputs) - extra:
-        raise node.refuse(f"body must give {states} states and {len(node.outputs)} outputs in all, got {len(body.outputs)}")
+        raise node.refuse(
+            f"body must give {states} states and {len(node.outputs)} outputs in all, got {len(body.outputs)}"
+        )
 
 
 def _is_pure(graph: Graph) -> bool:
@@ -347,7 +372,9 @@ def _opsets(imports: Any) -> dict[str, int]:
     opsets = {"" if item.domain == "ai.onnx" else item.domain: int(item.version) for item in imports}
     version = opsets.get("", 1)
     if not 1 <= version <= NEWEST_OPSET:
-        raise UnsupportedError(f"model: operator set must be 1 to {NEWEST_OPSET}, got {version}; export the model with one of those")
+        raise UnsupportedError(
+            f"model: operator set must be 1 to {NEWEST_OPSET}, got {version}; export the model with one of those"
+        )
     return opsets
 
 

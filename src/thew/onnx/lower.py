@@ -1,4 +1,6 @@
-"""Fused nodes as the ONNX operators that they are made of: a product, its bias, its residual and its activation, one after another."""
+"""Fused nodes as the ONNX operators that they are made of: a product, its bias, its residual and its activation, one
+after another.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ from thew.ir import Graph, Node
 from thew.ir.graph import Array
 from thew.ops.activation import ACTIVATIONS, filled
 
-FUSED_INPUTS = {"conv": 3, "matmul": 2}  # how many inputs ONNX's operator takes; a bias of matmul and residuals come after
+FUSED_INPUTS = {
+    "conv": 3,
+    "matmul": 2,
+}  # how many inputs ONNX's operator takes; a bias of matmul and residuals come after
 _EPILOGUE = ("activation", "activation_parameters")
 
 
@@ -42,6 +47,7 @@ class _Lowering:
             yield from self._activation("silu", (), node.inputs[0], node.outputs[0], node)
             return
         addends = [name for name in node.inputs[FUSED_INPUTS.get(node.op, len(node.inputs)) :] if name]
+        parameters: Any = node.attributes.get("activation_parameters", ())
         activation = str(node.attributes.get("activation", ""))
         if not addends and not activation:
             yield node.replace(attributes={k: v for k, v in node.attributes.items() if k not in _EPILOGUE})
@@ -54,9 +60,7 @@ class _Lowering:
             source, output = output, self._next(index < len(addends) or bool(activation), node)
             yield Node("add", (source, addend), (output,), {}, f"{node.name}_add" if node.name else "")
         if activation:
-            yield from self._activation(
-                activation, tuple(node.attributes.get("activation_parameters", ())), output, node.outputs[0], node  # type: ignore[arg-type]
-            )
+            yield from self._activation(activation, tuple(parameters), output, node.outputs[0], node)
 
     def _next(self, is_inner: bool, node: Node) -> str:
         return next(self._fresh) if is_inner else node.outputs[0]

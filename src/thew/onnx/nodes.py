@@ -1,4 +1,6 @@
-"""NodeProto as the importer sees it: decoded attributes, names that belong to the graph being built, and its operator set's version."""
+"""NodeProto as the importer sees it: decoded attributes, names that belong to the graph being built, and its
+operator set's version.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class OnnxNode:
 
     def copy(self) -> OnnxNode:
         """A copy whose lists and attributes may be changed."""
-        return dataclasses.replace(self, inputs=list(self.inputs), outputs=list(self.outputs), attributes=dict(self.attributes))
+        return dataclasses.replace(
+            self, inputs=list(self.inputs), outputs=list(self.outputs), attributes=dict(self.attributes)
+        )
 
     def input(self, index: int) -> str:
         """The name of an input; empty where it is absent."""

@@ -1,6 +1,7 @@
 """`read`: an ONNX model becomes a graph.
 
-Models are not trusted. This is the one boundary at which what a decoder or a library says of a bad model becomes a typed error.
+Models are not trusted. This is the one boundary at which what a decoder or a library says of a bad model becomes a
+typed error.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from thew.onnx.limits import MAX_FILE_BYTES
 def read(source: str | os.PathLike[str] | bytes | Any, memory_limit_bytes: int | None = None) -> Graph:
     """Reads an ONNX model.
 
-    Operators of older operator sets are converted to their latest form, functions are expanded, and an operator that Thew has no op
-    for becomes a foreign op, which the `onnx` package's reference runs. Initializers are constants, also where the model lists them
-    as inputs.
+    Operators of older operator sets are converted to their latest form, functions are expanded, and an operator that
+    Thew has no op for becomes a foreign op, which the `onnx` package's reference runs. Initializers are constants, also
+    where the model lists them as inputs.
 
     Args:
         source: a path, the bytes of a model, or an ``onnx.ModelProto``.
@@ -36,7 +37,9 @@ def read(source: str | os.PathLike[str] | bytes | Any, memory_limit_bytes: int |
     Example:
         >>> graph = thew.onnx.read("mobilenet_v2.onnx")
     """
-    label = "model" if isinstance(source, bytes | bytearray | memoryview) or not _is_path(source) else f"model '{source}'"
+    label = (
+        "model" if isinstance(source, bytes | bytearray | memoryview) or not _is_path(source) else f"model '{source}'"
+    )
     try:
         return _read(source, memory_limit_bytes)
     except Error:
@@ -48,7 +51,9 @@ def read(source: str | os.PathLike[str] | bytes | Any, memory_limit_bytes: int |
     except OSError as error:
         raise ModelError(f"{label}: cannot be opened: {error.strerror or error}") from error
     except _decoding_errors() as error:
-        raise ModelError(f"{label}: must be a valid ONNX model, got one on which decoding fails: {str(error)[:300]}") from error
+        raise ModelError(
+            f"{label}: must be a valid ONNX model, got one on which decoding fails: {str(error)[:300]}"
+        ) from error
 
 
 def from_onnx(source: str | os.PathLike[str] | bytes | Any) -> Graph:
@@ -67,8 +72,8 @@ def _read(source: Any, memory_limit_bytes: int | None) -> Graph:
     from thew.onnx.external import ExternalFiles
     from thew.onnx.importer import Importer
     from thew.onnx.limits import Budget
-    from thew.onnx.text import check_text
     from thew.onnx.tensors import TensorReader
+    from thew.onnx.text import check_text
 
     folder = Path(source).parent if _is_path(source) else None
     model = source if isinstance(source, onnx.ModelProto) else onnx.ModelProto.FromString(_bytes(source))
@@ -89,7 +94,9 @@ def _bytes(source: Any) -> bytes:
         raise ModelError(f"model '{path}': must be a file, got {'a folder' if path.is_dir() else 'no such file'}")
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
-        raise ModelError(f"model '{path}': must have at most {MAX_FILE_BYTES} bytes, got {size}; keep its weights in external data")
+        raise ModelError(
+            f"model '{path}': must have at most {MAX_FILE_BYTES} bytes, got {size}; keep its weights in external data"
+        )
     return path.read_bytes()
 
 

@@ -1,4 +1,6 @@
-"""What ONNX says of an operator: how many inputs and outputs, which attributes with which defaults. Nodes are checked against it."""
+"""What ONNX says of an operator: how many inputs and outputs, which attributes with which defaults. Nodes are
+checked against it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def schema_of(node: OnnxNode) -> Any:
             "export the model with standard operators, or give the operator as a function of the model"
         )
     if schema.deprecated and node.op_type not in CONVERTED:
-        raise UnsupportedError(f"{node}: {node.op_type} is deprecated in operator set {node.opset}; export the model again")
+        raise UnsupportedError(
+            f"{node}: {node.op_type} is deprecated in operator set {node.opset}; export the model again"
+        )
     return schema
 
 
@@ -61,7 +65,9 @@ def check_node(node: OnnxNode, proto: Any) -> None:
             if not attribute.name.startswith("__"):  # internal symbols, which ONNX lets pass
                 raise node.refuse(f"attributes must be among {sorted(schema.attributes)}, got '{attribute.name}'")
         elif attribute.type != _ATTRIBUTE_TYPES[known.type.name]:
-            raise node.refuse(f"attribute '{attribute.name}' must be of type {known.type.name}, got type {attribute.type}")
+            raise node.refuse(
+                f"attribute '{attribute.name}' must be of type {known.type.name}, got type {attribute.type}"
+            )
     for name, known in schema.attributes.items():
         if known.required and name not in node.attributes:
             raise node.refuse(f"attribute '{name}' must be given, got none")

@@ -1,7 +1,7 @@
 """TensorProto to NumPy array and back.
 
-Every count is checked before memory is taken: extents, element count, and that count times the element's size against the bytes
-that are really there.
+Every count is checked before memory is taken: extents, element count, and that count times the element's size against
+the bytes that are really there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ from thew.onnx.limits import Budget, count_elements
 EXTERNAL = 1  # TensorProto.DataLocation
 
 # Where TensorProto keeps elements that are not raw, and how they read back; small types share a wider field.
-_FIELDS: dict[str, str] = {"fp32": "float_data", "complex64": "float_data", "fp64": "double_data", "complex128": "double_data"}
+_FIELDS: dict[str, str] = {
+    "fp32": "float_data",
+    "complex64": "float_data",
+    "fp64": "double_data",
+    "complex128": "double_data",
+}
 _FIELDS |= {"int64": "int64_data", "uint32": "uint64_data", "uint64": "uint64_data", "string": "string_data"}
 _WIDE: dict[str, Any] = {
     "float_data": np.float32,
@@ -65,20 +70,26 @@ class TensorReader:
         indices = self.tensor(proto.indices, f"{where} indices")
         self._budget.take_bytes(count * values.dtype.itemsize, where)
         if values.ndim != 1 or indices.dtype != np.int64:
-            raise ModelError(f"{where}: a sparse tensor must have 1-d values and int64 indices, got {values.shape} and {indices.dtype}")
+            raise ModelError(
+                f"{where}: a sparse tensor must have 1-d values and int64 indices, "
+                f"got {values.shape} and {indices.dtype}"
+            )
         entries = values.shape[0]
         if indices.shape == (entries, len(shape)) and shape:
             if np.any(indices < 0) or np.any(indices >= np.array(shape)):
                 raise ModelError(f"{where}: sparse indices must lie inside {shape}")
             indices = np.ravel_multi_index(tuple(indices.T), shape).astype(np.int64)
         if indices.shape != (entries,) or np.any(indices < 0) or np.any(indices >= count):
-            raise ModelError(f"{where}: sparse indices must be ({entries},) or ({entries}, {len(shape)}) inside {shape}, got {indices.shape}")
+            raise ModelError(
+                f"{where}: sparse indices must be ({entries},) or ({entries}, {len(shape)}) inside {shape}, "
+                f"got {indices.shape}"
+            )
         try:
             dense = np.zeros(count, values.dtype)
         except MemoryError as error:
             raise ModelError(f"{where}: no memory for a dense tensor of shape {shape}") from error
         dense[indices] = values
-        return dense.reshape(shape)
+        return np.asarray(dense.reshape(shape))
 
 
 def _raw_bytes(dtype: str, count: int) -> int:
@@ -97,7 +108,7 @@ def _from_raw(buffer: memoryview, dtype: str, shape: tuple[int, ...], count: int
     array = np.frombuffer(buffer, to_numpy(dtype)).reshape(shape)
     if sys.byteorder == "big":
         array = array.byteswap()
-    return array
+    return np.asarray(array)
 
 
 def _unpack(packed: Array, dtype: str, count: int) -> Array:
@@ -114,12 +125,12 @@ def _unpack(packed: Array, dtype: str, count: int) -> Array:
 def _from_field(proto: Any, dtype: str, shape: tuple[int, ...], count: int, where: str) -> Array:
     field = _FIELDS.get(dtype, "int32_data")
     stored = getattr(proto, field)
-    if dtype in PACKED_BITS:
-        expected = _raw_bytes(dtype, count)
-    else:
-        expected = count * (2 if dtype.startswith("complex") else 1)
+    per_element = 2 if dtype.startswith("complex") else 1
+    expected = _raw_bytes(dtype, count) if dtype in PACKED_BITS else count * per_element
     if len(stored) != expected:
-        raise ModelError(f"{where}: {dtype} tensor of shape {shape} must hold {expected} entries in {field}, got {len(stored)}")
+        raise ModelError(
+            f"{where}: {dtype} tensor of shape {shape} must hold {expected} entries in {field}, got {len(stored)}"
+        )
     wide = np.array(stored, _WIDE[field])
     if dtype in PACKED_BITS:
         return _unpack(wide.astype(np.uint8), dtype, count).reshape(shape)
@@ -135,16 +146,24 @@ def _by_bits(wide: Array, target: np.dtype[Any]) -> Array:
 
 
 def _by_pairs(wide: Array, target: np.dtype[Any]) -> Array:
-    return wide.view(target)
+    return np.asarray(wide.view(target))
 
 
-_NARROW: dict[str, Callable[[Array, np.dtype[Any]], Array]] = {"complex64": _by_pairs, "complex128": _by_pairs, "fp16": _by_bits, "bf16": _by_bits}
+_NARROW: dict[str, Callable[[Array, np.dtype[Any]], Array]] = {
+    "complex64": _by_pairs,
+    "complex128": _by_pairs,
+    "fp16": _by_bits,
+    "bf16": _by_bits,
+}
 _NARROW |= dict.fromkeys(("fp8e4m3fn", "fp8e4m3fnuz", "fp8e5m2", "fp8e5m2fnuz", "fp8e8m0"), _by_bits)
 
 
 def _strings(proto: Any, shape: tuple[int, ...], count: int, where: str) -> Array:
     if proto.HasField("raw_data") or len(proto.string_data) != count:
-        raise ModelError(f"{where}: string tensor of shape {shape} must hold {count} entries in string_data, got {len(proto.string_data)}")
+        raise ModelError(
+            f"{where}: string tensor of shape {shape} must hold {count} entries in string_data, "
+            f"got {len(proto.string_data)}"
+        )
     array = np.empty(count, np.object_)
     array[:] = [text.decode("utf-8") for text in proto.string_data]
     return array.reshape(shape)

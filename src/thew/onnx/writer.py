@@ -1,7 +1,7 @@
 """`export_onnx`: a model or a graph becomes an ONNX file.
 
-Ops are ONNX operators under other names, so that writing is the reverse of reading: fused nodes are split, foreign ops give back the
-node they hold. The file appears whole or not at all.
+Ops are ONNX operators under other names, so that writing is the reverse of reading: fused nodes are split, foreign ops
+give back the node they hold. The file appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def to_model(graph: Graph) -> Any:
     model.ir_version = min(max(helper.find_min_ir_version_for(imports), 8), onnx.IR_VERSION)
     model.functions.extend(writer.functions.values())
     if model.ByteSize() > MAX_FILE_BYTES:
-        raise UnsupportedError(f"graph '{graph.name}': must take at most {MAX_FILE_BYTES} bytes as ONNX, got {model.ByteSize()}")
+        raise UnsupportedError(
+            f"graph '{graph.name}': must take at most {MAX_FILE_BYTES} bytes as ONNX, got {model.ByteSize()}"
+        )
     return _with_output_types(model)
 
 
@@ -135,7 +137,7 @@ class _Writer:
         schema = find_schema(op_type, "", self._opset) if op_type else None
         if schema is None or schema.deprecated:
             return False
-        newest = find_schema(op_type or "", "", NEWEST_OPSET)
+        newest: Any = find_schema(op_type or "", "", NEWEST_OPSET)
         changed, attribute = _CHANGED.get(schema.name, (0, ""))
         if len(schema.inputs) != len(newest.inputs) or (self._opset < changed and _is_used(node, attribute)):
             return False
@@ -166,7 +168,9 @@ class _Writer:
         proto = onnx.ValueInfoProto(name=name)
         if known is not None and known.dtype == "opaque":
             if not name.endswith(_INNER):
-                raise UnsupportedError(f"value '{name}': must be a tensor to be an input of a written model, got what is none")
+                raise UnsupportedError(
+                    f"value '{name}': must be a tensor to be an input of a written model, got what is none"
+                )
         elif known is not None:
             proto.type.CopyFrom(type_proto(known))
         return proto
@@ -178,7 +182,9 @@ class _Writer:
             return self._foreign(node, names)
         op_type = onnx_name(node.op)
         if op_type is None:
-            raise UnsupportedError(f"{node}: ONNX has no operator for {node.op!r}; export the graph as it was before it was planned")
+            raise UnsupportedError(
+                f"{node}: ONNX has no operator for {node.op!r}; export the graph as it was before it was planned"
+            )
         inputs = list(node.inputs)
         if node.op in _CONTROL:
             inputs = inputs[: len(inputs) - int(node.attributes.get("captured", 0))]  # type: ignore[call-overload]
@@ -187,10 +193,14 @@ class _Writer:
         proto.output.extend(names.get(name, name) for name in node.outputs)
         schema = find_schema(op_type, "", self._opset)
         for key, value in node.attributes.items():
-            if value is None or (node.op in _CONTROL and key in ("captured", "batched") and not _is_batched(key, value)):
+            if value is None or (
+                node.op in _CONTROL and key in ("captured", "batched") and not _is_batched(key, value)
+            ):
                 continue
             if schema is None or key not in schema.attributes:
-                raise UnsupportedError(f"{node}: ONNX has no attribute '{key}' of {op_type} in operator set {self._opset}")
+                raise UnsupportedError(
+                    f"{node}: ONNX has no attribute '{key}' of {op_type} in operator set {self._opset}"
+                )
             proto.attribute.append(self._attribute(node, key, value, schema.attributes[key].type.name, names))
         return proto
 
@@ -211,7 +221,11 @@ class _Writer:
         count = int(node.attributes.get("captured", 0))  # type: ignore[call-overload]
         captured = [value.name for value in body.inputs[len(body.inputs) - count :]]
         actual = node.inputs[len(node.inputs) - count :]
-        own = [value.name for value in body.inputs] + [*body.constants] + [o for inner in body.nodes for o in inner.outputs if o]
+        own = (
+            [value.name for value in body.inputs]
+            + [*body.constants]
+            + [o for inner in body.nodes for o in inner.outputs if o]
+        )
         renamed = {name: f"{node.outputs[0]}/{name}{_INNER}" for name in own}
         renamed.update((inner, names.get(outer, outer)) for inner, outer in zip(captured, actual, strict=True))
         return self.graph(body, renamed)
@@ -220,8 +234,12 @@ class _Writer:
         """The node that a foreign op holds, with the graph's names for its own."""
         single = parse_model(node.attributes["model"])
         proto, imports = single.graph.node[0], _imports(single)
-        if not _same_operator(proto, imports, {**imports, "": self._opset}) or any(item.g.node for item in proto.attribute):
-            raise UnsupportedError(f"{node}: cannot be written in operator set {self._opset}; export it from where it came")
+        if not _same_operator(proto, imports, {**imports, "": self._opset}) or any(
+            item.g.node for item in proto.attribute
+        ):
+            raise UnsupportedError(
+                f"{node}: cannot be written in operator set {self._opset}; export it from where it came"
+            )
         actual = dict(zip((value.name for value in single.graph.input), node.inputs, strict=True))
         inputs = [names.get(actual[name], actual[name]) if name else "" for name in proto.input]
         results = iter(node.outputs)
@@ -246,7 +264,8 @@ _KINDS: dict[str, Any] = {
 }
 _TYPES = {"FLOAT": 1, "INT": 2, "STRING": 3, "FLOATS": 6, "INTS": 7, "STRINGS": 8}
 
-# Operator sets in which an operator got another meaning without another form, and the attribute that makes the difference.
+# Operator sets in which an operator got another meaning without another form, and the attribute that makes the
+# difference.
 _CHANGED = {
     "AveragePool": (22, "ceil_mode"),
     "MaxPool": (22, "ceil_mode"),

@@ -1,7 +1,7 @@
 """if, loop and scan: ops whose bodies are graphs, run as Python steps.
 
-A body is a graph attribute that stands alone: values of the outer graph that it uses are the node's last `captured` inputs, and the
-last inputs of the body. Types of outputs are known only when they are computed.
+A body is a graph attribute that stands alone: values of the outer graph that it uses are the node's last `captured`
+inputs, and the last inputs of the body. Types of outputs are known only when they are computed.
 """
 
 from __future__ import annotations
@@ -116,10 +116,16 @@ def _scan_one(attributes: Mapping[str, Any], values: list[Any], captured: list[A
         states = results[: len(states)]
         for column, value in zip(collected, results[len(states) :], strict=True):
             column.append(value)
-    directions, axes = _axes(attributes, "scan_output_directions", outputs), _axes(attributes, "scan_output_axes", outputs)
+    directions, axes = (
+        _axes(attributes, "scan_output_directions", outputs),
+        _axes(attributes, "scan_output_axes", outputs),
+    )
     names = body.outputs[len(states) :]
     ordered = (column[::-1] if backwards else column for column, backwards in zip(collected, directions, strict=True))
-    return [*states, *(_stacked(column, body, name, axis) for column, name, axis in zip(ordered, names, axes, strict=True))]
+    return [
+        *states,
+        *(_stacked(column, body, name, axis) for column, name, axis in zip(ordered, names, axes, strict=True)),
+    ]
 
 
 def _define(name: str, reference: Any, attributes: Mapping[str, Any], least: int) -> None:

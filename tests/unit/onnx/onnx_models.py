@@ -24,7 +24,12 @@ def tensor(name: str, array: Any, dtype: Any = np.float32) -> Any:
 
 
 def model(
-    nodes: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any], constants: Sequence[Any] = (), opset: int = 17, **rest: Any
+    nodes: Sequence[Any],
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    constants: Sequence[Any] = (),
+    opset: int = 17,
+    **rest: Any,
 ) -> Any:
     imports = [helper.make_opsetid("", opset), *rest.pop("imports", ())]
     graph = helper.make_graph(list(nodes), "test", list(inputs), list(outputs), list(constants))
@@ -35,7 +40,9 @@ def model(
 
 def node_model(node: Any, arrays: dict[str, Any], constants: Sequence[Any] = (), opset: int = 17) -> Any:
     """A model of one node whose inputs are arrays and constants."""
-    inputs = [value(name, *array.shape, dtype=helper.np_dtype_to_tensor_dtype(array.dtype)) for name, array in arrays.items()]
+    inputs = [
+        value(name, *array.shape, dtype=helper.np_dtype_to_tensor_dtype(array.dtype)) for name, array in arrays.items()
+    ]
     outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
     return model([node], inputs, outputs, constants, opset)
 

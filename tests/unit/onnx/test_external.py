@@ -42,7 +42,17 @@ def test_data_in_the_folder(tmp_path: Path, entries: dict[str, int], start: int)
 
 @pytest.mark.parametrize(
     "location",
-    ["../secret.bin", "/etc/passwd", "", "a/../../secret.bin", "..\\secret.bin", "C:\\secret.bin", "link.bin", "folder/secret.bin", "weights.bin\0"],
+    [
+        "../secret.bin",
+        "/etc/passwd",
+        "",
+        "a/../../secret.bin",
+        "..\\secret.bin",
+        "C:\\secret.bin",
+        "link.bin",
+        "folder/secret.bin",
+        "weights.bin\0",
+    ],
 )
 def test_data_elsewhere_is_refused(tmp_path: Path, location: str) -> None:
     path = save(tmp_path, external(location))
@@ -79,7 +89,7 @@ def test_folder_and_pipe_are_no_data(tmp_path: Path) -> None:
         read(path)
     (path.parent / "pipe").unlink()
     (path.parent / "pipe").mkdir()
-    with pytest.raises(ModelError, match="regular file|cannot be opened"):
+    with pytest.raises(ModelError, match=r"regular file|cannot be opened"):
         read(path)
 
 

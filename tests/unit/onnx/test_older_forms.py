@@ -21,6 +21,10 @@ def softmax(x: Any, axes: tuple[int, ...]) -> Any:
     return powers / powers.sum(axis=axes, keepdims=True)
 
 
+def padded(x: Any, *widths: tuple[int, int], **options: Any) -> Any:
+    return np.pad(x, widths, **options)
+
+
 def node(op_type: str, inputs: str = "x", outputs: str = "y", **attributes: Any) -> Any:
     return helper.make_node(op_type, inputs.split(), outputs.split(), **attributes)
 
@@ -38,8 +42,13 @@ CASES: dict[str, tuple[Any, int, Any, list[Any], list[Any]]] = {
     "reduce_max, all": (node("ReduceMax", keepdims=0), 11, X, [], [X.max()]),
     "slice": (node("Slice", axes=[1, 2], starts=[1, -3], ends=[9, -1]), 9, X, [], [X[:, 1:, -3:-1]]),
     "slice, first axes": (node("Slice", starts=[1], ends=[2]), 9, X, [], [X[1:2]]),
-    "pad": (node("Pad", pads=[0, 1, 0, 0, 0, 2], value=7.0), 2, X, [], [np.pad(X, ((0, 0), (1, 0), (0, 2)), constant_values=7)]),
-    "pad, reflect": (node("Pad", pads=[0, 0, 1, 0, 0, 2], mode="reflect"), 10, X, [], [np.pad(X, ((0, 0), (0, 0), (1, 2)), "reflect")]),
+    "pad": (
+        node("Pad", pads=[0, 1, 0, 0, 0, 2], value=7.0), 2, X, [], [padded(X, (0, 0), (1, 0), (0, 2), constant_values=7)],
+    ),
+    "pad, reflect": (
+        node("Pad", pads=[0, 0, 1, 0, 0, 2], mode="reflect"), 10, X, [],
+        [padded(X, (0, 0), (0, 0), (1, 2), mode="reflect")],
+    ),
     "split": (node("Split", outputs="y z", axis=2, split=[1, 3]), 11, X, [], [X[..., :1], X[..., 1:]]),
     "split, equal": (node("Split", outputs="y z", axis=2), 11, X, [], [X[..., :2], X[..., 2:]]),
     "split, opset 13, equal": (node("Split", outputs="y z", axis=2), 13, X, [], [X[..., :2], X[..., 2:]]),
@@ -66,7 +75,8 @@ CASES: dict[str, tuple[Any, int, Any, list[Any], list[Any]]] = {
         node("Resize", inputs="x s"), 10, IMAGES, [tensor("s", [1, 1, 2, 2])], [IMAGES.repeat(2, 2).repeat(2, 3)],
     ),
     "scatter": (
-        node("Scatter", inputs="x i u", axis=1), 9, X[0], [tensor("i", [[1], [0], [3]], np.int64), tensor("u", [[50], [60], [70]])],
+        node("Scatter", inputs="x i u", axis=1), 9, X[0],
+        [tensor("i", [[1], [0], [3]], np.int64), tensor("u", [[50], [60], [70]])],
         [np.array([[-9, 50, -7, -6], [60, -4, -3, -2], [-1, 0, 1, 70]], np.float32)],
     ),
     "cast by name": (node("Cast", to="INT32"), 1, X, [], [X.astype(np.int32)]),
@@ -78,7 +88,7 @@ CASES: dict[str, tuple[Any, int, Any, list[Any], list[Any]]] = {
         node("Add", inputs="x b", broadcast=1, axis=1), 6, X, [tensor("b", [1, 2, 3])],
         [X + np.array([1, 2, 3], np.float32)[:, None]],
     ),
-    "add, right aligned": (node("Add", inputs="x b", broadcast=1), 6, X, [tensor("b", [1, 2, 3, 4])], [X + np.arange(1, 5)]),
+    "add, right aligned": (node("Add", inputs="x b", broadcast=1), 6, X, [tensor("b", [1, 2, 3, 4])], [X + np.r_[1:5]]),
     "relu with hint": (node("Relu", consumed_inputs=[0]), 1, X, [], [np.maximum(X, 0)]),
     "gemm broadcast": (
         node("Gemm", inputs="x w b", broadcast=1), 6, X[0], [tensor("w", np.eye(4)), tensor("b", [1, 2, 3, 4])],
@@ -97,7 +107,10 @@ def test_form(case: str) -> None:
 
 
 def test_batch_normalization_of_opset_7_is_inference() -> None:
-    parameters = [tensor(name, values) for name, values in (("s", [1, 2, 3]), ("b", [0, 1, 2]), ("m", [1, 0, 1]), ("v", [1, 4, 9]))]
+    parameters = [
+        tensor(name, values)
+        for name, values in (("s", [1, 2, 3]), ("b", [0, 1, 2]), ("m", [1, 0, 1]), ("v", [1, 4, 9]))
+    ]
     (y,) = run_node(node("BatchNormalization", inputs="x s b m v", epsilon=0.0), {"x": X}, parameters, 7)
     s, b, m, v = (np.array(values, np.float64)[:, None] for values in ([1, 2, 3], [0, 1, 2], [1, 0, 1], [1, 4, 9]))
     np.testing.assert_allclose(y, (X - m) / np.sqrt(v) * s + b, rtol=1e-6)

@@ -40,7 +40,9 @@ def test_unknown_rank() -> None:
 
 
 def test_initializers_among_the_inputs_are_constants() -> None:
-    made = model([node("Add", "x w", "y")], [value("x", 2, 3), value("w", 3)], [value("y", 2, 3)], [tensor("w", [1, 2, 3])])
+    made = model(
+        [node("Add", "x w", "y")], [value("x", 2, 3), value("w", 3)], [value("y", 2, 3)], [tensor("w", [1, 2, 3])]
+    )
     assert [item.name for item in read(made).inputs] == ["x"]
 
 
@@ -131,7 +133,11 @@ def test_functions_that_double_and_double_are_refused(monkeypatch: pytest.Monkey
 
 def test_operator_without_op_is_expanded_where_ours_cover_its_body() -> None:
     assert ops.find("sequence_map") is None
-    made = node_model(node("AffineGrid", "theta size", "y"), {"theta": np.ones((1, 2, 3), np.float32), "size": np.array([1, 1, 2, 2])}, opset=20)
+    made = node_model(
+        node("AffineGrid", "theta size", "y"),
+        {"theta": np.ones((1, 2, 3), np.float32), "size": np.array([1, 1, 2, 2])},
+        opset=20,
+    )
     assert not any(item.op.startswith("onnx") for item in read(made).nodes)
 
 
@@ -154,7 +160,12 @@ def test_if_captures_values_and_constants() -> None:
 
 def loop(count: int | None, limit: float) -> Any:
     body = helper.make_graph(
-        [node("Add", "v x", "w"), node("ReduceMax", "w", "m", keepdims=0), node("Less", "m limit", "go_on"), node("Identity", "w", "s")],
+        [
+            node("Add", "v x", "w"),
+            node("ReduceMax", "w", "m", keepdims=0),
+            node("Less", "m limit", "go_on"),
+            node("Identity", "w", "s"),
+        ],
         "body",
         [value("i", dtype=INT64), value("go", dtype=TensorProto.BOOL), value("v", 2, 3)],
         [value("go_on", dtype=TensorProto.BOOL), value("w", 2, 3), value("s", 2, 3)],
@@ -179,8 +190,15 @@ def test_loop_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_scan_backwards() -> None:
-    body = helper.make_graph([node("Add", "s e", "n"), node("Identity", "n", "o")], "body", [value("s", 2), value("e", 2)], [value("n", 2), value("o", 2)])
-    made = helper.make_node("Scan", ["z", "x"], ["y", "all"], body=body, num_scan_inputs=1, scan_input_axes=[1], scan_input_directions=[1])
+    body = helper.make_graph(
+        [node("Add", "s e", "n"), node("Identity", "n", "o")],
+        "body",
+        [value("s", 2), value("e", 2)],
+        [value("n", 2), value("o", 2)],
+    )
+    made = helper.make_node(
+        "Scan", ["z", "x"], ["y", "all"], body=body, num_scan_inputs=1, scan_input_axes=[1], scan_input_directions=[1]
+    )
     made = model([made], [value("x", 2, 3)], [value("y", 2), value("all", 3, 2)], [tensor("z", [0, 0])])
     last, every = run(made, x=X)
     np.testing.assert_array_equal(every, X[:, ::-1].cumsum(1).T)
@@ -232,19 +250,31 @@ def changed(change: Any) -> Any:
 
 
 BAD: dict[str, tuple[Any, type[Error], str]] = {
-    "operator set": (lambda m: setattr(m.opset_import[0], "version", 29), UnsupportedError, "operator set must be 1 to 28"),
+    "operator set": (
+        lambda m: setattr(m.opset_import[0], "version", 29),
+        UnsupportedError,
+        "operator set must be 1 to 28",
+    ),
     "domain": (lambda m: setattr(m.graph.node[0], "domain", "com.x"), ModelError, "domain 'com.x' must be among"),
     "operator": (lambda m: setattr(m.graph.node[0], "op_type", "Rely"), UnsupportedError, "must hold 'Rely'"),
     "inputs": (lambda m: m.graph.node[0].input.append("x"), ModelError, "Relu 'y': must have 1 to 1 inputs, got 2"),
     "absent input": (lambda m: m.graph.node[0].input.__setitem__(0, ""), ModelError, "input 0 must be given"),
-    "attribute": (lambda m: m.graph.node[0].attribute.append(helper.make_attribute("axis", 1)), ModelError, "attributes must be among"),
+    "attribute": (
+        lambda m: m.graph.node[0].attribute.append(helper.make_attribute("axis", 1)),
+        ModelError,
+        "attributes must be among",
+    ),
     "undefined": (lambda m: m.graph.node[0].input.__setitem__(0, "z"), ModelError, "'z' must be defined before"),
     "twice": (lambda m: m.graph.node.append(m.graph.node[0]), ModelError, "must be defined once"),
     "order": (lambda m: m.graph.node.insert(0, node("Relu", "y", "z")), ModelError, "must be defined before"),
     "output": (lambda m: m.graph.output.add(name="w"), ModelError, "output 'w'"),
     "no graph": (lambda m: m.ClearField("graph"), ModelError, "must hold a graph"),
     "no type": (lambda m: m.graph.input[0].ClearField("type"), ModelError, "input 'x': must have a type"),
-    "extent": (lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", -7), ModelError, "extents must lie in"),
+    "extent": (
+        lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", -7),
+        ModelError,
+        "extents must lie in",
+    ),
 }
 
 
@@ -303,5 +333,3 @@ def test_import_stays_light() -> None:
 
     code = "import sys, thew, thew.onnx; assert 'onnx' not in sys.modules and 'google.protobuf' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-

@@ -116,7 +116,9 @@ def test_sparse_by_position_and_by_axes() -> None:
     np.testing.assert_array_equal(reader().sparse(sparse([[0, 1], [1, 0], [2, 3]]), "s"), wanted)
 
 
-@pytest.mark.parametrize("indices", [[1, 4, 12], [-1, 4, 5], [[0, 1], [1, 0], [3, 0]], [[0, 1], [1, 0], [0, -1]], [1, 4]])
+@pytest.mark.parametrize(
+    "indices", [[1, 4, 12], [-1, 4, 5], [[0, 1], [1, 0], [3, 0]], [[0, 1], [1, 0], [0, -1]], [1, 4]]
+)
 def test_sparse_indices_outside_are_refused(indices: Any) -> None:
     with pytest.raises(ModelError, match="sparse indices must"):
         reader().sparse(sparse(indices), "s")

@@ -68,7 +68,9 @@ def test_lenet_with_an_open_batch(tmp_path: Path) -> None:
     onnx.checker.check_model(made, full_check=True)
     x = RNG.standard_normal((3, 1, 28, 28)).astype(np.float32)
     (y,) = evaluate(net.graph(("n", 1, 28, 28)), {"input": x}).values()
-    np.testing.assert_allclose(ReferenceEvaluator(made).run(None, {"input": x})[0], y, atol=400 * EPSILON * np.abs(y).max())
+    np.testing.assert_allclose(
+        ReferenceEvaluator(made).run(None, {"input": x})[0], y, atol=400 * EPSILON * np.abs(y).max()
+    )
     assert {item.name for item in made.graph.initializer} >= set(net.state_dict())
     assert made.opset_import[0].version == 17
 
@@ -76,8 +78,9 @@ def test_lenet_with_an_open_batch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("activation", "parameters"),
     [
-        ("relu", ()), ("clip", (0.0, 6.0)), ("clip", (-np.inf, 1.0)), ("leaky_relu", (0.3,)), ("elu", ()), ("silu", ()), ("hard_swish", ()),
-        ("hard_sigmoid", (0.1, 0.4)), ("gelu", ()), ("gelu_tanh", ()), ("sigmoid", ()), ("tanh", ()), ("mish", ()), ("", ()),
+        ("relu", ()), ("clip", (0.0, 6.0)), ("clip", (-np.inf, 1.0)), ("leaky_relu", (0.3,)), ("elu", ()), 
+        ("silu", ()),         ("hard_swish", ()), ("hard_sigmoid", (0.1, 0.4)), ("gelu", ()), ("gelu_tanh", ()), ("sigmoid", ()), ("tanh", ()),
+        ("mish", ()), ("", ()),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("residual", [False, True])
@@ -85,7 +88,9 @@ def test_fused_forms_are_split(activation: str, parameters: tuple[float, ...], r
     builder = GraphBuilder("fused")
     x = builder.input("x", "fp32", (1, 2, 4, 4))
     rest = [x] if residual else []
-    weights = [builder.constant(RNG.standard_normal(shape).astype(np.float32)) for shape in ((2, 2, 1, 1), (2,), (4, 4), (4,))]
+    weights = [
+        builder.constant(RNG.standard_normal(shape).astype(np.float32)) for shape in ((2, 2, 1, 1), (2,), (4, 4), (4,))
+    ]
     epilogue: dict[str, Any] = {"activation": activation, "activation_parameters": parameters} if activation else {}
     y = builder.node("conv", [x, *weights[:2], *rest], **epilogue)
     z = builder.node("matmul", [y, *weights[2:], *rest], **epilogue)
@@ -106,7 +111,9 @@ def test_bodies_capture_by_name() -> None:
 
 
 def test_foreign_ops_give_back_their_node() -> None:
-    given = node_model(helper.make_node("StringConcat", ["x", "x"], ["y"]), {"x": np.array(["a", "b"], object)}, opset=20)
+    given = node_model(
+        helper.make_node("StringConcat", ["x", "x"], ["y"]), {"x": np.array(["a", "b"], object)}, opset=20
+    )
     made = round_trip_text(read(given))
     assert made.graph.node[0].op_type == "StringConcat"
 

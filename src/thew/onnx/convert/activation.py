@@ -1,4 +1,6 @@
-"""Activations: bounds and ratios were attributes, softmax worked on a matrix, PReLU's slope was aligned with the channels."""
+"""Activations: bounds and ratios were attributes, softmax worked on a matrix, PReLU's slope was aligned with the
+channels.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def dropout_ratio(node: OnnxNode, rewrite: Rewrite) -> None:
 
 @converts("Softmax", "LogSoftmax", "Hardmax", before=13)
 def softmax_on_matrix(node: OnnxNode, rewrite: Rewrite) -> None:
-    """The input was taken as a matrix, split before `axis` (1 where none was given): the columns are normalised together."""
+    """The input was taken as a matrix, split before `axis` (1 where none was given): the columns are normalised
+    together.
+    """
     axis = node.pop("axis", 1)
     node.attributes["axis"] = -1
     if axis == -1:

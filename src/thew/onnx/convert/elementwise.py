@@ -28,7 +28,9 @@ def align(node: OnnxNode, rewrite: Rewrite, axis: int) -> None:
     """Gives the second input trailing extents of 1, so that its first axis meets `axis` of the first input."""
     rank, own = rewrite.rank(node.inputs[0]), rewrite.rank(node.inputs[1])
     if rank is None or own is None:
-        raise node.refuse("broadcasting along an axis (operator sets before 7) needs inputs of known rank; export the model again")
+        raise node.refuse(
+            "broadcasting along an axis (operator sets before 7) needs inputs of known rank; export the model again"
+        )
     axis += rank if axis < 0 else 0
     added = tuple(range(own, rank - axis))
     if own and added:
@@ -37,8 +39,8 @@ def align(node: OnnxNode, rewrite: Rewrite, axis: int) -> None:
 
 
 @converts(
-    "Abs", "Add", "Ceil", "Clip", "Div", "Elu", "Exp", "Floor", "HardSigmoid", "LeakyRelu", "Log", "Max", "Mean", "Min", "Mul",
-    "Neg", "PRelu", "Reciprocal", "Relu", "Selu", "Sigmoid", "Sqrt", "Sub", "Sum", "Tanh", before=6,
+    "Abs", "Add", "Ceil", "Clip", "Div", "Elu", "Exp", "Floor", "HardSigmoid", "LeakyRelu", "Log", "Max", "Mean", "Min",
+    "Mul", "Neg", "PRelu", "Reciprocal", "Relu", "Selu", "Sigmoid", "Sqrt", "Sub", "Sum", "Tanh", before=6,
 )  # fmt: skip
 def drop_consumed_inputs(node: OnnxNode, rewrite: Rewrite) -> None:
     """A hint about memory that nobody uses."""
@@ -51,6 +53,7 @@ def cast_by_name(node: OnnxNode, rewrite: Rewrite) -> None:
     import onnx
 
     name = str(node.attributes["to"]).upper()
-    if name not in onnx.TensorProto.DataType.keys() or onnx.TensorProto.DataType.Value(name) not in NAMES:
+    numbers = dict(onnx.TensorProto.DataType.items())
+    if numbers.get(name) not in NAMES:
         raise node.refuse(f"attribute 'to' must name an element type, got {name!r}")
-    node.attributes["to"] = np.int64(onnx.TensorProto.DataType.Value(name)).item()
+    node.attributes["to"] = numbers[name]

@@ -1,4 +1,6 @@
-"""Pooling: no form ever changed its meaning; later operator sets added attributes whose defaults mean the older form."""
+"""Pooling: no form ever changed its meaning; later operator sets added attributes whose defaults mean the older
+form.
+"""
 
 from __future__ import annotations
 

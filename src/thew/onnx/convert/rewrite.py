@@ -16,7 +16,9 @@ _RULES: dict[str, list[tuple[int, Rule]]] = {}
 
 
 class Rewrite:
-    """The additions to one node: constants, nodes before it and nodes after it. Names are made final by the importer."""
+    """The additions to one node: constants, nodes before it and nodes after it. Names are made final by the
+    importer.
+    """
 
     def __init__(self, dtype: Callable[[str], str | None], rank: Callable[[str], int | None]) -> None:
         self.dtype = dtype

@@ -1,1 +1,0 @@
-"""Convolution: its form never changed."""
