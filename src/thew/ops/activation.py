@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from thew.dtypes import FLOATS
+from thew.dtypes import FLOATS, NATIVE
 from thew.ir.graph import Array, Attribute
 from thew.ops.opdef import Call, Candidate, OpDef, define
 from thew.ops.rules import dtype_of, same_shape, typed, widened
@@ -166,7 +166,7 @@ def _define(name: str, attributes: Mapping[str, Attribute]) -> None:
     allowed = FLOATS if name != "relu" else (*FLOATS, "int8", "int16", "int32", "int64")
     if name == "shrink":
         allowed = (*allowed, "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-    native = () if name in ("shrink", "gelu_tanh") else (Candidate("unary", "strided"),)
+    native = () if name == "shrink" else (Candidate("unary", "strided", dtypes=allowed),)
     define(OpDef(name, typed(same_shape, dtype_of(0, among=allowed)), reference, attributes, candidates=native))
 
 
@@ -198,10 +198,6 @@ define(
         typed(_infer_clip, dtype_of(0, 1, 2)),
         _reference_clip,
         inputs=(1, 3),
-        candidates=(
-            Candidate(
-                "unary", "strided", when=lambda call: all(not call.has(i) or call.value(i) is not None for i in (1, 2))
-            ),
-        ),
+        candidates=(Candidate("unary", "strided", dtypes=NATIVE),),
     )
 )

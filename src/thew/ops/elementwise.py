@@ -32,7 +32,6 @@ from thew.ops.rules import (
 
 Function = Callable[..., Any]
 
-_UNARY = Candidate("unary", "strided")
 _BINARY = Candidate("binary", "strided", dtypes=NATIVE)
 _SIGNED = (*FLOATS, "int8", "int16", "int32", "int64")
 
@@ -48,7 +47,14 @@ def _unary(
 
     rule = dtype_of(0, among=among)
     rules = (rule,) if result is None else (lambda call: rule(call) and str(result),)
-    define(OpDef(name, typed(same_shape, *rules), reference, candidates=(_UNARY,) if native else ()))
+    define(
+        OpDef(
+            name,
+            typed(same_shape, *rules),
+            reference,
+            candidates=(Candidate("unary", "strided", dtypes=among),) if native else (),
+        )
+    )
 
 
 def _reciprocal(x: Array) -> Array:

@@ -142,7 +142,7 @@ def define(op: OpDef) -> OpDef:
 
 
 def check_node(node: Node) -> None:
-    """Refuses a node whose numbers of inputs and outputs or kinds of attributes do not fit its op, if that is defined."""
+    """Refuses a node whose counts of inputs and outputs or kinds of attributes do not fit its op, if defined."""
     op = _OPS.get(node.op)
     if op is not None:
         call = Call(node, (), ())

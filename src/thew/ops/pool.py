@@ -106,7 +106,7 @@ define(
         {**_WINDOW, "storage_order": 0},
         outputs=(1, 2),
         flops=_flops,
-        candidates=(Candidate("pool", "direct", "channels_last", _is_native_max),),
+        candidates=(Candidate("pool", "direct", "channels_last", _is_native_max, ("fp32", "fp64", "int8", "uint8")),),
     )
 )
 define(

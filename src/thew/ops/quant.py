@@ -89,16 +89,17 @@ def _quantize_shapes(call: Call) -> list[Shape | None]:
     return _check_scale(call)
 
 
-_NATIVE = ("int8", "uint8", "int16", "uint16", "int32")
+_NATIVE = ("int8", "uint8", "int16", "uint16")
 
 
 def _is_native(call: Call) -> bool:
     whole = call.type(0).dtype if call.node.op == "dequantize_linear" else _quantized_dtype(call)
     real = call.type(1).dtype if call.node.op == "dequantize_linear" else call.type(0).dtype
-    return whole in _NATIVE and real == "fp32" == call.type(1).dtype and len(call.shape(1)) <= 1
+    known = (*_NATIVE, "int32") if call.node.op == "dequantize_linear" else _NATIVE
+    return whole in known and real == "fp32" == call.type(1).dtype and len(call.shape(1)) <= 1
 
 
-_STRIDED = (Candidate("quant", "strided", when=_is_native, dtypes=("fp32", *_NATIVE)),)
+_STRIDED = (Candidate("quant", "strided", when=_is_native, dtypes=("fp32", *_NATIVE, "int32")),)
 define(
     OpDef(
         "quantize_linear",

@@ -27,6 +27,7 @@ from thew.ops.rules import (
     widened,
 )
 
+_NATIVE = ("fp32", "fp64", "int32", "int64", "int8", "uint8")
 _ARITHMETIC = (*FLOATS, "int32", "int64", "uint32", "uint64")
 
 
@@ -90,7 +91,7 @@ def _define(name: str, function: Callable[..., Any], among: tuple[str, ...]) -> 
         found = np.asarray(function(wide, axis=folded, keepdims=bool(attributes["keepdims"])))
         return [found.astype(x.dtype)]
 
-    native = Candidate("reduce", "strided", when=constant_inputs(1))
+    native = Candidate("reduce", "strided", dtypes=_NATIVE, when=constant_inputs(1))
     attributes = {"keepdims": 1, "noop_with_empty_axes": 0}
     define(OpDef(name, typed(_shapes, dtype_of(0, among=among)), reference, attributes, (1, 2), candidates=(native,)))
 
@@ -130,7 +131,7 @@ def _define_arg(name: str, function: Callable[..., Any]) -> None:
         return [np.asarray(last).astype(np.int64)]
 
     attributes = {"axis": 0, "keepdims": 1, "select_last_index": 0}
-    native = (Candidate("reduce", "strided"),)
+    native = (Candidate("reduce", "strided", dtypes=_NATIVE),)
     define(OpDef(name, typed(_arg_shapes, _arg_dtype), reference, attributes, candidates=native))
 
 
