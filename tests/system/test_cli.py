@@ -136,6 +136,28 @@ def test_doctor_and_kernels_tell_of_this_machine(capsys):
         )
 
 
+def test_quickstart_in_small(capsys, monkeypatch):
+    from thew.cli import quickstart
+
+    monkeypatch.setattr(quickstart, "NETWORKS", (("lenet5", 28, (1, 3)), ("mobilenet_v2", 64, (1, 2))))
+    monkeypatch.setattr(quickstart, "CHECKED", {"lenet5": 3, "mobilenet_v2": 1})
+    monkeypatch.setattr(quickstart, "SECONDS", 0.0)
+    rows = run_json(capsys, "quickstart", "--threads", 2)
+    lines = [("lenet5", 1), ("lenet5", 3), ("mobilenet_v2", 1), ("mobilenet_v2", 2)]
+    assert sorted((row["network"], row["batch"], row["threads"]) for row in rows) == sorted(
+        (*line, threads) for line in lines for threads in (1, 2)
+    )
+    assert all(row["error"] <= quickstart.tolerance() for row in rows)
+    assert all(row["milliseconds"] > 0 and row["gflops_per_second"] > 0 for row in rows)
+    status, out, _ = run(capsys, "quickstart")
+    assert status == 0
+    assert "difference from NumPy" in out
+    monkeypatch.setattr(quickstart, "tolerance", lambda: 0.0)
+    status, _, err = run(capsys, "quickstart")
+    assert status == 1
+    assert "must agree with NumPy" in err
+
+
 @pytest.mark.slow
 def test_quickstart(capsys):
     rows = run_json(capsys, "quickstart")

@@ -9,9 +9,11 @@ Standard output belongs to the protocol: what a library prints there goes to sta
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -27,6 +29,7 @@ from thew.errors import Error, UnsupportedError
 
 def main() -> None:
     """Serves until standard input ends."""
+    _end_with_parent()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     ready: Ready | None = None
@@ -43,6 +46,12 @@ def main() -> None:
         except Exception as failure:  # a peer's own: whatever it is, the parent reports it
             answer = {"error": f"{type(failure).__name__}: {failure}"}
         _answer(answers, answer)
+
+
+def _end_with_parent() -> None:
+    """Asks Linux to kill this process when its parent ends: a stopped one would otherwise stay for ever."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _answer(answers: TextIO, answer: Mapping[str, Any]) -> None:
