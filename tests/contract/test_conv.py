@@ -34,8 +34,8 @@ class Case(NamedTuple):
 NO_PADS = (0, 0, 0, 0)
 CASES = (
     Case(3, 64, 23, 25, (7, 7), (2, 2), (3, 3, 3, 3)), Case(32, 32, 9, 11),
-    Case(1, 6, 12, 12, (5, 5), pads=(2, 2, 2, 2)), Case(19, 47, 8, 7, n=2), Case(16, 24, 9, 9, strides=(2, 2)), Case(130, 65, 5, 5),
-    Case(300, 9, 3, 3),
+    Case(1, 6, 12, 12, (5, 5), pads=(2, 2, 2, 2)), Case(19, 47, 8, 7, n=2), Case(16, 24, 9, 9, strides=(2, 2)),
+    Case(130, 65, 5, 5), Case(300, 9, 3, 3),
     Case(8, 8, 10, 10, dilations=(2, 3), pads=(2, 3, 2, 3)), Case(12, 18, 7, 9, group=3), Case(6, 6, 7, 7, group=6),
     Case(4, 10, 6, 8, group=2, strides=(2, 1), n=2), Case(5, 7, 4, 4, pads=(5, 4, 3, 6)),
     Case(2, 3, 1, 17, (1, 5), pads=(0, 4, 0, 1)),
