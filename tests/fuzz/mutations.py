@@ -366,8 +366,9 @@ def _nest(model: Any, _: Any, rng: random.Random) -> None:
 
 
 _FIELD_CHANGES: list[Callable[[Any, Any, random.Random], None]] = [
-    _change_dims, _change_elements, _change_elements, _change_type, _change_input_shape,
-    _change_attribute, _change_attribute, _add_attribute, _change_inputs, _change_operator, _move_nodes, _change_model, _change_data, _nest,
+    _change_dims, _change_elements, _change_elements, _change_type, _change_input_shape, _change_attribute,
+    _change_attribute, _add_attribute, _change_inputs, _change_operator, _move_nodes, _change_model, _change_data,
+    _nest,
 ]  # fmt: skip
 _KINDS: dict[str, tuple[Callable[[bytes, dict[str, bytes], random.Random], bytes], int]] = {
     "flip": (_flip, 2),

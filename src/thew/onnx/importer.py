@@ -9,50 +9,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from thew import ops
 from thew.dtypes import from_numpy
-from thew.errors import ModelError, UnsupportedError
-from thew.ir.graph import Array, Dim, Graph, Node, TensorType, Value, as_constant
+from thew.errors import ModelError
+from thew.ir.graph import Array, Graph, Node, TensorType, Value, as_constant
 from thew.ir.verify import verify
 from thew.onnx import constants, foreign, functions
+from thew.onnx.bodies import CONTROL_OPS, GRAPH, check_body, control_attributes, is_pure
 from thew.onnx.convert import Rewrite, convert
+from thew.onnx.declarations import all_names, opsets_of, value_type
 from thew.onnx.element_types import dtype_of
-from thew.onnx.limits import Budget, check_depth, count_elements
+from thew.onnx.limits import Budget, check_depth
 from thew.onnx.names import op_name
 from thew.onnx.nodes import OnnxNode, decode_attribute, node_label
 from thew.onnx.schemas import NEWEST_OPSET, check_node, default_attributes, schema_of
+from thew.onnx.scope import NotCoveredError, Scope
 from thew.onnx.tensors import TensorReader
 
-GRAPH = 5  # AttributeProto.AttributeType
-CONTROL_OPS = frozenset(("If", "Loop", "Scan"))
 DTYPE_ATTRIBUTES = frozenset(("to", "dtype", "output_dtype", "stash_type", "softmax_precision", "precision"))
-
-
-class NotCoveredError(Exception):
-    """A node of a function's body has no op: the function as a whole becomes a foreign op."""
-
-
-@dataclass
-class Scope:
-    """The names of one graph or function body, and the operator sets that it uses."""
-
-    opsets: Mapping[str, int]
-    names: dict[str, str] | None = None  # to the graph's names; None where they are the same
-    prefix: str = ""
-    depth: int = 0
-    is_trial: bool = False  # whether a node without op ends the walk
-    stack: tuple[tuple[str, str], ...] = field(default=())
-
-    def resolve(self, name: str, where: str) -> str:
-        """The graph's name of a value."""
-        if self.names is None or not name:
-            return name
-        if name not in self.names:
-            raise ModelError(f"{where}: input '{name}' must be defined before it is used")
-        return self.names[name]
 
 
 class Importer:
@@ -62,7 +38,7 @@ class Importer:
         self._model = model
         self._tensors = tensors
         self._budget = budget
-        self._opsets = _opsets(model.opset_import) or {"": 1}  # as before there were operator sets
+        self._opsets = opsets_of(model.opset_import) or {"": 1}  # as before there were operator sets
         self._functions = functions.local_functions(model)
         self._constants: dict[str, Array] = {}
         self._nodes: list[Node] = []
@@ -73,7 +49,7 @@ class Importer:
     def graph(self) -> Graph:
         """The graph. Raises thew.Error where the model breaks a rule."""
         proto = self._model.graph
-        self._taken = _all_names(proto)
+        self._taken = all_names(proto)
         self._initializers(proto)
         inputs = tuple(self._input(value) for value in proto.input if value.name not in self._constants)
         self._walk(proto.node, Scope(self._opsets))
@@ -252,7 +228,7 @@ class Importer:
                 names[formal] = actual
         prefix = f"{scope.prefix}{name}/"
         # A body from a schema may leave out the operator sets that it has in common with its caller.
-        opsets = {**({"": NEWEST_OPSET} | dict(scope.opsets) if is_trial else {}), **_opsets(function.opset_import)}
+        opsets = {**({"": NEWEST_OPSET} | dict(scope.opsets) if is_trial else {}), **opsets_of(function.opset_import)}
         inner = Scope(opsets, names, prefix, scope.depth + 1, is_trial, (*scope.stack, key))
         self._walk(body, inner)
         for formal, actual in results.items():
@@ -275,16 +251,10 @@ class Importer:
         bodies = {
             item.name: self._body(item.g, open_names, fixed, scope) for item in proto.attribute if item.type == GRAPH
         }
-        if not all(_is_pure(body) for body in bodies.values()):
+        if not all(is_pure(body) for body in bodies.values()):
             self._foreign(node, proto, scope)
             return
-        attributes = {**node.attributes, **bodies, "captured": len(open_names)}
-        if node.op_type == "Scan" and node.opset < 9:
-            attributes["batched"], attributes["scan_input_directions"] = 1, attributes.pop("directions", ())
-            if node.inputs.pop(0):
-                raise UnsupportedError(
-                    f"{node}: lengths of sequences (operator set 8) are not supported; export the model again"
-                )
+        attributes = control_attributes(node, bodies, len(open_names))
         inputs = (*node.inputs, *open_names.values())
         if node.op_type != "If":
             check_body(node, bodies["body"], len(node.inputs), len(open_names))
@@ -297,7 +267,7 @@ class Importer:
         inner = copy.copy(self)
         inner._constants, inner._nodes = dict(fixed), []
         inner._dtypes = {name: dtype for name, value in captured.items() if (dtype := self._dtype(value))}
-        inner._taken = _all_names(proto) | set(captured) | set(fixed)
+        inner._taken = all_names(proto) | set(captured) | set(fixed)
         inner._initializers(proto)
         formals = [inner._formal(value) for value in proto.input if value.name not in inner._constants]
         outer = [Value(name, TensorType(inner._dtypes.get(name, "opaque"), None)) for name in captured]
@@ -323,64 +293,6 @@ class Importer:
         names = list(dict.fromkeys([*filter(None, proto.input), *captured]))
         inputs = tuple(scope.resolve(name, str(node)) for name in names)
         self._nodes.append(foreign.make_node(node, proto, names, inputs, scope.opsets, self._model))
-
-
-def check_body(node: OnnxNode, body: Graph, given: int, captured: int) -> None:
-    """Raises ModelError where a loop's or a scan's body does not take and give as many values as the node."""
-    formals = len(body.inputs) - captured
-    extra = (
-        1 if node.op_type == "Loop" else 0
-    )  # the condition, which a loop's body gives back, beside the iteration's number
-    states = formals - 2 if node.op_type == "Loop" else formals - int(node.attributes["num_scan_inputs"])
-    if given != formals or not 0 <= states <= formals:
-        raise node.refuse(f"must have an input for each of its body's, got {given} for {formals}")
-    if len(body.outputs) < states + extra or len(node.outputs) > len(body.outputs) - extra:
-        raise node.refuse(
-            f"body must give {states} states and {len(node.outputs)} outputs in all, got {len(body.outputs)}"
-        )
-
-
-def _is_pure(graph: Graph) -> bool:
-    return all((op := ops.find(node.op)) is None or op.is_pure for node in graph.nodes)
-
-
-def value_type(proto: Any, name: str, where: str) -> TensorType:
-    """The type of a value; sequences, optionals and maps are of dtype "opaque"."""
-    kind = proto.WhichOneof("value")
-    if kind is None:
-        raise ModelError(f"{where}: must have a type, got none")
-    if kind != "tensor_type":
-        if kind == "sparse_tensor_type":
-            raise UnsupportedError(f"{where}: sparse tensors are not supported as inputs and outputs")
-        return TensorType("opaque", None)
-    dtype = dtype_of(proto.tensor_type.elem_type, where)
-    if not proto.tensor_type.HasField("shape"):
-        return TensorType(dtype, None)
-    dims = tuple(_extent(dim, f"{name}_{axis}") for axis, dim in enumerate(proto.tensor_type.shape.dim))
-    count_elements(tuple(dim for dim in dims if isinstance(dim, int)), where)
-    return TensorType(dtype, dims)
-
-
-def _extent(dim: Any, symbol: str) -> Dim:
-    if dim.HasField("dim_param"):
-        return str(dim.dim_param) or symbol
-    # Some exporters write -1 for an extent that is open.
-    return int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value != -1 else symbol
-
-
-def _opsets(imports: Any) -> dict[str, int]:
-    opsets = {"" if item.domain == "ai.onnx" else item.domain: int(item.version) for item in imports}
-    version = opsets.get("", 1)
-    if not 1 <= version <= NEWEST_OPSET:
-        raise UnsupportedError(
-            f"model: operator set must be 1 to {NEWEST_OPSET}, got {version}; export the model with one of those"
-        )
-    return opsets
-
-
-def _all_names(proto: Any) -> set[str]:
-    names = {value.name for value in proto.input} | {tensor.name for tensor in proto.initializer}
-    return names | {name for node in proto.node for name in node.output}
 
 
 def _trimmed(names: list[str]) -> list[str]:

@@ -104,7 +104,7 @@ def _from_raw(buffer: memoryview, dtype: str, shape: tuple[int, ...], count: int
     if dtype in PACKED_BITS:
         return _unpack(np.frombuffer(buffer, np.uint8), dtype, count).reshape(shape)
     if dtype == "bool":
-        return (np.frombuffer(buffer, np.uint8) != 0).reshape(shape)
+        return np.asarray(np.frombuffer(buffer, np.uint8) != 0).reshape(shape)
     array = np.frombuffer(buffer, to_numpy(dtype)).reshape(shape)
     if sys.byteorder == "big":
         array = array.byteswap()

@@ -43,7 +43,8 @@ CASES: dict[str, tuple[Any, int, Any, list[Any], list[Any]]] = {
     "slice": (node("Slice", axes=[1, 2], starts=[1, -3], ends=[9, -1]), 9, X, [], [X[:, 1:, -3:-1]]),
     "slice, first axes": (node("Slice", starts=[1], ends=[2]), 9, X, [], [X[1:2]]),
     "pad": (
-        node("Pad", pads=[0, 1, 0, 0, 0, 2], value=7.0), 2, X, [], [padded(X, (0, 0), (1, 0), (0, 2), constant_values=7)],
+        node("Pad", pads=[0, 1, 0, 0, 0, 2], value=7.0), 2, X, [],
+        [padded(X, (0, 0), (1, 0), (0, 2), constant_values=7)],
     ),
     "pad, reflect": (
         node("Pad", pads=[0, 0, 1, 0, 0, 2], mode="reflect"), 10, X, [],

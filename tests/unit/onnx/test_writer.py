@@ -78,9 +78,9 @@ def test_lenet_with_an_open_batch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("activation", "parameters"),
     [
-        ("relu", ()), ("clip", (0.0, 6.0)), ("clip", (-np.inf, 1.0)), ("leaky_relu", (0.3,)), ("elu", ()), 
-        ("silu", ()),         ("hard_swish", ()), ("hard_sigmoid", (0.1, 0.4)), ("gelu", ()), ("gelu_tanh", ()), ("sigmoid", ()), ("tanh", ()),
-        ("mish", ()), ("", ()),
+        ("relu", ()), ("clip", (0.0, 6.0)), ("clip", (-np.inf, 1.0)), ("leaky_relu", (0.3,)), ("elu", ()),
+        ("silu", ()), ("hard_swish", ()), ("hard_sigmoid", (0.1, 0.4)), ("gelu", ()), ("gelu_tanh", ()),
+        ("sigmoid", ()), ("tanh", ()), ("mish", ()), ("", ()),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("residual", [False, True])
