@@ -2,6 +2,7 @@
 
 Batch norm keeps PyTorch's state (running_mean, running_var, num_batches_tracked). In a training graph its node has
 ONNX's three outputs (result, next mean, next variance): `momentum` there counts the old value, 1 - PyTorch's.
+ONNX keeps the batch's biased variance, PyTorch the unbiased one: whoever stores it multiplies by n / (n - 1).
 """
 
 from __future__ import annotations
