@@ -94,7 +94,7 @@ std::unique_ptr<Step> make_copy(const StepDesc& desc, const MoveEntry& entry, bo
     require_counts(desc, 1, 1);
     require_dtype(desc, desc.inputs[0], entry.row.a, "the input");
     const StridedLoop loop = loop_of(desc, 1);
-    const int n = transposed_dimension(loop);
+    const int n = loop.elements == 0 ? -1 : transposed_dimension(loop);
     if (n >= 0) return std::make_unique<TransposeStep>(loop, n, entry);
     return std::make_unique<ElementwiseStep<Nothing>>(loop, entry.copy, Nothing{});
 }
