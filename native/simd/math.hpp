@@ -69,6 +69,8 @@ struct Float<double> {
 
 template <class T>
 using BitsOf = Vec<typename Float<T>::Bits>;
+template <class T>
+using UnsignedOf = Vec<typename Float<T>::Unsigned>;  // where sums may wrap (lanes of NaN and negative numbers)
 
 template <class T, int N>
 THEW_INLINE Vec<T> horner(Vec<T> x, const T (&coefficients)[N]) {
@@ -96,12 +98,12 @@ template <class T>
 THEW_INLINE BitsOf<T> shift_right(BitsOf<T> x, int by) {
     using F = Float<T>;
     constexpr typename F::Bits offset = typename F::Bits(1) << (8 * sizeof(T) - 2);
-    return (BitsOf<T>)((Vec<typename F::Unsigned>)(x + offset) >> by) - (offset >> by);
+    return (BitsOf<T>)(((UnsignedOf<T>)x + typename F::Unsigned(offset)) >> by) - (offset >> by);
 }
 
 template <class T>
 THEW_INLINE Vec<T> power_of_two(BitsOf<T> n) {  // n within the normal exponents
-    return (Vec<T>)((n + Float<T>::bias) << Float<T>::mantissa);
+    return (Vec<T>)((UnsignedOf<T>)(n + Float<T>::bias) << Float<T>::mantissa);
 }
 
 // x = n ln2 + r, |r| <= ln2/2. n ln2_high is exact: ln2_high has enough trailing zeros.
@@ -145,9 +147,9 @@ template <class T>
 THEW_INLINE Vec<T> log(Vec<T> x) {
     using F = Float<T>;
     auto subnormal = x < F::smallest;
-    BitsOf<T> bits = (BitsOf<T>)(subnormal ? x * F::lift : x);
-    BitsOf<T> e = shift_right<T>(bits - F::sqrt_half, F::mantissa);
-    Vec<T> f = (Vec<T>)(bits - (e << F::mantissa)) - T(1);
+    UnsignedOf<T> bits = (UnsignedOf<T>)(subnormal ? x * F::lift : x);
+    BitsOf<T> e = shift_right<T>((BitsOf<T>)(bits - typename F::Unsigned(F::sqrt_half)), F::mantissa);
+    Vec<T> f = (Vec<T>)(bits - ((UnsignedOf<T>)e << F::mantissa)) - T(1);
     e -= subnormal & F::lift_log2;
     Vec<T> exponent = (Vec<T>)(e + (BitsOf<T>)splat(F::magic)) - F::magic;
     Vec<T> s = f / (f + T(2));

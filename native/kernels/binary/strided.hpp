@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <type_traits>
 
 #include "kernels/binary/contract.hpp"
 #include "kernels/elementwise.hpp"
@@ -157,14 +158,15 @@ struct BinaryIntegerOps {
     using V = Vec<T>;
     using C = Comparisons<T>;
     using A = IntegerArithmetic<T>;
+    using U = Vec<std::make_unsigned_t<T>>;  // wraps, where signed overflow is undefined
     static constexpr OpKernel kernels[] = {
-        {"add", binary<T>([](V a, V b) THEW_FLAT { return a + b; })},
-        {"sub", binary<T>([](V a, V b) THEW_FLAT { return a - b; })},
-        {"mul", binary<T>([](V a, V b) THEW_FLAT { return a * b; })},
+        {"add", binary<T>([](V a, V b) THEW_FLAT { return (V)((U)a + (U)b); })},
+        {"sub", binary<T>([](V a, V b) THEW_FLAT { return (V)((U)a - (U)b); })},
+        {"mul", binary<T>([](V a, V b) THEW_FLAT { return (V)((U)a * (U)b); })},
         {"div", binary<T>([](V a, V b) THEW_FLAT { return each_lane<T>(a, b, A::quotient); })},
         {"min", binary<T>([](V a, V b) THEW_FLAT { return a < b ? a : b; })},
         {"max", binary<T>([](V a, V b) THEW_FLAT { return a > b ? a : b; })},
-        {"prelu", binary<T>([](V a, V b) THEW_FLAT { return a < T(0) ? a * b : a; })},
+        {"prelu", binary<T>([](V a, V b) THEW_FLAT { return a < T(0) ? (V)((U)a * (U)b) : a; })},
         {"pow", binary<T>([](V a, V b) THEW_FLAT { return each_lane<T>(a, b, A::power); })},
         {"mod", binary<T>([](V a, V b) THEW_FLAT { return each_lane<T>(a, b, A::floored); })},
         {"fmod", binary<T>([](V a, V b) THEW_FLAT { return each_lane<T>(a, b, A::remainder); })},

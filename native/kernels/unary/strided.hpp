@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/elementwise.hpp"
 #include "kernels/unary/contract.hpp"
@@ -105,9 +106,10 @@ template <class T>
 struct UnaryIntegerOps {
     using V = Vec<T>;
     using S = const Settings<T>&;
+    static THEW_INLINE V negative(V x) { return (V)(-(Vec<std::make_unsigned_t<T>>)x); }  // wraps
     static constexpr OpKernel kernels[] = {
-        {"abs", unary<T>([](V x, S) THEW_FLAT { return x < T(0) ? -x : x; })},
-        {"neg", unary<T>([](V x, S) THEW_FLAT { return -x; })},
+        {"abs", unary<T>([](V x, S) THEW_FLAT { return x < T(0) ? negative(x) : x; })},
+        {"neg", unary<T>([](V x, S) THEW_FLAT { return negative(x); })},
         {"sign",
          unary<T>([](V x, S) THEW_FLAT { return (x < T(0) ? splat(T(-1)) : V{}) + (x > T(0) ? splat(T(1)) : V{}); })},
         {"relu", unary<T>([](V x, S) THEW_FLAT { return x < T(0) ? V{} : x; })},
