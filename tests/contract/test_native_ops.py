@@ -1,0 +1,60 @@
+"""Every op with a candidate, drawn as for its reference, gives the same through a session: layouts, steps and all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from op_cases import CASES, Source
+
+from thew import InferenceSession, ops
+from thew.dtypes import from_numpy
+from thew.ir import Graph, Node, TensorType, Value
+
+# cast: what lies outside the target's range is unspecified; its rows have tests of their own. dropout: random.
+NATIVE = sorted(name for name in CASES if ops.get(name).candidates and name not in ("cast", "dropout"))
+TERMS = 64  # of the longest sum that is drawn; each rounds once, and so do the few operations around it
+EPSILON = {"fp64": 2.0**-52, "fp32": 2.0**-23, "fp16": 2.0**-10, "bf16": 2.0**-7}
+
+
+def one_node(name: str, attributes: dict[str, Any], inputs: list[Any]) -> tuple[Graph, dict[str, Any]]:
+    """A graph of one node; shapes, axes and the like are constants, and data its inputs."""
+    names = tuple("" if value is None else f"x{i}" for i, value in enumerate(inputs))
+    given_values = {f"x{i}": value for i, value in enumerate(inputs) if value is not None}
+    is_data = {
+        key: key == "x0" or (value.dtype.kind not in "iu" and name != "resize") for key, value in given_values.items()
+    }
+    outputs = 1 if name != "split" else attributes.get("num_outputs") or len(inputs[1])
+    node = Node(name, names, tuple(f"y{i}" for i in range(outputs)), attributes, "n")
+    feeds = {key: value for key, value in given_values.items() if is_data[key]}
+    declared = tuple(Value(key, TensorType(from_numpy(value.dtype), value.shape)) for key, value in feeds.items())
+    constants = {key: value for key, value in given_values.items() if not is_data[key]}
+    return Graph("one", declared, node.outputs, (node,), constants), feeds
+
+
+@pytest.mark.parametrize("name", NATIVE)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_session_agrees_with_reference(name: str, data: st.DataObject) -> None:
+    attributes, inputs = CASES[name](Source(data.draw))
+    while inputs and inputs[-1] is None:
+        inputs.pop()
+    if name == "clip":  # a bound that is NaN bounds nothing or everything; nobody specifies which
+        inputs[1:] = [None if bound is None or bound != bound else bound for bound in inputs[1:]]
+    if name == "batch_normalization":
+        attributes["training_mode"] = 0
+    graph, feeds = one_node(name, attributes, inputs)
+    expected = ops.get(name).reference(attributes, *inputs)
+    results = InferenceSession(graph).run(None, feeds)
+    for got, wanted in zip(results, expected, strict=False):
+        dtype = from_numpy(wanted.dtype)
+        assert (from_numpy(got.dtype), got.shape) == (dtype, wanted.shape)
+        if dtype not in EPSILON:
+            np.testing.assert_array_equal(got, wanted)
+            continue
+        finite = np.abs(np.where(np.isfinite(wanted), wanted, 0).astype(np.float64))
+        tolerance = TERMS * EPSILON[dtype] * (1 + finite.max(initial=0))
+        np.testing.assert_allclose(got.astype(np.float64), wanted.astype(np.float64), rtol=0, atol=tolerance)
