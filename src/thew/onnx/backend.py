@@ -36,7 +36,8 @@ class ThewRep(BackendRep):
         fields = [value.name for value in self._session.get_outputs()]
         if len(set(fields)) != len(fields):
             return tuple(outputs)
-        return tuple(namedtupledict("Outputs", fields)(*outputs))
+        named: tuple[Any, ...] = namedtupledict("Outputs", fields)(*outputs)
+        return named
 
 
 class ThewBackend(Backend):

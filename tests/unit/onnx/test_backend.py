@@ -13,7 +13,7 @@ from thew.errors import InputError, UnsupportedError
 
 pytest.importorskip("thew.runtime._native", reason="the native module is not built")
 
-from thew.onnx import backend  # noqa: E402
+from thew.onnx import backend
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 
