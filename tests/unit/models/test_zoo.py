@@ -1,4 +1,4 @@
-"""The zoo: parameter counts and names as published, shapes, seeds. Names were written down from torchvision's models."""
+"""The zoo: parameter counts and names as published, shapes, seeds. Names were written down from torchvision."""
 
 from __future__ import annotations
 
