@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from thew.ir import Graph
 from thew.passes.check_nodes import check_nodes
 from thew.passes.compute_half_wide import compute_half_wide
+from thew.passes.convolve_integers import convolve_integers
 from thew.passes.eliminate_dead import eliminate_dead
 from thew.passes.eliminate_no_ops import eliminate_no_ops
 from thew.passes.fold_batch_norm import fold_batch_norm
 from thew.passes.fold_constants import fold_constants
 from thew.passes.fold_pads import fold_pads
 from thew.passes.fuse_epilogues import fuse_epilogues
+from thew.passes.integer_products import integer_products
 from thew.passes.lower_gemm import lower_gemm
 from thew.passes.lower_variadic import lower_variadic
 from thew.passes.recognise_activations import recognise_activations
@@ -58,7 +60,7 @@ _BOTH: tuple[Pass, ...] = (
     fuse_epilogues,
     eliminate_dead,
 )
-LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, fold_constants, *_BOTH)
+LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, convolve_integers, fold_constants, *_BOTH)
 SPECIALISED: tuple[Pass, ...] = (eliminate_dead, *_BOTH, compute_half_wide)
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 
-from thew.dtypes import from_numpy, to_numpy
+from thew.dtypes import from_numpy, size_bytes, to_numpy
 from thew.errors import MemoryLimitError, UnsupportedError
 from thew.ir import Graph, Node, TensorType, Value
 from thew.ir.graph import Array
@@ -119,6 +120,8 @@ class Executable:
     ) -> None:
         self.settings = settings
         self.graph = prepare_graph(graph, types)
+        if settings.memory_limit_bytes is not None:
+            _check_sizes(self.graph, settings.memory_limit_bytes)
         self.stages: list[Stage] = []
         self._constants = {
             name: self.graph.constants[name] for name in self.graph.outputs if name in self.graph.constants
@@ -213,6 +216,21 @@ def prepare_graph(graph: Graph, types: Mapping[str, TensorType]) -> Graph:
     """The graph that is planned for these input types: specialised, rewritten, its types complete."""
     rewritten = pipeline.run(specialise(graph, types), pipeline.SPECIALISED)
     return specialise(rewritten, types)
+
+
+def _check_sizes(graph: Graph, limit_bytes: int) -> None:
+    """Raises MemoryLimitError for a tensor that is over the limit alone, also one that would be a mere view: an
+    expansion takes no memory, but all that reads it takes time for every element.
+    """
+    for node in graph.nodes:
+        for name in node.outputs:
+            known = graph.types.get(name)
+            if known is None or not known.is_static:
+                continue
+            if prod(known.static_shape) * size_bytes(known.dtype) > limit_bytes:
+                raise MemoryLimitError(
+                    f"{node}: '{name}' must take at most {limit_bytes} bytes, got {known}; raise memory_limit_bytes"
+                )
 
 
 def type_of_value(value: Any) -> TensorType:
