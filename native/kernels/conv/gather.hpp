@@ -50,6 +50,7 @@ private:
 // Runs over channels: tap (h, w) of the window, all channels of the group.
 template <class T>
 struct ChannelRuns {
+    static constexpr bool kColumns = false;
     const Patches& p;
 
     Pixels start(std::int64_t row) const { return Pixels(p, row); }
@@ -87,6 +88,7 @@ struct ChannelRuns {
 // Runs along the width: plane and window row, then all taps of that row.
 template <class T>
 struct WidthRuns {
+    static constexpr bool kColumns = false;
     const Patches& p;
 
     Pixels start(std::int64_t row) const { return Pixels(p, row); }
@@ -130,9 +132,78 @@ struct WidthRuns {
     }
 };
 
+// Images of planes: neighbouring output pixels lie `stride_w` (1 or 2) apart for any one tap, so that a vector of them is
+// one or two loads. What leaves the image on the right loads as zeros; what leaves it on the left is staged; where a vector of
+// pixels runs over the end of an output row, elements go one by one.
+template <class T>
+struct PlaneColumns {
+    static constexpr bool kColumns = true;
+    static constexpr int L = kLanes<T>;
+    const Patches& p;
+
+    template <int... I>
+    static THEW_INLINE Vec<T> evens(Vec<T> low, Vec<T> high, std::integer_sequence<int, I...>) {
+        return __builtin_shufflevector(low, high, 2 * I...);
+    }
+    static THEW_INLINE Vec<T> from_row(const T* at, std::int64_t left) {  // `left` elements remain of the image row
+        return left >= L ? load(at) : load_partial(at, left > 0 ? static_cast<int>(left) : 0);
+    }
+
+    THEW_INLINE Vec<T> strided(const T* at, std::int64_t left) const {
+        const Vec<T> low = from_row(at, left);
+        if (p.stride_w == 1) return low;
+        const Vec<T> high = left > L ? from_row(at + L, left - L) : Vec<T>{};
+        return evens(low, high, std::make_integer_sequence<int, L>{});
+    }
+
+    template <class Column>
+    void columns(const T* x, std::int64_t row, int count, std::int64_t k0, std::int64_t k1, const Column& column) const {
+        Pixels pixels(p, row);
+        const Place first = pixels.place();
+        const bool one_row = row % p.out_w + count <= p.out_w;
+        std::int64_t run = k0 / p.kw, kw = k0 % p.kw, kh = run % p.kh, plane = run / p.kh;
+        for (std::int64_t k = k0; k < k1; ++k) {
+            const std::int64_t h = first.h + kh * p.dilation_h, w = first.w + kw;
+            const T* at = x + first.first + plane * p.x_c + kh * p.dilation_h * p.x_h + kw;
+            if (one_row && (h < 0 || h >= p.in_h)) {
+                column(k - k0, Vec<T>{});
+            } else if (one_row && w >= 0) {
+                column(k - k0, strided(at, p.in_w - w));
+            } else if (one_row) {
+                T padded[2 * L] = {};
+                const std::int64_t left = p.in_w < 2 * L + w ? p.in_w : 2 * L + w;
+                if (left > 0) copy_run(padded - w, at - w, left);
+                column(k - k0, strided(padded, 2 * L));
+            } else {
+                column(k - k0, one_by_one(x, row, count, plane, kh, kw));
+            }
+            if (++kw < p.kw) continue;
+            kw = 0;
+            if (++kh < p.kh) continue;
+            kh = 0;
+            ++plane;
+        }
+    }
+
+    Vec<T> one_by_one(const T* x, std::int64_t row, int count, std::int64_t plane, std::int64_t kh, std::int64_t kw) const {
+        T lanes[L] = {};
+        Pixels pixels(p, row);
+        for (int i = 0; i < count; ++i, pixels.advance()) {
+            const Place place = pixels.place();
+            const std::int64_t h = place.h + kh * p.dilation_h, w = place.w + kw;
+            if (h < 0 || h >= p.in_h || w < 0 || w >= p.in_w) continue;
+            lanes[i] = x[place.first + plane * p.x_c + kh * p.dilation_h * p.x_h + kw];
+        }
+        return load(lanes);
+    }
+};
+
 template <class T, class Tiles>
 void run_patches(const Product& product, const Patches& patches, const Workers& workers, std::byte* packed_a) {
-    if (patches.width_runs) {
+    if (patches.columns) {
+        const PlaneColumns<T> rows{patches};
+        Driver<T, Tiles, PlaneColumns<T>>(product, rows, packed_a).run(workers);
+    } else if (patches.width_runs) {
         const WidthRuns<T> rows{patches};
         Driver<T, Tiles, WidthRuns<T>>(product, rows, packed_a).run(workers);
     } else {

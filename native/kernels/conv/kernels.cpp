@@ -11,6 +11,7 @@ constexpr ConvEntry entry(const char* algorithm, DType dtype, bool pointwise) {
     MatmulEntry trunk{{"conv", algorithm, dtype, dtype, dtype, Tiles::kRows, Tiles::kPanel, 1, kIsa},
                       kLanes<T>,
                       kDepthMultiple<T>,
+                      kColumnPitch<T, Tiles>,
                       pointwise && !kLaneMultiply,
                       pack_b<T, Tiles::kPanel, kDepthMultiple<T>>,
                       pointwise ? run_strided<T, Tiles> : nullptr};

@@ -58,6 +58,7 @@ Patches patches_of(const Operands& at, const Window2d& window) {
     patches.dilation_h = window.dilation[0], patches.dilation_w = window.dilation[1];
     patches.x_n = x.stride[0], patches.x_c = x.stride[1], patches.x_h = x.stride[2], patches.x_w = x.stride[3];
     patches.width_runs = width_runs;
+    patches.columns = width_runs && (!dense || channels == 1) && patches.stride_w <= 2;
     patches.unit = dense ? channels : 1;
     patches.run = width_runs ? patches.kw * patches.unit : channels;
     return patches;
@@ -80,7 +81,8 @@ public:
         product_.epilogue = parse_epilogue(desc.attributes);
 
         const TileShape tile = tile_shape(trunk);
-        choose_blocking(product_, desc.caches, tile, desc.threads, trunk.reads_in_place);
+        choose_blocking(product_, desc.caches, tile, desc.threads, trunk.reads_in_place,
+                        !pointwise && patches_.columns ? trunk.column_pitch : 0);
         has_bias_ = present(desc, 2);
         has_residual_ = present(desc, 3);
         bias_elements_ = has_bias_ && at.w.shape[0] > 1 && desc.inputs[2].stride[0] != 1 ? at.w.shape[0] : 0;

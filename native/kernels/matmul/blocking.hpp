@@ -92,12 +92,14 @@ inline std::int64_t shared_blocks(const Product& p) {
 }
 
 // Fills product.blocking; `may_read_in_place` says that the kernel can, if the layout allows.
-inline void choose_blocking(Product& p, const Caches& caches, const TileShape& tile, int threads, bool may_read_in_place) {
+// `column_pitch` is that of the kernel where a is packed as columns, else 0.
+inline void choose_blocking(Product& p, const Caches& caches, const TileShape& tile, int threads, bool may_read_in_place,
+                            std::int64_t column_pitch = 0) {
     Blocking& blocking = p.blocking;
     blocking.depth = block_depth(caches, tile, p.k);
     blocking.in_place = may_read_in_place && p.a_k == 1 && p.row.rank <= 1 &&
                         (p.row.rank == 0 || rows_spread(caches, tile, p.row.a[0] * tile.element_bytes));
-    blocking.a_row = packed_row(blocking.depth, tile.element_bytes);
+    blocking.a_row = packed_row(ceil_div(blocking.depth * std::max(column_pitch, tile.mr), tile.mr), tile.element_bytes);
 
     const auto l2_bytes = static_cast<std::int64_t>(caches.l2_bytes);
     const std::int64_t row_bytes = blocking.a_row * tile.element_bytes;

@@ -61,13 +61,19 @@ struct Driver {
         k_blocks = p.k == 0 ? 1 : (p.k + p.blocking.depth - 1) / p.blocking.depth;  // an empty sum is written too
     }
 
+    std::int64_t ld() const { return Rows::kColumns ? 1 : p.blocking.a_row; }
+    std::int64_t step() const { return Rows::kColumns ? kColumnPitch<T, Tiles> : 1; }
     std::int64_t block_elements() const { return p.blocking.rows * p.blocking.a_row; }
     std::int64_t depth_end(std::int64_t k0) const {
         return k0 + p.blocking.depth < p.k ? k0 + p.blocking.depth : p.k;
     }
 
     void pack(T* to, const T* a, std::int64_t first, std::int64_t last, std::int64_t k0, std::int64_t k1) const {
-        pack_block<T, Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real);
+        if constexpr (Rows::kColumns) {
+            pack_columns<T, Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real);
+        } else {
+            pack_block<T, Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real);
+        }
     }
 
     // Shared packing: one task packs one block of k of one tile's rows, of one item.
@@ -138,9 +144,10 @@ struct Driver {
                 write.addend_offset = addend_offset + row;
                 write.c = c + n * p.c_n;
                 write.addend = addend ? addend + n * addend_n : nullptr;
-                const T* a_rows = a + (Tiles::Multiply::kPanels ? panel * Tiles::kRows : row) * p.blocking.a_row;
+                const bool panelled = Rows::kColumns || Tiles::Multiply::kPanels;
+                const T* a_rows = a + (panelled ? panel * Tiles::kRows : row) * p.blocking.a_row;
                 if (direct) {
-                    kernel(a_rows, p.blocking.a_row, b_panel, k1 - k0, write);
+                    kernel(a_rows, ld(), step(), b_panel, k1 - k0, write);
                 } else {
                     through_buffer(kernel, a_rows, b_panel, k1 - k0, write, height, addend_n);
                 }
@@ -164,7 +171,7 @@ struct Driver {
         buffered.c = c;
         buffered.addend = write.addend ? addend : nullptr;
         buffered.c_offset = buffered.addend_offset = offset;
-        kernel(a, p.blocking.a_row, b, k, buffered);
+        kernel(a, ld(), step(), b, k, buffered);
         for (int i = 0; i < height; ++i) {
             T* to = write.c + write.c_offset[i];
             for (int n = 0; n < write.columns; ++n) to[n * p.c_n] = c[offset[i] + n];

@@ -11,6 +11,7 @@ constexpr MatmulEntry packed(DType dtype) {
     return {{"matmul", "packed", dtype, dtype, dtype, Tiles::kRows, Tiles::kPanel, 1, kIsa},
             kLanes<T>,
             kDepthMultiple<T>,
+            kColumnPitch<T, Tiles>,
             !kLaneMultiply,
             pack_b<T, Tiles::kPanel, kDepthMultiple<T>>,
             run_strided<T, Tiles>};

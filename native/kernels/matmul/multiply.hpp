@@ -1,8 +1,9 @@
 // The inner loops: H rows by V vectors of c stay in registers over a depth of k. Two forms, by what the ISA's
 // multiply-add takes:
 //
-//   Broadcast  one element of a from memory to all lanes. Packed a is rows, `ld` apart, so packing copies runs, and
-//              evenly spaced rows of the source serve without packing.
+//   Broadcast  one element of a from memory to all lanes: element (row, k) is at row·ld + k·step. Packed a is rows
+//              (step 1), so that packing copies runs and evenly spaced rows of the source serve without packing; or
+//              columns (ld 1), for sources whose neighbouring rows are neighbours in memory.
 //   Lanes      one lane of a register. Packed a is panels of H rows: groups of L = kLanes rows, each L×L elements
 //              transposed, so that a vector holds one k of L rows (and packing is a load per row and one interleaving
 //              store).
@@ -18,10 +19,11 @@ namespace thew {
 namespace {
 
 struct Broadcast {
-    static constexpr bool kPanels = false;
+    static constexpr bool kPanels = false;  // whether packed rows are in panels even where they are not columns
 
     template <class T, int H, int V>
-    static THEW_INLINE void multiply(const T* a, std::int64_t ld, const T* b, std::int64_t k, Vec<T> (&acc)[H][V]) {
+    static THEW_INLINE void multiply(const T* a, std::int64_t ld, std::int64_t a_step, const T* b, std::int64_t k,
+                                     Vec<T> (&acc)[H][V]) {
         constexpr int kPointers = (H + 2) / 3;  // each serves rows at 0, ld and 2·ld: what x86 can address
         const T* rows[kPointers];
         unroll<kPointers>([&](auto g) THEW_FLAT {
@@ -42,7 +44,7 @@ struct Broadcast {
                 });
             });
             unroll<kPointers>([&](auto g) THEW_FLAT {
-                rows[g] += 1;
+                rows[g] += a_step;
                 THEW_PIN_POINTER(rows[g]);
             });
         };
@@ -69,7 +71,8 @@ struct Lanes {
 
     // k is a multiple of L. Two k at a time, so that neighbouring loads pair: 10 loads to 96 multiply-adds at 12×8.
     template <class T, int H, int V>
-    static THEW_INLINE void multiply(const T* a, std::int64_t, const T* b, std::int64_t k, Vec<T> (&acc)[H][V]) {
+    static THEW_INLINE void multiply(const T* a, std::int64_t, std::int64_t, const T* b, std::int64_t k,
+                                     Vec<T> (&acc)[H][V]) {
         constexpr int L = kLanes<T>, kGroups = PanelRows / L;
         auto pair = [&](auto u) THEW_FLAT {
             constexpr int kBlock = 2 * u / L, kWithin = 2 * u % L;

@@ -99,9 +99,39 @@ void pack_block(const Rows& rows, T* to, std::int64_t ld, const T* a, std::int64
     }
 }
 
+// Packed columns under Broadcast: from a k to the next, room for a panel's rows in whole vectors.
+template <class T, class Tiles>
+inline constexpr int kColumnPitch = (Tiles::kRows + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+
+// As pack_block, from a policy that finds neighbouring rows of one k in one vector:
+//   rows.columns(a, row, count, k0, k1, column)        column(k, vector) for all k in [k0, k1), k counted from k0
+template <class T, class Tiles, class Rows>
+void pack_columns(const Rows& rows, T* to, std::int64_t ld, const T* a, std::int64_t first, std::int64_t last,
+                  std::int64_t k0, std::int64_t k1, std::int64_t k_real) {
+    constexpr int L = kLanes<T>;
+    const Panels panels(last - first, Tiles::kRows);
+    const std::int64_t filled = k1 < k_real ? k1 : k_real;
+    std::int64_t row = first;
+    for (std::int64_t panel = 0; panel < panels.count; ++panel, to += Tiles::kRows * ld) {
+        const int height = panels.height(panel);
+        for (int group = 0; group * L < height; ++group) {
+            auto place = [&](std::int64_t k) THEW_FLAT {
+                if constexpr (Tiles::Multiply::kPanels) return to + (k / L * Tiles::kRows + group * L + k % L) * L;
+                return to + k * kColumnPitch<T, Tiles> + group * L;
+            };
+            const int count = height - group * L < L ? height - group * L : L;
+            rows.columns(a, row + group * L, count, k0, filled,
+                         [&](std::int64_t k, Vec<T> vector) THEW_FLAT { store(place(k), vector); });
+            for (std::int64_t k = filled; k < k1; ++k) store(place(k - k0), Vec<T>{});
+        }
+        row += height;
+    }
+}
+
 // Rows of a strided view: k is one stride, rows are where the walk says.
 template <class T>
 struct StridedRows {
+    static constexpr bool kColumns = false;
     const Product& p;
 
     class Cursor {

@@ -8,10 +8,11 @@ namespace thew {
 namespace {
 
 template <class T>
-using TileKernel = void (*)(const T* a, std::int64_t ld, const T* b, std::int64_t k, const Write<T>& write);
+using TileKernel = void (*)(const T* a, std::int64_t ld, std::int64_t step, const T* b, std::int64_t k,
+                            const Write<T>& write);
 
 template <class T, int H, int V, class Multiply>
-void tile(const T* a, std::int64_t ld, const T* b, std::int64_t k, const Write<T>& write) {
+void tile(const T* a, std::int64_t ld, std::int64_t step, const T* b, std::int64_t k, const Write<T>& write) {
     Vec<T> acc[H][V];
     prefetch_tile<T, H, V>(write);
     const bool whole = write.columns == V * kLanes<T>;
@@ -22,7 +23,7 @@ void tile(const T* a, std::int64_t ld, const T* b, std::int64_t k, const Write<T
         }
         unroll<H>([&](auto i) THEW_FLAT { acc[i][v] = start; });
     });
-    Multiply::template multiply<T, H, V>(a, ld, b, k, acc);
+    Multiply::template multiply<T, H, V>(a, ld, step, b, k, acc);
     if (whole) {
         write_tile<T, H, V, true>(acc, write);
     } else {
