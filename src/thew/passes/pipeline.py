@@ -18,7 +18,6 @@ from thew.passes.fold_batch_norm import fold_batch_norm
 from thew.passes.fold_constants import fold_constants
 from thew.passes.fold_pads import fold_pads
 from thew.passes.fuse_epilogues import fuse_epilogues
-from thew.passes.integer_products import integer_products
 from thew.passes.lower_gemm import lower_gemm
 from thew.passes.lower_variadic import lower_variadic
 from thew.passes.recognise_activations import recognise_activations
