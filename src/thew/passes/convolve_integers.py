@@ -44,9 +44,16 @@ def _rewrite(editor: Editor, node: Node, graph: Graph) -> None:
     if source is None or source.op != "dequantize_linear" or weight is None or not _is_plain(source):
         return
     scale = editor.constant(source.inputs[1])
-    if scale is None or scale.size != 1 or weight.scale.size not in (1, weight.integers.shape[0]):
+    if (
+        scale is None
+        or scale.size != 1
+        or not _is_8_bit(editor, source)
+        or weight.scale.size not in (1, weight.integers.shape[0])
+    ):
         return
     step = (scale.reshape(()).astype(np.float64) * weight.scale.astype(np.float64)).reshape(-1)
+    if not (np.isfinite(step) & (step > 0)).all():
+        return
     bias = _integer_bias(editor, node.input(2), step)
     tail = _tail(editor, node, graph)
     if bias is None or tail is None or not _is_exact(weight.integers, bias):
@@ -64,6 +71,13 @@ def _rewrite(editor: Editor, node: Node, graph: Graph) -> None:
     _scale_tail(editor, clip, quantise, step, dry=False)
 
 
+def _is_8_bit(editor: Editor, node: Node) -> bool:
+    """Whether what a node dequantises is known to have 8 bits; its zero point has the same dtype."""
+    known = editor.type_of(node.inputs[0]) or (editor.type_of(node.input(2)) if node.input(2) else None)
+    zero = editor.constant(node.input(2)) if node.input(2) else None
+    return known is not None and known.dtype in _INTEGERS and (zero is None or zero.size == 1)
+
+
 def _is_plain(node: Node) -> bool:
     return not node.attributes.get("block_size") and not node.attributes.get("output_dtype")
 
@@ -75,7 +89,9 @@ def _constant(editor: Editor, name: str) -> _Quantised | None:
         return None
     stored, scale = editor.constant(node.inputs[0]), editor.constant(node.inputs[1])
     zero = editor.constant(node.input(2)) if node.input(2) else np.zeros((), np.int64)
-    if stored is None or scale is None or zero is None or stored.dtype.kind not in "iu" or stored.ndim == 0:
+    if stored is None or scale is None or zero is None or stored.size == 0 or stored.ndim == 0:
+        return None
+    if stored.dtype not in (np.int8, np.uint8, np.int32) or scale.dtype.kind != "f":
         return None
     if scale.size > 1 and node.attributes.get("axis", 1) not in (0, -stored.ndim):
         return None
@@ -90,14 +106,18 @@ def _integer_bias(editor: Editor, name: str, step: Array) -> Array | None:
     if not name:
         return np.zeros(1, np.int64)
     bias = _constant(editor, name)
-    if bias is None or not np.allclose(bias.scale.astype(np.float64), step, rtol=1e-6, atol=0):
+    if bias is None or bias.integers.ndim != 1 or bias.scale.size not in (1, step.size):
+        return None
+    if not np.allclose(bias.scale.astype(np.float64), step, rtol=1e-6, atol=0):
         return None
     return bias.integers
 
 
 def _is_exact(weight: Array, bias: Array) -> bool:
     """Whether no sum of products with 8-bit integers, at most 255 from any zero point, can pass what fp32 holds."""
-    sums = 255 * np.abs(weight).reshape(weight.shape[0], -1).sum(axis=1)
+    if bias.size not in (1, weight.shape[0]):
+        return False
+    sums = 255.0 * np.abs(weight).reshape(weight.shape[0], -1).sum(axis=1)
     return bool(np.all(sums + np.abs(bias) <= EXACT))
 
 

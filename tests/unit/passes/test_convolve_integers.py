@@ -101,3 +101,23 @@ def test_float_convolutions_are_left_alone() -> None:
     y = builder.node("conv", [x, builder.constant(np.ones((2, 2, 1, 1), np.float32))])
     graph = builder.graph([y])
     assert convolve_integers(graph) is graph
+
+
+@pytest.mark.parametrize("scale", [0.0, np.nan, np.inf, -0.1])
+def test_scales_that_are_no_steps_are_left_alone(scale: float) -> None:
+    graph = quantised(weight_scale=scale)
+    assert convolve_integers(graph) is graph
+
+
+def test_wider_inputs_are_left_alone() -> None:
+    graph = quantised()
+    zero = graph.nodes[0].inputs[2]
+    wide = graph.replace(constants={**graph.constants, zero: np.asarray(7, np.uint16)})
+    value = wide.inputs[0]
+    wide = wide.replace(inputs=(type(value)(value.name, type(value.type)("uint16", value.type.shape)),))
+    assert convolve_integers(wide) is wide
+
+
+def test_a_bias_of_another_length_is_left_alone() -> None:
+    graph = quantised(bias=[1, 2, 3])
+    assert convolve_integers(graph) is graph
