@@ -1,6 +1,6 @@
 // Products and convolutions of real networks, each as a share of the multiply-add peak measured in the same run.
-// Rounds go over all cases, so that a disturbance hits all alike; the best round counts. A single thread is timed by its
-// own CPU clock, so that a busy machine costs cache, not time.
+// Rounds go over all cases, so that a disturbance hits all alike; the best round counts. A single thread is timed by
+// its own CPU clock, so that a busy machine costs cache, not time.
 //
 //   thew_bench_products [threads = 1] [isa = the best of this CPU]
 #include <time.h>
@@ -119,7 +119,8 @@ Case prepare(const Shape& shape, Isa isa, int threads) {
         at.flops = 2.0 * shape.image * shape.c * shape.oc;
     } else {
         desc.inputs = {filled(at, {1, shape.c, shape.image, shape.image}, !shape.planes),
-                       filled(at, {shape.oc, shape.c, shape.window, shape.window}, false), filled(at, {shape.oc}, false)};
+                       filled(at, {shape.oc, shape.c, shape.window, shape.window}, false),
+                       filled(at, {shape.oc}, false)};
         desc.outputs = {filled(at, {1, shape.oc, out, out}, true)};
         desc.constant = {false, true, true};
         desc.attributes.values["strides"] = std::vector<std::int64_t>(2, shape.stride);

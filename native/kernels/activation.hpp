@@ -9,7 +9,17 @@
 namespace thew {
 
 enum class Activation : std::uint8_t {
-    none, relu, clip, leaky_relu, hard_swish, hard_sigmoid, sigmoid, silu, tanh, gelu, elu,
+    none,
+    relu,
+    clip,
+    leaky_relu,
+    hard_swish,
+    hard_sigmoid,
+    sigmoid,
+    silu,
+    tanh,
+    gelu,
+    elu,
 };
 
 struct Epilogue {

@@ -8,7 +8,7 @@
 
 namespace thew {
 
-Activation parse_activation(const std::string& name);     // "" is none; throws PlanError for an unknown name
-Epilogue parse_epilogue(const Attributes& attributes);    // `activation`, `activation_parameters` or their defaults
+Activation parse_activation(const std::string& name);   // "" is none; throws PlanError for an unknown name
+Epilogue parse_epilogue(const Attributes& attributes);  // `activation`, `activation_parameters` or their defaults
 
 }  // namespace thew

@@ -1,6 +1,6 @@
 // Vectors written once for every ISA: GNU vector extensions for arithmetic (gcc and clang), one header per ISA for what
-// C++ cannot say. A kernel unit is compiled with THEW_ISA set and includes this file; everything in it is internal to the
-// unit (anonymous namespace, always inlined), since units differ in flags.
+// C++ cannot say. A kernel unit is compiled with THEW_ISA set and includes this file; everything in it is internal to
+// the unit (anonymous namespace, always inlined), since units differ in flags.
 //
 // Conventions: Vec<T> is one register; `a * b + c` contracts to a fused multiply-add (-ffp-contract=fast); a comparison
 // gives a mask vector for `mask ? a : b`.
@@ -13,8 +13,8 @@
 #define THEW_STRINGIFY_(x) #x
 #define THEW_STRINGIFY(x) THEW_STRINGIFY_(x)
 
-// Each ISA header defines kIsa, kVectorBytes, kVectorRegisters, kLaneMultiply (a multiply-add takes one lane of a vector
-// as its factor), and what the templates below and simd/math.hpp call.
+// Each ISA header defines kIsa, kVectorBytes, kVectorRegisters, kLaneMultiply (a multiply-add takes one lane of a
+// vector as its factor), and what the templates below and simd/math.hpp call.
 namespace thew {
 namespace {
 template <class T>
@@ -24,7 +24,7 @@ struct Interleave;  // where kLaneMultiply: copies from kLanes rows, transposed
 }  // namespace
 }  // namespace thew
 
-#include THEW_STRINGIFY(simd/isa/THEW_ISA.hpp)
+#include THEW_STRINGIFY(simd / isa / THEW_ISA.hpp)
 
 namespace thew {
 namespace {

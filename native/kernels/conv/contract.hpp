@@ -4,10 +4,10 @@
 //   y[b, o, i, j] = activation( Σ_{h, w, c} x[b, g·C + c, i·s_h − p_h + h·d_h, j·s_w − p_w + w·d_w] · w[o, c, h, w]
 //                               + bias[o] + residual[b, o, i, j] ),   C = c / group, g the group of o
 //
-// x outside the image is zero; pads may be negative. Every view may have any strides; fast are: channel stride 1 in x (or
-// width stride 1 with dilation 1 in w, as the first layer of a net reads an image), and channel stride 1 in y and the
-// residual. The
-// residual may be exactly y (same address and strides); y overlaps nothing else. Alignment: elements'.
+// x outside the image is zero; pads may be negative. Every view may have any strides; fast are: channel stride 1 in x
+// (or width stride 1 with dilation 1 in w, as the first layer of a net reads an image), and channel stride 1 in y and
+// the residual. The residual may be exactly y (same address and strides); y overlaps nothing else. Alignment:
+// elements'.
 //
 // Algorithms: `implicit` takes any window; `pointwise` takes windows of 1×1 without padding, and reads x in place where
 // its rows allow.
@@ -20,7 +20,8 @@ namespace thew {
 // Where the gathering packer finds k, as runs of consecutive memory where x has any:
 //   width runs: (plane, h), then `run` elements along the width; a dense channels-last image has one plane and
 //               `unit` = C elements a pixel, an image of planes (NCHW) has C planes of `unit` = 1;
-//   channel runs: (h, w), then the C channels of that tap, x_c apart. For what is left: dilation along w, groups, slices.
+//   channel runs: (h, w), then the C channels of that tap, x_c apart. For what is left: dilation along w, groups,
+//   slices.
 struct Patches {
     std::int64_t in_h, in_w, out_h, out_w;
     std::int64_t kh, kw;

@@ -30,8 +30,8 @@ public:
     }
     Place place() const {
         const std::int64_t h = i_ * p_.stride_h - p_.pad_h, w = j_ * p_.stride_w - p_.pad_w;
-        const bool inside = h >= 0 && h + (p_.kh - 1) * p_.dilation_h < p_.in_h && w >= 0 &&
-                            w + (p_.kw - 1) * p_.dilation_w < p_.in_w;
+        const bool inside =
+            h >= 0 && h + (p_.kh - 1) * p_.dilation_h < p_.in_h && w >= 0 && w + (p_.kw - 1) * p_.dilation_w < p_.in_w;
         return {n_ * p_.x_n + h * p_.x_h + w * p_.x_w, h, w, inside};
     }
     void advance() {
@@ -132,9 +132,9 @@ struct WidthRuns {
     }
 };
 
-// Images of planes: neighbouring output pixels lie `stride_w` (1 or 2) apart for any one tap, so that a vector of them is
-// one or two loads. What leaves the image on the right loads as zeros; what leaves it on the left is staged; where a vector of
-// pixels runs over the end of an output row, elements go one by one.
+// Images of planes: neighbouring output pixels lie `stride_w` (1 or 2) apart for any one tap, so that a vector of them
+// is one or two loads. What leaves the image on the right loads as zeros; what leaves it on the left is staged; where a
+// vector of pixels runs over the end of an output row, elements go one by one.
 template <class T>
 struct PlaneColumns {
     static constexpr bool kColumns = true;
@@ -157,7 +157,8 @@ struct PlaneColumns {
     }
 
     template <class Column>
-    void columns(const T* x, std::int64_t row, int count, std::int64_t k0, std::int64_t k1, const Column& column) const {
+    void columns(const T* x, std::int64_t row, int count, std::int64_t k0, std::int64_t k1,
+                 const Column& column) const {
         Pixels pixels(p, row);
         const Place first = pixels.place();
         const bool one_row = row % p.out_w + count <= p.out_w;
@@ -185,7 +186,8 @@ struct PlaneColumns {
         }
     }
 
-    Vec<T> one_by_one(const T* x, std::int64_t row, int count, std::int64_t plane, std::int64_t kh, std::int64_t kw) const {
+    Vec<T> one_by_one(const T* x, std::int64_t row, int count, std::int64_t plane, std::int64_t kh,
+                      std::int64_t kw) const {
         T lanes[L] = {};
         Pixels pixels(p, row);
         for (int i = 0; i < count; ++i, pixels.advance()) {

@@ -32,8 +32,8 @@ Operands operands(const StepDesc& desc, DType dtype) {
                 at.w.shape[1] == at.x.shape[1] / at.group,
             where(desc) + "w must be (oc, c/group, …) with oc and c multiples of group = " + std::to_string(at.group) +
                 ", got x " + shape_text(x) + " and w " + shape_text(w));
-    require(y.shape[0] == x.shape[0] && y.shape[1] == oc,
-            where(desc) + "y must be (" + std::to_string(x.shape[0]) + ", " + std::to_string(oc) + ", …), got " + shape_text(y));
+    require(y.shape[0] == x.shape[0] && y.shape[1] == oc, where(desc) + "y must be (" + std::to_string(x.shape[0]) +
+                                                              ", " + std::to_string(oc) + ", …), got " + shape_text(y));
     if (present(desc, 2)) {
         const Tensor& bias = desc.inputs[2];
         require(bias.rank == 1 && bias.shape[0] == oc,
@@ -69,9 +69,9 @@ public:
     ConvStep(const StepDesc& desc, const ConvEntry& entry, bool dry) : entry_(entry) {
         const MatmulEntry& trunk = entry.trunk;
         const Operands at = operands(desc, trunk.row.a);
-        const Window2d window = window_of(desc, desc.inputs[0].rank,
-                                          std::vector<std::int64_t>(desc.inputs[1].shape + 2,
-                                                                    desc.inputs[1].shape + desc.inputs[1].rank));
+        const Window2d window =
+            window_of(desc, desc.inputs[0].rank,
+                      std::vector<std::int64_t>(desc.inputs[1].shape + 2, desc.inputs[1].shape + desc.inputs[1].rank));
         require_window(desc, window, at.x, at.y, false);
         const bool pointwise = entry.run == nullptr;
         if (pointwise) require_pointwise(desc, window);

@@ -72,7 +72,8 @@ inline std::int64_t block_depth(const Caches& caches, const TileShape& tile, std
 
 // Rows `stride_bytes` apart that a tile reads at once must not crowd into few sets of the first level.
 inline bool rows_spread(const Caches& caches, const TileShape& tile, std::int64_t stride_bytes) {
-    const std::int64_t way_bytes = static_cast<std::int64_t>(caches.l1_bytes / std::max<std::size_t>(caches.l1_ways, 1));
+    const std::int64_t way_bytes =
+        static_cast<std::int64_t>(caches.l1_bytes / std::max<std::size_t>(caches.l1_ways, 1));
     const std::int64_t step = std::gcd(std::max<std::int64_t>(std::abs(stride_bytes), 1), way_bytes);
     const std::int64_t places = way_bytes / std::max<std::int64_t>(step, static_cast<std::int64_t>(caches.line_bytes));
     return tile.mr <= places * static_cast<std::int64_t>(caches.l1_ways) / 2;
@@ -93,20 +94,22 @@ inline std::int64_t shared_blocks(const Product& p) {
 
 // Fills product.blocking; `may_read_in_place` says that the kernel can, if the layout allows.
 // `column_pitch` is that of the kernel where a is packed as columns, else 0.
-inline void choose_blocking(Product& p, const Caches& caches, const TileShape& tile, int threads, bool may_read_in_place,
-                            std::int64_t column_pitch = 0) {
+inline void choose_blocking(Product& p, const Caches& caches, const TileShape& tile, int threads,
+                            bool may_read_in_place, std::int64_t column_pitch = 0) {
     Blocking& blocking = p.blocking;
     blocking.depth = block_depth(caches, tile, p.k);
     blocking.in_place = may_read_in_place && p.a_k == 1 && p.row.rank <= 1 &&
                         (p.row.rank == 0 || rows_spread(caches, tile, p.row.a[0] * tile.element_bytes));
-    blocking.a_row = packed_row(ceil_div(blocking.depth * std::max(column_pitch, tile.mr), tile.mr), tile.element_bytes);
+    blocking.a_row =
+        packed_row(ceil_div(blocking.depth * std::max(column_pitch, tile.mr), tile.mr), tile.element_bytes);
 
     const auto l2_bytes = static_cast<std::int64_t>(caches.l2_bytes);
     const std::int64_t row_bytes = blocking.a_row * tile.element_bytes;
     std::int64_t rows = std::clamp<std::int64_t>(l2_bytes / 2 / row_bytes, tile.mr, kMaxBlockRows);
     std::int64_t n_tiles = 1;
     if (threads > 1) {
-        const std::int64_t wanted = ceil_div(std::int64_t{kTilesPerWorker} * threads, std::max<std::int64_t>(p.items, 1));
+        const std::int64_t wanted =
+            ceil_div(std::int64_t{kTilesPerWorker} * threads, std::max<std::int64_t>(p.items, 1));
         const bool b_is_near = p.k * p.n * tile.element_bytes <= l2_bytes / 2;
         const std::int64_t least = (b_is_near ? 2 : 4) * tile.mr;  // rows that repay bringing b's panels in
         rows = std::min(rows, std::max(ceil_div(p.m, wanted), least));

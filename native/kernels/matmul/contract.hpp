@@ -63,8 +63,8 @@ struct UnpackedB {
 
 struct MatmulEntry {
     Row row;
-    int vector;      // columns of a panel are a multiple of this
-    int k_multiple;  // k is padded to a multiple of this
+    int vector;           // columns of a panel are a multiple of this
+    int k_multiple;       // k is padded to a multiple of this
     int column_pitch;     // elements from a k to the next where a is packed as columns
     bool reads_in_place;  // may take Blocking::in_place
     void (*pack_b)(const UnpackedB& b, std::int64_t first_panel, std::int64_t last_panel, void* packed);

@@ -64,9 +64,7 @@ struct Driver {
     std::int64_t ld() const { return Rows::kColumns ? 1 : p.blocking.a_row; }
     std::int64_t step() const { return Rows::kColumns ? kColumnPitch<T, Tiles> : 1; }
     std::int64_t block_elements() const { return p.blocking.rows * p.blocking.a_row; }
-    std::int64_t depth_end(std::int64_t k0) const {
-        return k0 + p.blocking.depth < p.k ? k0 + p.blocking.depth : p.k;
-    }
+    std::int64_t depth_end(std::int64_t k0) const { return k0 + p.blocking.depth < p.k ? k0 + p.blocking.depth : p.k; }
 
     void pack(T* to, const T* a, std::int64_t first, std::int64_t last, std::int64_t k0, std::int64_t k1) const {
         if constexpr (Rows::kColumns) {

@@ -17,7 +17,8 @@ constexpr MatmulEntry packed(DType dtype) {
             run_strided<T, Tiles>};
 }
 
-constexpr MatmulEntry kEntries[] = {packed<float, TilesOf<float>>(DType::fp32), packed<double, TilesOf<double>>(DType::fp64)};
+constexpr MatmulEntry kEntries[] = {packed<float, TilesOf<float>>(DType::fp32),
+                                    packed<double, TilesOf<double>>(DType::fp64)};
 
 }  // namespace
 

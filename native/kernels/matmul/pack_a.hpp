@@ -3,7 +3,8 @@
 // image, strided rows) are pieces of zeros, or staged.
 //
 //   rows.start(row)                                    a cursor: place(), advance()
-//   rows.visit(a, places, k0, k1, staging, piece)      piece(k, pointers, count) for all k in [k0, k1), k counted from k0
+//   rows.visit(a, places, k0, k1, staging, piece)      piece(k, pointers, count) for all k in [k0, k1), k counted from
+//   k0
 #pragma once
 
 #include "kernels/matmul/contract.hpp"
@@ -101,7 +102,7 @@ void pack_block(const Rows& rows, T* to, std::int64_t ld, const T* a, std::int64
 
 // Packed columns under Broadcast: from a k to the next, room for a panel's rows in whole vectors.
 template <class T, class Tiles>
-inline constexpr int kColumnPitch = (Tiles::kRows + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+inline constexpr int kColumnPitch = (Tiles::kRows + kLanes<T> - 1) / kLanes<T>* kLanes<T>;
 
 // As pack_block, from a policy that finds neighbouring rows of one k in one vector:
 //   rows.columns(a, row, count, k0, k1, column)        column(k, vector) for all k in [k0, k1), k counted from k0

@@ -69,7 +69,8 @@ public:
         product.a = inputs[0].data;
         product.c = outputs[0].data;
         product.b = memory_.b_for_run(b_, inputs[1].data, workers, scratch);
-        if (bias_input_ >= 0) product.bias = memory_.bias_for_run(inputs[bias_input_], bias_stride_, product.n, scratch);
+        if (bias_input_ >= 0)
+            product.bias = memory_.bias_for_run(inputs[bias_input_], bias_stride_, product.n, scratch);
         if (residual_input_ >= 0) product.residual = inputs[residual_input_].data;
         entry_.run(product, workers, scratch);
     }
@@ -110,8 +111,9 @@ private:
             bias_stride_ = bias.shape[rank - 1] == 1 ? 1 : bias.stride[rank - 1];
             return;
         }
-        require(residual_input_ < 0, where(desc) + "a bias that varies over more than n cannot stand beside a residual; "
-                                                   "leave one of them an add of its own");
+        require(residual_input_ < 0, where(desc) +
+                                         "a bias that varies over more than n cannot stand beside a residual; "
+                                         "leave one of them an add of its own");
         residual_input_ = 2;
         residual = bias;
     }

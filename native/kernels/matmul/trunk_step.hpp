@@ -32,7 +32,8 @@ inline std::int64_t items_of(const Walk& item) {
     return items;
 }
 
-inline void pack_items(const TrunkB& b, const void* data, std::size_t element_bytes, const Workers& workers, void* packed) {
+inline void pack_items(const TrunkB& b, const void* data, std::size_t element_bytes, const Workers& workers,
+                       void* packed) {
     const std::int64_t panels = ceil_div(b.view.n, b.panel);
     auto body = [&](std::int64_t task, int) {
         std::int64_t offset = 0, rest = task / panels;
@@ -43,7 +44,8 @@ inline void pack_items(const TrunkB& b, const void* data, std::size_t element_by
         }
         UnpackedB view = b.view;
         view.data = static_cast<const std::byte*>(data) + offset * static_cast<std::int64_t>(element_bytes);
-        std::byte* to = static_cast<std::byte*>(packed) + item * b.item_elements * static_cast<std::int64_t>(element_bytes);
+        std::byte* to =
+            static_cast<std::byte*>(packed) + item * b.item_elements * static_cast<std::int64_t>(element_bytes);
         b.pack(view, panel, panel + 1, to);
     };
     parallel_for(workers, items_of(b.item) * panels, body);
@@ -80,13 +82,15 @@ public:
         return packed;
     }
     // The bias side by side, and in `scratch` what is left for a.
-    const void* bias_for_run(const Tensor& bias, std::int64_t stride, std::int64_t elements, std::byte*& scratch) const {
+    const void* bias_for_run(const Tensor& bias, std::int64_t stride, std::int64_t elements,
+                             std::byte*& scratch) const {
         if (bias_bytes_ == 0) return bias.data;
         std::byte* to = scratch;
         for (std::int64_t n = 0; n < elements; ++n) {
-            std::memcpy(to + n * static_cast<std::int64_t>(element_bytes_),
-                        static_cast<const std::byte*>(bias.data) + n * stride * static_cast<std::int64_t>(element_bytes_),
-                        element_bytes_);
+            std::memcpy(
+                to + n * static_cast<std::int64_t>(element_bytes_),
+                static_cast<const std::byte*>(bias.data) + n * stride * static_cast<std::int64_t>(element_bytes_),
+                element_bytes_);
         }
         scratch += bias_bytes_;
         return to;

@@ -55,15 +55,13 @@ THEW_INLINE void write_tile(Vec<T> (&acc)[H][V], const Write<T>& write) {
     }
     if (write.activation == Activation::relu || write.activation == Activation::clip) {
         const Vec<T> low = splat(write.p0);
-        unroll<H>([&](auto i) THEW_FLAT {
-            unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = raise_to<T>(acc[i][v], low); });
-        });
+        unroll<H>([&](auto i)
+                      THEW_FLAT { unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = raise_to<T>(acc[i][v], low); }); });
     }
     if (write.activation == Activation::clip) {
         const Vec<T> high = splat(write.p1);
-        unroll<H>([&](auto i) THEW_FLAT {
-            unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = lower_to<T>(acc[i][v], high); });
-        });
+        unroll<H>([&](auto i)
+                      THEW_FLAT { unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = lower_to<T>(acc[i][v], high); }); });
     }
     unroll<H>([&](auto i) THEW_FLAT {
         T* to = write.c + write.c_offset[i];

@@ -36,8 +36,12 @@ struct Whole<float> {
     typedef float V __attribute__((vector_size(kVectorBytes)));
     static THEW_INLINE V down(V x) { return (V)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
     static THEW_INLINE V up(V x) { return (V)_mm256_round_ps((__m256)x, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
-    static THEW_INLINE V nearest(V x) { return (V)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-    static THEW_INLINE V toward_zero(V x) { return (V)_mm256_round_ps((__m256)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
+    static THEW_INLINE V nearest(V x) {
+        return (V)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
+    static THEW_INLINE V toward_zero(V x) {
+        return (V)_mm256_round_ps((__m256)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    }
     static THEW_INLINE V square_root(V x) { return (V)_mm256_sqrt_ps((__m256)x); }
 };
 
@@ -46,8 +50,12 @@ struct Whole<double> {
     typedef double V __attribute__((vector_size(kVectorBytes)));
     static THEW_INLINE V down(V x) { return (V)_mm256_round_pd((__m256d)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
     static THEW_INLINE V up(V x) { return (V)_mm256_round_pd((__m256d)x, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
-    static THEW_INLINE V nearest(V x) { return (V)_mm256_round_pd((__m256d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-    static THEW_INLINE V toward_zero(V x) { return (V)_mm256_round_pd((__m256d)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
+    static THEW_INLINE V nearest(V x) {
+        return (V)_mm256_round_pd((__m256d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
+    static THEW_INLINE V toward_zero(V x) {
+        return (V)_mm256_round_pd((__m256d)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    }
     static THEW_INLINE V square_root(V x) { return (V)_mm256_sqrt_pd((__m256d)x); }
 };
 

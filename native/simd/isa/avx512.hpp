@@ -16,13 +16,15 @@ inline constexpr int kVectorRegisters = 32;
 inline constexpr bool kLaneMultiply = false;
 
 template <>
-struct Bound<float> {  // max and min give their second operand where either is NaN (maskz: the plain form trips gcc 12, PR 105593)
+struct Bound<float> {  // max and min give their second operand where either is NaN (maskz: the plain form trips gcc 12,
+                       // PR 105593)
     typedef float V __attribute__((vector_size(kVectorBytes)));
     static THEW_INLINE V raise(V x, V low) { return (V)_mm512_maskz_max_ps(0xffff, (__m512)low, (__m512)x); }
     static THEW_INLINE V lower(V x, V high) { return (V)_mm512_maskz_min_ps(0xffff, (__m512)high, (__m512)x); }
 };
 template <>
-struct Bound<double> {  // max and min give their second operand where either is NaN (maskz: the plain form trips gcc 12, PR 105593)
+struct Bound<double> {  // max and min give their second operand where either is NaN (maskz: the plain form trips gcc
+                        // 12, PR 105593)
     typedef double V __attribute__((vector_size(kVectorBytes)));
     static THEW_INLINE V raise(V x, V low) { return (V)_mm512_maskz_max_pd(0xff, (__m512d)low, (__m512d)x); }
     static THEW_INLINE V lower(V x, V high) { return (V)_mm512_maskz_min_pd(0xff, (__m512d)high, (__m512d)x); }
@@ -62,20 +64,36 @@ struct Whole;
 template <>
 struct Whole<float> {
     typedef float V __attribute__((vector_size(kVectorBytes)));
-    static THEW_INLINE V down(V x) { return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
-    static THEW_INLINE V up(V x) { return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
-    static THEW_INLINE V nearest(V x) { return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-    static THEW_INLINE V toward_zero(V x) { return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
+    static THEW_INLINE V down(V x) {
+        return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    }
+    static THEW_INLINE V up(V x) {
+        return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+    }
+    static THEW_INLINE V nearest(V x) {
+        return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
+    static THEW_INLINE V toward_zero(V x) {
+        return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    }
     static THEW_INLINE V square_root(V x) { return (V)_mm512_maskz_sqrt_ps(0xffff, (__m512)x); }
 };
 
 template <>
 struct Whole<double> {
     typedef double V __attribute__((vector_size(kVectorBytes)));
-    static THEW_INLINE V down(V x) { return (V)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
-    static THEW_INLINE V up(V x) { return (V)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
-    static THEW_INLINE V nearest(V x) { return (V)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-    static THEW_INLINE V toward_zero(V x) { return (V)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
+    static THEW_INLINE V down(V x) {
+        return (V)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    }
+    static THEW_INLINE V up(V x) {
+        return (V)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+    }
+    static THEW_INLINE V nearest(V x) {
+        return (V)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
+    static THEW_INLINE V toward_zero(V x) {
+        return (V)_mm512_maskz_roundscale_pd(0xff, (__m512d)x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    }
     static THEW_INLINE V square_root(V x) { return (V)_mm512_maskz_sqrt_pd(0xff, (__m512d)x); }
 };
 

@@ -26,7 +26,8 @@ struct Interleave<float> {
     // 8 elements from each of four rows, which move on by as many: two blocks of 4 × 4 transposed, `block_bytes` apart;
     // `to` moves on past them. In asm since gcc 12 copies every register that it hands to st4.
     static THEW_INLINE void copy(const float* (&rows)[4], float*& to, std::int64_t block_bytes) {
-        asm volatile("ldp q0, q4, [%[r0]], #32\n\t"
+        asm volatile(
+            "ldp q0, q4, [%[r0]], #32\n\t"
             "ldp q1, q5, [%[r1]], #32\n\t"
             "ldp q2, q6, [%[r2]], #32\n\t"
             "ldp q3, q7, [%[r3]], #32\n\t"
@@ -45,8 +46,10 @@ struct Bound<double> {  // fmax and fmin give NaN where either operand is NaN
 };
 template <>
 struct Interleave<double> {
-    static THEW_INLINE void copy(const double* (&rows)[2], double*& to, std::int64_t block_bytes) {  // 4 from each of two
-        asm volatile("ldp q0, q2, [%[r0]], #32\n\t"
+    static THEW_INLINE void copy(const double* (&rows)[2], double*& to,
+                                 std::int64_t block_bytes) {  // 4 from each of two
+        asm volatile(
+            "ldp q0, q2, [%[r0]], #32\n\t"
             "ldp q1, q3, [%[r1]], #32\n\t"
             "st2 {v0.2d, v1.2d}, [%[to]], %[block]\n\t"
             "st2 {v2.2d, v3.2d}, [%[to]], %[block]"
