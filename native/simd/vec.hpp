@@ -24,7 +24,9 @@ struct Interleave;  // where kLaneMultiply: copies from kLanes rows, transposed
 }  // namespace
 }  // namespace thew
 
-#include THEW_STRINGIFY(simd / isa / THEW_ISA.hpp)
+// clang-format off
+#include THEW_STRINGIFY(simd/isa/THEW_ISA.hpp)
+// clang-format on
 
 namespace thew {
 namespace {
