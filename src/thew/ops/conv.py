@@ -58,10 +58,9 @@ def is_depthwise(call: Call) -> bool:
 
 
 def is_pointwise(call: Call) -> bool:
-    """Whether it is a matrix product: a 1×1 kernel in one group, stride 1, no pads."""
+    """Whether it is a matrix product: a 1×1 kernel in one group and no pads, at any stride."""
     found = window(call)
-    plain = all(stride == 1 for stride in found.strides) and not any(found.pads)
-    return plain and prod(found.kernel) == 1 and call.attribute("group") == 1
+    return prod(found.kernel) == 1 and not any(found.pads) and call.attribute("group") == 1
 
 
 def is_planar(call: Call) -> bool:
