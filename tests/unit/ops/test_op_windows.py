@@ -158,7 +158,7 @@ def test_candidates_follow_the_geometry() -> None:
     strided = call("conv", [(1, 8, 5, 5), (16, 8, 1, 1)], strides=(2, 2))
     voxels = call("conv", [(1, 8, 5, 5, 5), (16, 8, 1, 1, 1)])
     assert (is_depthwise(depthwise), is_depthwise(pointwise)) == (True, False)
-    assert (is_pointwise(pointwise), is_pointwise(strided), is_pointwise(depthwise)) == (True, False, False)
+    assert (is_pointwise(pointwise), is_pointwise(strided), is_pointwise(depthwise)) == (True, True, False)
 
     def chosen(found: Call) -> list[tuple[str, str]]:
         return [(c.family, c.algorithm) for c in ops.get("conv").candidates if c.when(found)]
