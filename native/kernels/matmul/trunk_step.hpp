@@ -34,10 +34,11 @@ inline std::int64_t items_of(const Walk& item) {
 
 inline void pack_items(const TrunkB& b, const void* data, std::size_t element_bytes, const Workers& workers,
                        void* packed) {
-    const std::int64_t panels = ceil_div(b.view.n, b.panel);
+    constexpr std::int64_t kTogether = 4;  // panels a task, as pack_b likes them
+    const std::int64_t panels = ceil_div(b.view.n, b.panel), groups = ceil_div(panels, kTogether);
     auto body = [&](std::int64_t task, int) {
-        std::int64_t offset = 0, rest = task / panels;
-        const std::int64_t item = rest, panel = task % panels;
+        std::int64_t offset = 0, rest = task / groups;
+        const std::int64_t item = rest, first = task % groups * kTogether;
         for (int d = b.item.rank - 1; d >= 0; --d) {
             offset += rest % b.item.extent[d] * b.item_stride[d];
             rest /= b.item.extent[d];
@@ -46,9 +47,9 @@ inline void pack_items(const TrunkB& b, const void* data, std::size_t element_by
         view.data = static_cast<const std::byte*>(data) + offset * static_cast<std::int64_t>(element_bytes);
         std::byte* to =
             static_cast<std::byte*>(packed) + item * b.item_elements * static_cast<std::int64_t>(element_bytes);
-        b.pack(view, panel, panel + 1, to);
+        b.pack(view, first, std::min(first + kTogether, panels), to);
     };
-    parallel_for(workers, items_of(b.item) * panels, body);
+    parallel_for(workers, items_of(b.item) * groups, body);
 }
 
 // Scratch and packed weights of a step on the trunk.

@@ -73,16 +73,35 @@ class Measured:
     outcomes: tuple[Outcome, ...]
     absent: Mapping[str, str]
     load: Mapping[str, Any]
+    peaks: tuple[float, ...]  # operations a second that multiply-adds reach, one a round; empty where not asked for
+
+    def share_of_peak(self, outcome: Outcome, flops: int) -> float | None:
+        """Median over rounds of the rate as a share of the peak measured in the same round."""
+        if not flops or not self.peaks or not all(self.peaks):
+            return None
+        return statistics.median(
+            flops / seconds / peak for seconds, peak in zip(outcome.seconds, self.peaks, strict=True)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         task = {key: value for key, value in self.task.to_dict().items() if key != "folder"}
         outcomes = [outcome.to_dict() for outcome in self.outcomes]
-        return {"task": task, "contenders": outcomes, "absent": dict(self.absent), "load": dict(self.load)}
+        return {
+            "task": task,
+            "contenders": outcomes,
+            "absent": dict(self.absent),
+            "load": dict(self.load),
+            "peak_flops": list(self.peaks),
+        }
 
 
 def measure(
-    task: Task, names: Sequence[str], settings: Settings, tick: Callable[[str], None] = lambda name: None
+    task: Task,
+    names: Sequence[str],
+    settings: Settings,
+    tick: Callable[[str], None] = lambda name: None,
+    peak: Callable[[], float] | None = None,
 ) -> Measured:
     """Measures contenders, interleaved. The first name is what the others are compared with.
 
@@ -91,6 +110,7 @@ def measure(
         names: contenders, the first one the measure of the others; one that cannot take part is left out.
         settings: rounds and length of a turn.
         tick: told after each turn.
+        peak: measures the machine's peak, once a round while everybody else is stopped.
 
     Raises:
         UnsupportedError: the first contender cannot do it.
@@ -113,7 +133,10 @@ def measure(
                 absent[name] = str(failure)
         calls = {c.name: _calls(min(c.report["seconds"]), settings.turn_seconds) for c in contenders}
         turns: dict[str, list[list[float]]] = {contender.name: [] for contender in contenders}
+        peaks: list[float] = []
         for index in range(settings.rounds):
+            if peak is not None:
+                peaks.append(peak())
             shift = index % len(contenders)
             for contender in contenders[shift:] + contenders[:shift]:
                 turns[contender.name].append(contender.turn(calls[contender.name]))
@@ -128,7 +151,7 @@ def measure(
     }
     first = contenders[0].name
     outcomes = tuple(_outcome(c, turns, first, ends) for c in contenders)
-    return Measured(task, outcomes, absent, load)
+    return Measured(task, outcomes, absent, load, tuple(peaks))
 
 
 def _calls(seconds: float, turn_seconds: float) -> int:

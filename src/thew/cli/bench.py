@@ -152,19 +152,21 @@ def _compare(
 
 def _run(title: str, task: Task, peers: str, rounds: int, turn: float, flops: int, as_json: bool) -> dict[str, Any]:
     from thew.bench import Settings, measure
+    from thew.runtime.device import measure_peak_flops
 
     names = ["thew", *(name for name in peers.split(",") if name and name != "thew")]
+
+    def peak() -> float:
+        return measure_peak_flops(getattr(task, "precision", "fp32"), task.threads)
+
     with show.progress(title, rounds * len(names)) as bar:
-        measured = measure(task, names, Settings(rounds, turn), bar.advance)
+        measured = measure(task, names, Settings(rounds, turn), bar.advance, peak if flops else None)
     if not as_json:
         _table(title, measured, flops)
     return {"title": title, "flops": flops, **measured.to_dict()}
 
 
 def _table(title: str, measured: Measured, flops: int) -> None:
-    from thew.runtime.device import peak_flops
-
-    peak = peak_flops(getattr(measured.task, "precision", "fp32"), measured.task.threads)
     columns = [
         "contender",
         "version",
@@ -179,6 +181,7 @@ def _table(title: str, measured: Measured, flops: int) -> None:
     rows = []
     for outcome in measured.outcomes:
         rate = flops / outcome.median if flops else 0.0
+        share = measured.share_of_peak(outcome, flops)
         rows.append(
             [
                 outcome.name,
@@ -187,7 +190,7 @@ def _table(title: str, measured: Measured, flops: int) -> None:
                 f"{outcome.minimum * 1e3:.4g}",
                 f"{outcome.ratio:.3f}",
                 f"{rate / 1e9:.1f}" if flops else "-",
-                f"{100 * rate / peak:.1f}" if flops and peak else "-",
+                "-" if share is None else f"{100 * share:.1f}",
                 f"{outcome.peak_rss_bytes / 1e6:.0f}",
                 f"{outcome.difference:.1e}",
             ]

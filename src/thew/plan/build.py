@@ -11,7 +11,8 @@ from thew.plan.memory import Use, assign_offsets
 from thew.plan.plan import Plan, is_plain, plain_strides, same_layout
 from thew.plan.target import Target
 
-IN_PLACE = {"unary", "binary", "select", "softmax", "norm"}  # families whose contracts allow an output to lie exactly on an input
+# Families whose contracts allow an output to lie exactly on an input.
+IN_PLACE = {"unary", "binary", "select", "softmax", "norm"}
 
 
 def build_plan(graph: Graph, target: Target) -> Plan:

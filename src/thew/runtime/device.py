@@ -50,12 +50,20 @@ def target(threads: int = 1, isa: str | None = None) -> Target:
     )
 
 
-@cache
-def peak_flops(dtype: str, threads: int) -> float:
-    """Operations a second that multiply-adds reach in registers, measured once; 0 for dtypes without them."""
+def measure_peak_flops(dtype: str, threads: int) -> float:
+    """Operations a second that multiply-adds reach in registers, measured now on one core, times the threads.
+
+    0 for dtypes that kernels do not multiply.
+    """
     if dtype not in ("fp32", "fp64"):
         return 0.0
     return float(_native.measure_peak_flops(facts()["isas"][0], dtype)) * threads
+
+
+@cache
+def peak_flops(dtype: str, threads: int) -> float:
+    """The same, measured once for the life of the process."""
+    return measure_peak_flops(dtype, threads)
 
 
 def parse_cores(text: str | None) -> tuple[int, ...]:

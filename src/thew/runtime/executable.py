@@ -173,7 +173,7 @@ class Executable:
     # Making the stages
 
     def _make_stages(self) -> None:
-        """Tries the largest native segments; a node that turns out to have no kernel cuts its segment as a Python step."""
+        """Tries the largest native segments; a node that turns out to have no kernel becomes a Python step."""
         refused: dict[int, str] = {}
         while True:
             self.stages = []

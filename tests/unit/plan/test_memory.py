@@ -40,7 +40,7 @@ def test_buffers_that_live_together_do_not_overlap(program):
             (first_a, last_a), (first_b, last_b) = lifetime(uses, a), lifetime(uses, b)
             if apart or last_a < first_b or last_b < first_a:
                 continue
-            # They overlap in time and space: legal only for a buffer that took over the other's in the one step they share.
+            # Overlap in time and space: legal only for a buffer that took over the other's in the step they share.
             step = max(first_a, first_b)
             assert step == min(last_a, last_b)
             assert (a, b) in uses[step].in_place
