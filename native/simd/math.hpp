@@ -103,7 +103,8 @@ THEW_INLINE BitsOf<T> shift_right(BitsOf<T> x, int by) {
 
 template <class T>
 THEW_INLINE Vec<T> power_of_two(BitsOf<T> n) {  // n within the normal exponents
-    return (Vec<T>)((UnsignedOf<T>)(n + Float<T>::bias) << Float<T>::mantissa);
+    using F = Float<T>;
+    return (Vec<T>)(((UnsignedOf<T>)n + typename F::Unsigned(F::bias)) << F::mantissa);
 }
 
 // x = n ln2 + r, |r| <= ln2/2. n ln2_high is exact: ln2_high has enough trailing zeros.
@@ -118,7 +119,10 @@ THEW_INLINE Reduced<T> reduce(Vec<T> x) {
     Vec<T> shifted = x * F::log2e + F::magic;
     Vec<T> n = shifted - F::magic;
     Vec<T> r = x - n * F::ln2_high;
-    return {(BitsOf<T>)shifted - (BitsOf<T>)splat(F::magic), r - n * F::ln2_low};
+    // Unsigned, since the bits of a NaN are any number; its r is a NaN whatever n.
+    UnsignedOf<T> bits = (UnsignedOf<T>)shifted;
+    bits -= (UnsignedOf<T>)splat(F::magic);
+    return {(BitsOf<T>)bits, r - n * F::ln2_low};
 }
 
 template <class T>
@@ -129,7 +133,8 @@ THEW_INLINE Vec<T> exp(Vec<T> x) {
     auto [n, r] = reduce<T>(bounded);
     Vec<T> p = (r * r) * horner<T>(r, F::exp) + r + T(1);
     BitsOf<T> half = shift_right<T>(n, 1);  // in two factors: 2^n alone may be subnormal or beyond the range
-    return p * power_of_two<T>(half) * power_of_two<T>(n - half);
+    UnsignedOf<T> rest = (UnsignedOf<T>)n - (UnsignedOf<T>)half;
+    return p * power_of_two<T>(half) * power_of_two<T>((BitsOf<T>)rest);
 }
 
 // exp(x) - 1 for x at most about 80; without cancellation, since expm1(x) = 2^n expm1(r) + (2^n - 1).
