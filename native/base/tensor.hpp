@@ -9,7 +9,19 @@
 namespace thew {
 
 enum class DType : std::uint8_t {
-    fp64, fp32, fp16, bf16, int64, int32, int16, int8, uint64, uint32, uint16, uint8, boolean,
+    fp64,
+    fp32,
+    fp16,
+    bf16,
+    int64,
+    int32,
+    int16,
+    int8,
+    uint64,
+    uint32,
+    uint16,
+    uint8,
+    boolean,
 };
 
 inline constexpr int kMaxRank = 8;

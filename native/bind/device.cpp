@@ -61,7 +61,8 @@ void bind_device(nb::module_& module) {
         "measure_peak_flops",
         [](const std::string& isa, const std::string& dtype) {
             for (Isa candidate : kIsas) {
-                if (isa == isa_name(candidate)) return measure_peak_gflops(candidate, dtype_from_name(dtype), 0.05) * 1e9;
+                if (isa == isa_name(candidate))
+                    return measure_peak_gflops(candidate, dtype_from_name(dtype), 0.05) * 1e9;
             }
             return 0.0;
         },

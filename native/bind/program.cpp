@@ -36,7 +36,8 @@ constexpr std::size_t kMostExternals = 16;  // beyond it, one allocation a run
 void run(const Program& program, const nb::tuple& arrays, std::size_t inputs, double* seconds) {
     std::size_t count = arrays.size();
     if (count != program.external_count()) {
-        throw PlanError("run: needs " + std::to_string(program.external_count()) + " arrays, got " + std::to_string(count));
+        throw PlanError("run: needs " + std::to_string(program.external_count()) + " arrays, got " +
+                        std::to_string(count));
     }
     Borrowed few_views[kMostExternals];
     void* few_pointers[kMostExternals];
@@ -47,8 +48,9 @@ void run(const Program& program, const nb::tuple& arrays, std::size_t inputs, do
     for (std::size_t i = 0; i < count; ++i) {
         views[i].take(arrays[i].ptr(), i < inputs ? PyBUF_SIMPLE : PyBUF_WRITABLE);
         if (views[i].bytes() != program.external_bytes(i)) {
-            throw PlanError("run: array " + std::to_string(i) + " must have " + std::to_string(program.external_bytes(i)) +
-                            " bytes, got " + std::to_string(views[i].bytes()));
+            throw PlanError("run: array " + std::to_string(i) + " must have " +
+                            std::to_string(program.external_bytes(i)) + " bytes, got " +
+                            std::to_string(views[i].bytes()));
         }
         pointers[i] = views[i].data();
     }
@@ -84,7 +86,10 @@ void bind_program(nb::module_& module) {
             nb::arg("attributes"))
         .def("finish", &Program::finish, nb::arg("arena_bytes"), nb::arg("external_bytes"), nb::arg("limit_bytes") = 0)
         .def(
-            "run", [](const Program& self, const nb::tuple& arrays, std::size_t inputs) { run(self, arrays, inputs, nullptr); },
+            "run",
+            [](const Program& self, const nb::tuple& arrays, std::size_t inputs) {
+                run(self, arrays, inputs, nullptr);
+            },
             nb::arg("arrays"), nb::arg("inputs"))
         .def(
             "profile",

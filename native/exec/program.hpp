@@ -20,8 +20,8 @@ namespace thew {
 
 enum class Place : std::uint8_t { absent, arena, constant, external };
 
-// Where a step finds a tensor: `tensor.data` is set for constants; for the arena and externals `offset_bytes` counts from
-// the start of the arena or of external array `index`.
+// Where a step finds a tensor: `tensor.data` is set for constants; for the arena and externals `offset_bytes` counts
+// from the start of the arena or of external array `index`.
 struct Operand {
     Place place = Place::absent;
     std::int64_t index = 0;
@@ -33,7 +33,8 @@ class Program {
 public:
     explicit Program(Pool& pool) : pool_(pool) {}
 
-    // Makes the step (packing its constants) and appends it. Returns, for every input, whether its constant may be freed.
+    // Makes the step (packing its constants) and appends it. Returns, for every input, whether its constant may be
+    // freed.
     std::vector<bool> add(StepDesc desc, std::vector<Operand> inputs, std::vector<Operand> outputs);
 
     // Closes the program; every arena operand must lie within `arena_bytes`, every external within its array's bytes.

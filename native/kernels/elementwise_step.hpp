@@ -24,7 +24,7 @@ inline LeafKernel find_kernel(const StepDesc& desc, const OpEntry& entry, const 
 // Runs operands (output, inputs…): `inputs` says which of the step's inputs take part, in the kernel's order.
 template <class Parameters>
 class ElementwiseStep : public Step {
-  public:
+public:
     ElementwiseStep(StridedLoop loop, LeafKernel kernel, Parameters parameters)
         : loop_(loop), kernel_(kernel), parameters_(parameters) {}
 
@@ -34,7 +34,7 @@ class ElementwiseStep : public Step {
         run_loop(loop_, data, workers, kernel_, &parameters_);
     }
 
-  protected:
+protected:
     StridedLoop loop_;
     LeafKernel kernel_;
     Parameters parameters_;

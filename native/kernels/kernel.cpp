@@ -12,9 +12,19 @@ struct DTypeFacts {
     const char* name;
     std::size_t bytes;
 };
-constexpr std::array<DTypeFacts, 13> kDTypes{{{"fp64", 8}, {"fp32", 4}, {"fp16", 2}, {"bf16", 2}, {"int64", 8}, {"int32", 4},
-                                             {"int16", 2}, {"int8", 1}, {"uint64", 8}, {"uint32", 4}, {"uint16", 2},
-                                             {"uint8", 1}, {"bool", 1}}};
+constexpr std::array<DTypeFacts, 13> kDTypes{{{"fp64", 8},
+                                              {"fp32", 4},
+                                              {"fp16", 2},
+                                              {"bf16", 2},
+                                              {"int64", 8},
+                                              {"int32", 4},
+                                              {"int16", 2},
+                                              {"int8", 1},
+                                              {"uint64", 8},
+                                              {"uint32", 4},
+                                              {"uint16", 2},
+                                              {"uint8", 1},
+                                              {"bool", 1}}};
 
 template <class T>
 T attribute(const Attributes& attributes, const std::string& name, T fallback, const char* kind) {

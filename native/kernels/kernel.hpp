@@ -39,9 +39,9 @@ struct Attributes {
 // One step of a plan before it runs: `inputs` and `outputs` have shapes and strides; `data` is set only for
 // constants (valid until `make` returns: a kernel packs or copies what it keeps).
 struct StepDesc {
-    std::string kernel;  // a row's name
-    std::string op;      // the IR op: "conv", "relu", …; tells apart what one family computes
-    std::string name;    // the node's name, for messages
+    std::string kernel;                   // a row's name
+    std::string op;                       // the IR op: "conv", "relu", …; tells apart what one family computes
+    std::string name;                     // the node's name, for messages
     std::vector<Tensor> inputs, outputs;  // an absent optional input has rank -1
     std::vector<bool> constant;           // one an input
     Attributes attributes;
@@ -59,8 +59,7 @@ public:
     virtual bool packs(std::size_t) const { return false; }
     // `inputs` and `outputs` are as described, with data; `scratch` has scratch_bytes() and kAlignment.
     // workers.count <= StepDesc::threads.
-    virtual void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers,
-                     std::byte* scratch) const = 0;
+    virtual void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const = 0;
 };
 
 struct Family {
@@ -71,8 +70,8 @@ struct Family {
     std::unique_ptr<Step> (*make)(const StepDesc& desc, const Row& row, bool dry);
 };
 
-const std::vector<Family>& families();            // kernels/families.cpp: one line a family
-std::string row_name(const Row& row);             // the composed name
+const std::vector<Family>& families();  // kernels/families.cpp: one line a family
+std::string row_name(const Row& row);   // the composed name
 const char* dtype_name(DType dtype);
 std::size_t dtype_bytes(DType dtype);
 const char* isa_name(Isa isa);

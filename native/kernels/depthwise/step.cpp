@@ -12,7 +12,7 @@ namespace {
 constexpr std::initializer_list<const Table<DepthwiseEntry>*> kTables THEW_TABLES(depthwise_table);
 
 class DepthwiseStep final : public Step {
-  public:
+public:
     DepthwiseStep(const DepthwiseEntry& entry, const DepthwiseArgs& args, int threads, std::size_t packed_bytes)
         : entry_(entry), args_(args), threads_(threads), packed_bytes_(packed_bytes) {}
 
@@ -49,7 +49,7 @@ class DepthwiseStep final : public Step {
         entry_.run(args_, views, workers, scratch);
     }
 
-  private:
+private:
     template <class T>
     T weight_at(const Tensor& weight, std::int64_t oc, std::int64_t tap) const {
         return static_cast<const T*>(

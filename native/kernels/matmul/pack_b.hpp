@@ -1,6 +1,7 @@
 // Packs b into panels of `Panel` columns (the last as many as whole vectors need): panel by panel, within one k by k,
 // the columns of a k side by side. Columns past n and rows past k are zero. Rows that lie side by side are read for
-// several panels at a time: a panel's share of a row is two cache lines, and one line pair a page starves the prefetcher.
+// several panels at a time: a panel's share of a row is two cache lines, and one line pair a page starves the
+// prefetcher.
 #pragma once
 
 #include "kernels/matmul/contract.hpp"

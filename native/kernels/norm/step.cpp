@@ -40,7 +40,7 @@ Flat flat_view(const StepDesc& desc, const Tensor& tensor, const std::string& wh
 }
 
 class NormStep final : public Step {
-  public:
+public:
     NormStep(const NormEntry& entry, const NormArgs& args, const NormParameters& parameters, std::size_t inputs,
              int threads)
         : entry_(entry), args_(args), parameters_(parameters), inputs_(inputs), threads_(threads) {}
@@ -56,7 +56,7 @@ class NormStep final : public Step {
         entry_.run(args_, inputs[0].data, outputs[0].data, parameters, workers, scratch);
     }
 
-  private:
+private:
     const NormEntry& entry_;
     NormArgs args_;
     NormParameters parameters_;  // strides only

@@ -9,7 +9,7 @@ namespace {
 constexpr std::initializer_list<const Table<PoolEntry>*> kTables THEW_TABLES(pool_table);
 
 class PoolStep final : public Step {
-  public:
+public:
     PoolStep(const PoolEntry& entry, const PoolArgs& args, int threads)
         : entry_(entry), args_(args), threads_(threads) {}
 
@@ -20,7 +20,7 @@ class PoolStep final : public Step {
         entry_.run(args_, inputs[0].data, outputs[0].data, workers, scratch);
     }
 
-  private:
+private:
     const PoolEntry& entry_;
     PoolArgs args_;
     int threads_;

@@ -20,13 +20,13 @@ const std::map<std::string, ReduceOp> kOps{
 };
 
 class ReduceStep final : public Step {
-  public:
+public:
     ReduceStep(const ReduceEntry& entry, const ReduceArgs& args) : entry_(entry), args_(args) {}
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
         entry_.run(args_, inputs[0].data, outputs[0].data, workers);
     }
 
-  private:
+private:
     const ReduceEntry& entry_;
     ReduceArgs args_;
 };

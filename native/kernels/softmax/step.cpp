@@ -10,7 +10,7 @@ namespace {
 constexpr std::initializer_list<const Table<SoftmaxEntry>*> kTables THEW_TABLES(softmax_table);
 
 class SoftmaxStep final : public Step {
-  public:
+public:
     SoftmaxStep(const SoftmaxEntry& entry, const SoftmaxArgs& args, int threads)
         : entry_(entry), args_(args), threads_(threads) {}
 
@@ -21,7 +21,7 @@ class SoftmaxStep final : public Step {
         entry_.run(args_, inputs[0].data, outputs[0].data, workers, scratch);
     }
 
-  private:
+private:
     const SoftmaxEntry& entry_;
     SoftmaxArgs args_;
     int threads_;

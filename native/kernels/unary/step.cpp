@@ -69,7 +69,7 @@ void read_bound(const Tensor& bound, int which, UnaryParameters& parameters) {
 
 // clip(x, min?, max?): an absent bound is the type's widest.
 class ClipStep : public ElementwiseStep<UnaryParameters> {
-  public:
+public:
     ClipStep(const StepDesc& desc, StridedLoop loop, LeafKernel kernel)
         : ElementwiseStep(loop, kernel, UnaryParameters{}) {
         widest_bounds(desc.inputs[0].dtype, parameters_);
@@ -92,7 +92,7 @@ class ClipStep : public ElementwiseStep<UnaryParameters> {
         run_loop(loop_, data, workers, kernel_, &parameters);
     }
 
-  private:
+private:
     bool given_[2] = {false, false};
 };
 
