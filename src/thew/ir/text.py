@@ -76,7 +76,7 @@ def _type(tensor: TensorType) -> str:
 
 def _attribute(value: Any, data: bool) -> str:
     if isinstance(value, Graph):
-        return "\n  ".join(_graph_lines(value, data))
+        return "\n  ".join(_graph_lines(value, data=True))  # its constants are not among those given to the parser
     if isinstance(value, np.ndarray):
         return f"tensor {_tensor(value, data=True)}"  # it has no name by which to pass it to the parser
     if isinstance(value, tuple | list):
