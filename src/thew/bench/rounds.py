@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,8 @@ class Measured:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         task = {key: value for key, value in self.task.to_dict().items() if key != "folder"}
+        if "path" in task:
+            task["path"] = Path(task["path"]).name  # where it lay on this machine says nothing
         outcomes = [outcome.to_dict() for outcome in self.outcomes]
         return {
             "task": task,
