@@ -3,6 +3,8 @@
 // log_sum_exp subtracts; the others ignore it.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/reduce/contract.hpp"
 #include "simd/math.hpp"
 #include "simd/unroll.hpp"
@@ -30,13 +32,46 @@ constexpr T highest() {
     }
 }
 
+// Integers wrap, as NumPy's do: they are added and multiplied as unsigned, where overflow is defined.
+template <class T>
+struct Wrapping {
+    using type = T;
+};
+template <>
+struct Wrapping<std::int32_t> {
+    using type = std::uint32_t;
+};
+template <>
+struct Wrapping<std::int64_t> {
+    using type = std::uint64_t;
+};
+template <class T, class V>
+using WrappingOf =
+    std::conditional_t<sizeof(V) == sizeof(T), typename Wrapping<T>::type, Vec<typename Wrapping<T>::type>>;
+
+template <class T, class V>
+THEW_INLINE V plus(V a, V b) {
+    using U = WrappingOf<T, V>;
+    return (V)((U)a + (U)b);
+}
+template <class T, class V>
+THEW_INLINE V times(V a, V b) {
+    using U = WrappingOf<T, V>;
+    return (V)((U)a * (U)b);
+}
+template <class T>
+THEW_INLINE Vec<T> magnitude(Vec<T> x) {
+    using U = WrappingOf<T, Vec<T>>;
+    return x < T{0} ? (Vec<T>)(-(U)x) : x;
+}
+
 template <class T>
 struct SumOf {
     static constexpr T start = T{0};
-    static THEW_INLINE Vec<T> take(Vec<T> sum, Vec<T> x, Vec<T>) { return sum + x; }
+    static THEW_INLINE Vec<T> take(Vec<T> sum, Vec<T> x, Vec<T>) { return plus<T>(sum, x); }
     template <class V>
     static THEW_INLINE V join(V a, V b) {
-        return static_cast<V>(a + b);
+        return plus<T>(a, b);
     }
     static THEW_INLINE Vec<T> finish(Vec<T> sum, std::int64_t, Vec<T>) { return sum; }
 };
@@ -48,11 +83,11 @@ struct MeanOf : SumOf<T> {
 };
 template <class T>
 struct L1Of : SumOf<T> {
-    static THEW_INLINE Vec<T> take(Vec<T> sum, Vec<T> x, Vec<T>) { return sum + (x < T{0} ? -x : x); }
+    static THEW_INLINE Vec<T> take(Vec<T> sum, Vec<T> x, Vec<T>) { return plus<T>(sum, magnitude<T>(x)); }
 };
 template <class T>
 struct SumSquareOf : SumOf<T> {
-    static THEW_INLINE Vec<T> take(Vec<T> sum, Vec<T> x, Vec<T>) { return sum + x * x; }
+    static THEW_INLINE Vec<T> take(Vec<T> sum, Vec<T> x, Vec<T>) { return plus<T>(sum, times<T>(x, x)); }
 };
 template <class T>
 struct L2Of : SumSquareOf<T> {
@@ -73,10 +108,10 @@ struct LogSumExpOf : SumOf<T> {
 template <class T>
 struct ProdOf {
     static constexpr T start = T{1};
-    static THEW_INLINE Vec<T> take(Vec<T> product, Vec<T> x, Vec<T>) { return product * x; }
+    static THEW_INLINE Vec<T> take(Vec<T> product, Vec<T> x, Vec<T>) { return times<T>(product, x); }
     template <class V>
     static THEW_INLINE V join(V a, V b) {
-        return static_cast<V>(a * b);
+        return times<T>(a, b);
     }
     static THEW_INLINE Vec<T> finish(Vec<T> product, std::int64_t, Vec<T>) { return product; }
 };
