@@ -37,6 +37,10 @@ Attributes attributes_from(const nb::dict& values) {
     return attributes;
 }
 
+Caches caches_for(const Attributes& attributes) {
+    return attributes.text("caches") == "generic" ? generic_caches() : caches();
+}
+
 Tensor tensor_from(const std::string& dtype, const std::vector<std::int64_t>& shape,
                    const std::vector<std::int64_t>& strides) {
     require(shape.size() <= kMaxRank && strides.size() == shape.size(),

@@ -3,7 +3,6 @@
 #include <nanobind/stl/vector.h>
 
 #include "bind/bind.hpp"
-#include "cpu/caches.hpp"
 #include "cpu/features.hpp"
 
 namespace thew::bind {
@@ -39,7 +38,8 @@ void bind_kernels(nb::module_& module) {
         "step_needs",
         [](const std::string& kernel, const std::string& op, const std::string& name, const nb::list& inputs,
            const nb::list& outputs, const nb::dict& attributes, int threads) {
-            StepDesc desc{kernel, op, name, {}, {}, {}, attributes_from(attributes), threads, caches()};
+            StepDesc desc{kernel, op, name, {}, {}, {}, attributes_from(attributes), threads, {}};
+            desc.caches = caches_for(desc.attributes);
             for (nb::handle entry : inputs) {
                 Operand operand = operand_from(entry);
                 desc.inputs.push_back(operand.tensor);

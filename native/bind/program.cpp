@@ -5,7 +5,6 @@
 
 #include "base/error.hpp"
 #include "bind/bind.hpp"
-#include "cpu/caches.hpp"
 
 namespace thew::bind {
 namespace {
@@ -79,7 +78,8 @@ void bind_program(nb::module_& module) {
             "add",
             [](Program& self, const std::string& kernel, const std::string& op, const std::string& name,
                const nb::list& inputs, const nb::list& outputs, const nb::dict& attributes) {
-                StepDesc desc{kernel, op, name, {}, {}, {}, attributes_from(attributes), 1, caches()};
+                StepDesc desc{kernel, op, name, {}, {}, {}, attributes_from(attributes), 1, {}};
+                desc.caches = caches_for(desc.attributes);
                 return self.add(std::move(desc), operands_from(inputs), operands_from(outputs));
             },
             nb::arg("kernel"), nb::arg("op"), nb::arg("name"), nb::arg("inputs"), nb::arg("outputs"),

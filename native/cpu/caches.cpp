@@ -123,4 +123,6 @@ Caches caches() {
     return found;
 }
 
+Caches generic_caches() { return per_core({std::begin(kGuess), std::end(kGuess)}); }
+
 }  // namespace thew

@@ -20,7 +20,8 @@ struct CacheLevel {  // a data or unified cache, whole
     int shared_by;  // cores (not hardware threads)
 };
 
-Caches caches();  // of the strongest core that this process may use; asked once
+Caches caches();          // of the strongest core that this process may use; asked once
+Caches generic_caches();  // of a small core: what blocking is fixed to where it is not to be fitted
 
 // The parts, for reports and tests. `root` stands before /sys and /proc.
 std::vector<CacheLevel> cache_levels(int cpu, const std::string& root = "");

@@ -1,5 +1,6 @@
 """Sessions: shapes, threads, memory, errors, Python steps, saved plans; the oracle is the NumPy interpreter."""
 
+import dataclasses
 import threading
 import tracemalloc
 
@@ -10,6 +11,8 @@ import thew
 from thew.errors import InputError, MemoryLimitError, PlanError
 from thew.ir import GraphBuilder
 from thew.ops.interpret import evaluate
+from thew.plan import Choice, PlanOptions
+from thew.runtime.native import supported_rows
 
 
 def small_network(batch="n", size=14, last="relu"):
@@ -41,6 +44,34 @@ def test_matches_the_interpreter_for_every_batch(threads):
     rng = np.random.default_rng(1)
     for batch in (1, 3, 2, 1, 0):
         check(session, graph, rng.standard_normal((batch, 3, 14, 14)).astype(np.float32))
+
+
+@pytest.mark.parametrize("technique", [field.name for field in dataclasses.fields(PlanOptions)])
+def test_every_technique_can_be_left_out(technique):
+    graph = small_network()
+    options = PlanOptions.without([technique])
+    session = thew.InferenceSession(graph, options=options)
+    check(session, graph, np.random.default_rng(3).standard_normal((2, 3, 14, 14)).astype(np.float32))
+    assert session.plan.options == options
+    steps = {
+        name: len(thew.InferenceSession(graph, options=o).plan.steps) for name, o in (("on", None), ("off", options))
+    }
+    assert technique not in ("fusion", "layouts") or steps["off"] > steps["on"]
+
+
+def test_a_forced_choice_runs():
+    graph = small_network(batch=2)
+    free = thew.InferenceSession(graph).plan
+    key = next(key for key, choice in free.choices.items() if choice.algorithm.startswith("conv."))
+    rows = [row for row in supported_rows() if row.family == "conv" and row.algorithm == "implicit" and row.a == "fp32"]
+    for row in rows:
+        session = thew.InferenceSession(graph, choices={key: Choice(row=row.name)})
+        assert session.plan.choices[key].row == row.name
+        check(session, graph, np.random.default_rng(4).standard_normal((2, 3, 14, 14)).astype(np.float32))
+    with pytest.raises(PlanError, match="must name"):
+        thew.InferenceSession(graph, choices={"nowhere": Choice(row=rows[0].name)})
+    with pytest.raises(PlanError, match="must be one that a kernel can run"):
+        thew.InferenceSession(graph, choices={key: Choice(precision="int8")})
 
 
 def test_one_session_serves_many_threads():

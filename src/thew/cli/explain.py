@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from thew.cli import models, show
-from thew.cli.options import Common
+from thew.cli.options import Common, Without
 
 
 def explain(
@@ -18,12 +18,17 @@ def explain(
     size: Annotated[int | None, typer.Option(min=1, help="Height and width where they are symbolic.")] = None,
     plan: Annotated[Path | None, typer.Option(help="Follow this saved plan.")] = None,
     save_plan: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
+    without: Without = None,
 ) -> None:
     """Shows how each layer is run: algorithm, precision, time, GFLOP/s, share of the peak, bytes."""
     import thew
+    from thew.plan import PlanOptions
 
     source = models.load(model, common.seed)
-    session = thew.InferenceSession(source, threads=common.threads, precision=common.precision, plan=plan)
+    options = PlanOptions.without(without) if without else None
+    session = thew.InferenceSession(
+        source, threads=common.threads, precision=common.precision, plan=plan, options=options
+    )
     explained = session.explain(
         {declared.name: models.shape_of(declared, batch, size) for declared in session.get_inputs()}
     )

@@ -45,6 +45,11 @@ class Common:
             os.sched_setaffinity(0, chosen)
 
 
+Without = Annotated[
+    list[str] | None,
+    typer.Option(help="A technique to leave out: fusion, fitted_blocking, layouts, winograd, memory_planning."),
+]
+
 _OPTIONS: dict[str, Any] = {
     "threads": Annotated[int, typer.Option(min=1, max=1024, help="Threads to compute with.", rich_help_panel="Common")],
     "cores": Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thew.cli import models, show
-from thew.cli.options import Common
+from thew.cli.options import Common, Without
 from thew.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,14 +41,20 @@ def run(
     batch: Annotated[int, typer.Option(min=1, help="Pictures at a time where the model leaves it open.")] = 1,
     plan: Annotated[Path | None, typer.Option(help="Follow this saved plan.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write all outputs to this .npz file.")] = None,
+    without: Without = None,
 ) -> None:
     """Runs a model and shows the best classes; without --input, on random numbers."""
     import thew
     from thew.cli.labels import default_labels, read_labels
+    from thew.plan import PlanOptions
 
     names = read_labels(labels) if labels else None
     session = thew.InferenceSession(
-        models.load(model, common.seed), threads=common.threads, precision=common.precision, plan=plan
+        models.load(model, common.seed),
+        threads=common.threads,
+        precision=common.precision,
+        plan=plan,
+        options=PlanOptions.without(without) if without else None,
     )
     files = list(_files(input or []))
     started = time.perf_counter()

@@ -61,6 +61,12 @@ _BOTH: tuple[Pass, ...] = (
 )
 LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, convolve_integers, fold_constants, *_BOTH)
 SPECIALISED: tuple[Pass, ...] = (eliminate_dead, *_BOTH, compute_half_wide)
+FUSIONS = frozenset({fuse_epilogues})
+
+
+def unfused(passes: Sequence[Pass]) -> tuple[Pass, ...]:
+    """The passes but those that fuse several ops into one kernel."""
+    return tuple(rewrite for rewrite in passes if rewrite not in FUSIONS)
 
 
 def run(graph: Graph, passes: Sequence[Pass], trace: list[Change] | None = None) -> Graph:

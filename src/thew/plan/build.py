@@ -6,8 +6,10 @@ import hashlib
 
 from thew.ir import Graph, Node, Value
 from thew.plan.builder import Buffer, Builder, Draft, Located
+from thew.plan.choices import Choices, check_choices, key_of
 from thew.plan.lower import VIEWS, lower
 from thew.plan.memory import Use, assign_offsets
+from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.plan import Plan, is_plain, plain_strides, same_layout
 from thew.plan.target import Target
 
@@ -15,20 +17,31 @@ from thew.plan.target import Target
 IN_PLACE = {"unary", "binary", "select", "softmax", "norm"}
 
 
-def build_plan(graph: Graph, target: Target) -> Plan:
+def build_plan(
+    graph: Graph, target: Target, options: PlanOptions = ALL_TECHNIQUES, choices: Choices | None = None
+) -> Plan:
     """Plans a graph all of whose types are static.
+
+    Args:
+        graph: specialised, every type static.
+        target: the device.
+        options: techniques that the plan may use.
+        choices: how given nodes must be run; the planner chooses for the others.
 
     Raises:
         NoKernel: a node that no native kernel runs.
+        PlanError: a choice is for no node of the graph, or none of the legal ones.
     """
-    builder = Builder(graph, target)
+    choices = choices or {}
+    check_choices(choices, frozenset(map(key_of, graph.nodes)))
+    builder = Builder(graph, target, options, choices)
     _locate_externals(builder)
     _choose_destinations(builder)
     for node in graph.nodes:
         lower(builder, node)
     _write_outputs(builder)
     sizes = {index: buffer.size_bytes for index, buffer in enumerate(builder.buffers) if buffer.place == "arena"}
-    layout = assign_offsets([_use(draft) for draft in builder.drafts], sizes)
+    layout = assign_offsets([_use(draft) for draft in builder.drafts], sizes, share=options.memory_planning)
     steps = tuple(builder.as_step(draft, layout.offsets) for draft in builder.drafts)
     return Plan(
         graph=graph.name,
@@ -42,6 +55,8 @@ def build_plan(graph: Graph, target: Target) -> Plan:
         packed_bytes=sum(draft.needs.packed_bytes for draft in builder.drafts),
         constant_bytes=_constant_bytes(builder),
         fingerprint=fingerprint(graph),
+        choices=builder.made,
+        options=options,
     )
 
 

@@ -14,6 +14,8 @@ from thew.dtypes import NATIVE, size_bytes
 from thew.errors import PlanError, UnsupportedError
 from thew.ir import Graph, Node
 from thew.ops import Call, Candidate, find
+from thew.plan.choices import Choice, Choices, key_of
+from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.plan import channels_last_strides, is_channels_last, is_plain, plain_strides
 from thew.plan.target import KernelRow, Needs, Target
 
@@ -71,12 +73,20 @@ class Draft:
     needs: Needs
 
 
+def choice_of(candidate: Candidate, row: KernelRow, layout: str) -> Choice:
+    """What running a candidate by a row is called."""
+    return Choice(f"{candidate.family}.{candidate.algorithm}", row.name, layout, row.a)
+
+
 @dataclass
 class Builder:
     """Collects the drafts of a graph's steps. The rules by op are in `thew.plan.lower`."""
 
     graph: Graph
     target: Target
+    options: PlanOptions = ALL_TECHNIQUES
+    choices: Choices = field(default_factory=dict)  # what is forced
+    made: dict[str, Choice] = field(default_factory=dict)  # what was chosen
     buffers: list[Buffer] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
     located: dict[str, Located] = field(default_factory=dict)
@@ -147,8 +157,8 @@ class Builder:
         outputs: Sequence[Located],
         attributes: Mapping[str, Any],
         flops: int = 0,
-    ) -> None:
-        """Appends a step, run by the first row that accepts it. Raises NoKernel where none does."""
+    ) -> KernelRow:
+        """Appends a step, run by the first row that accepts it: the row. Raises NoKernel where none does."""
         reason = "the table has no row for it"
         for row in rows:
             draft = Draft(
@@ -160,7 +170,7 @@ class Builder:
                 reason = str(error)
                 continue
             self.drafts.append(replace(draft, needs=needs))
-            return
+            return row
         raise NoKernel(node, reason)
 
     def copy(self, source: Located, destination: Located, name: str) -> None:
@@ -187,7 +197,9 @@ class Builder:
     # Choosing
 
     def candidates(self, node: Node) -> list[tuple[Candidate, list[KernelRow]]]:
-        """The candidates of a node that its op's conditions and the device's table allow, in order of preference."""
+        """The candidates of a node that its op's conditions, the device's table, the options and a forced choice allow,
+        in order of preference.
+        """
         op = find(node.op)
         if op is None:
             raise UnsupportedError(f"{node}: Thew has no such op")
@@ -200,11 +212,15 @@ class Builder:
             ):
                 return []
         dtype = next((found.dtype for found in call.types if found is not None), "")
+        forced = self.choices.get(key_of(node), Choice())
         chosen = []
         for candidate in op.candidates:
-            if dtype in candidate.dtypes and candidate.when(call):
-                family = "move" if candidate.family == "view" else candidate.family
-                rows = list(self.target.find(family, candidate.algorithm, dtype))
-                if rows:
-                    chosen.append((candidate, rows))
+            winograd = candidate.algorithm.startswith("winograd")
+            if dtype not in candidate.dtypes or (winograd and not self.options.winograd) or not candidate.when(call):
+                continue
+            family = "move" if candidate.family == "view" else candidate.family
+            able = self.target.find(family, candidate.algorithm, dtype)
+            rows = [row for row in able if forced.allows(choice_of(candidate, row, forced.layout))]
+            if rows and (candidate.layout == "any" or forced.layout in ("", candidate.layout)):
+                chosen.append((candidate, rows))
         return chosen

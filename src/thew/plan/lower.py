@@ -13,34 +13,47 @@ from typing import Any
 
 import numpy as np
 
+from thew.errors import PlanError
 from thew.ir import Node
 from thew.ops import Call, conv, get, pool
 from thew.ops.reduce import resolved_axes
 from thew.ops.window import Window
-from thew.plan.builder import Builder, Located, NoKernel
+from thew.plan.builder import Builder, Located, NoKernel, choice_of
+from thew.plan.choices import Choice, key_of
 from thew.plan.plan import is_channels_last, is_plain, plain_strides, same_layout
+from thew.plan.target import KernelRow
 
 
 def lower(builder: Builder, node: Node) -> None:
     """Appends the steps of a node and locates its outputs. Raises NoKernel where native code cannot run it."""
     chosen = builder.candidates(node)
-    if not chosen:
+    forced = builder.choices.get(key_of(node))
+    if not chosen and forced is None:
         raise NoKernel(node, "no candidate holds for its dtypes, shapes and attributes")
     reasons = []
     for candidate, rows in chosen:
         try:
             if candidate.family == "view":
                 VIEWS[node.op](builder, node, builder.call(node))
+                row = rows[0]
             else:
-                _lower_to_kernel(builder, node, candidate.layout, rows)
-            return
+                row = _lower_to_kernel(builder, node, candidate.layout, rows)
         except NoKernel as error:
             reasons.append(str(error))
+        else:
+            view = builder.located[key_of(node)]
+            layout = "plain" if is_plain(view.shape, view.strides) else "channels_last"
+            builder.made[key_of(node)] = choice_of(candidate, row, layout)
+            return
+    if forced is not None:
+        why = "; ".join(reasons) or "no candidate of that kind"
+        raise PlanError(f"{node}: choice must be one that a kernel can run, got {forced} ({why}); leave it out")
     raise NoKernel(node, "; ".join(reasons))
 
 
-def _lower_to_kernel(builder: Builder, node: Node, layout: str, rows: list[Any]) -> None:
+def _lower_to_kernel(builder: Builder, node: Node, layout: str, rows: list[Any]) -> KernelRow:
     call = builder.call(node)
+    forced = builder.choices.get(key_of(node), Choice())
     inputs = _kernel_inputs(builder, node, layout)
     followed = layout
     if layout == "any":
@@ -49,11 +62,18 @@ def _lower_to_kernel(builder: Builder, node: Node, layout: str, rows: list[Any])
         followed = (
             "channels_last" if dense and largest and is_channels_last(largest.shape, largest.strides) else "plain"
         )
+        followed = forced.layout or followed
     outputs = [builder.output(name, followed) for name in node.outputs if name]
     op = get(node.op)
     attributes = step_attributes(call)
-    builder.emit(rows, node, inputs, outputs, attributes, op.flops(call))
-    builder.located.update(zip((name for name in node.outputs if name), outputs, strict=True))
+    if not builder.options.fitted_blocking:
+        attributes["caches"] = "generic"
+    row = builder.emit(rows, node, inputs, outputs, attributes, op.flops(call))
+    names = [name for name in node.outputs if name]
+    builder.located.update(zip(names, outputs, strict=True))
+    if not builder.options.layouts:
+        builder.located.update({name: builder.view(name, "plain") for name in names})
+    return row
 
 
 def _kernel_inputs(builder: Builder, node: Node, layout: str) -> list[Located | None]:

@@ -60,8 +60,11 @@ def _merge_in_place(uses: Sequence[Use], lives: dict[int, tuple[int, int]]) -> d
     return {buffer: root(buffer) for buffer in home}
 
 
-def assign_offsets(uses: Sequence[Use], sizes: dict[int, int]) -> Layout:
-    """Places the buffers of `sizes` (bytes by index; others, such as externals, are left alone) in one arena."""
+def assign_offsets(uses: Sequence[Use], sizes: dict[int, int], share: bool = True) -> Layout:
+    """Places the buffers of `sizes` (bytes by index; others, such as externals, are left alone) in one arena.
+
+    Without `share` every buffer has bytes of its own, for as long as the plan runs.
+    """
     arena_uses = [
         Use(
             tuple(buffer for buffer in use.reads if buffer in sizes),
@@ -71,7 +74,9 @@ def assign_offsets(uses: Sequence[Use], sizes: dict[int, int]) -> Layout:
         for use in uses
     ]
     lives = _lifetimes(arena_uses)
-    merged = _merge_in_place(arena_uses, lives)
+    merged = _merge_in_place(arena_uses, lives) if share else {}
+    if not share:
+        lives = dict.fromkeys(lives, (0, len(uses)))
     placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
     offsets: dict[int, int] = {}
     arena_bytes = 0

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from thew._version import __version__
 from thew.dtypes import size_bytes
 from thew.errors import PlanError
 from thew.ir import TensorType, Value
+from thew.plan.choices import Choice, Choices
+from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Plan:
     packed_bytes: int
     constant_bytes: int  # constants that kernels read as they are
     fingerprint: str  # of the graph that was planned: names, types, attributes
+    choices: Choices = field(default_factory=dict)  # how every node is run, by its first output
+    options: PlanOptions = ALL_TECHNIQUES
 
     @property
     def peak_memory_bytes(self) -> int:
@@ -120,7 +124,9 @@ class Plan:
                 raise PlanError(f"plan '{path}': must be of version {__version__}; plan the model again")
             steps = tuple(_step_from(step) for step in document.pop("steps"))
             inputs, outputs = (tuple(map(_value_from, document.pop(key))) for key in ("inputs", "outputs"))
-            return Plan(inputs=inputs, outputs=outputs, steps=steps, **document)
+            choices = {key: Choice(**fields) for key, fields in document.pop("choices").items()}
+            options = PlanOptions(**document.pop("options"))
+            return Plan(inputs=inputs, outputs=outputs, steps=steps, choices=choices, options=options, **document)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise PlanError(
                 f"plan '{path}': must be a plan saved by Thew, got {error!r}; plan the model again"

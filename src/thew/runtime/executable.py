@@ -8,20 +8,20 @@ What depends on data is planned when the data are there: the rest of the graph b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 
 from thew.dtypes import from_numpy, size_bytes, to_numpy
-from thew.errors import MemoryLimitError, UnsupportedError
+from thew.errors import MemoryLimitError, PlanError, UnsupportedError
 from thew.ir import Graph, Node, TensorType, Value
 from thew.ir.graph import Array
 from thew.ops.interpret import apply
 from thew.passes import pipeline
 from thew.passes.specialise import specialise
-from thew.plan import NoKernel, Plan, Target, build_plan
+from thew.plan import ALL_TECHNIQUES, Choices, NoKernel, Plan, PlanOptions, Target, build_plan, check_choices, key_of
 from thew.plan.builder import Builder
 from thew.runtime.lru import Recent
 from thew.runtime.native import Program, buffer_of
@@ -36,6 +36,8 @@ class Settings:
     target: Target
     cpus: tuple[int, ...] = ()
     memory_limit_bytes: int | None = None
+    options: PlanOptions = ALL_TECHNIQUES
+    choices: Choices = field(default_factory=dict)  # how given nodes must be run
     kept_shapes: int = 8  # plans kept for different input shapes
 
 
@@ -91,7 +93,7 @@ class PythonStage:
 
 @dataclass
 class DeferredStage:
-    """The part of a graph whose shapes are known only once the values before it are."""
+    """The part of a graph whose shapes are known only once the values before it are. Its plans choose by themselves."""
 
     graph: Graph
     settings: Settings
@@ -109,7 +111,7 @@ class DeferredStage:
 
     def _prepare(self, types: Mapping[str, TensorType]) -> Executable:
         inputs = tuple(Value(name, found) for name, found in types.items())
-        return Executable(self.graph.replace(inputs=inputs), types, self.settings)
+        return Executable(self.graph.replace(inputs=inputs), types, replace(self.settings, choices={}))
 
 
 class Executable:
@@ -119,7 +121,8 @@ class Executable:
         self, graph: Graph, types: Mapping[str, TensorType], settings: Settings, plan: Plan | None = None
     ) -> None:
         self.settings = settings
-        self.graph = prepare_graph(graph, types)
+        self.graph = prepare_graph(graph, types, settings.options.fusion)
+        check_choices(settings.choices, frozenset(map(key_of, self.graph.nodes)))
         if settings.memory_limit_bytes is not None:
             _check_sizes(self.graph, settings.memory_limit_bytes)
         self.stages: list[Stage] = []
@@ -192,7 +195,9 @@ class Executable:
     def _append(self, nodes: list[Node], kind: str, refused: Mapping[int, str]) -> None:
         if kind == "native":
             segment = _subgraph(self.graph, nodes)
-            plan = build_plan(segment, self.settings.target)
+            settings, keys = self.settings, set(map(key_of, nodes))
+            choices = {key: choice for key, choice in settings.choices.items() if key in keys}
+            plan = build_plan(segment, settings.target, settings.options, choices)
             limit = self.settings.memory_limit_bytes
             if limit is not None and plan.peak_memory_bytes > limit:
                 raise MemoryLimitError(
@@ -202,6 +207,8 @@ class Executable:
             self.stages.append(self._native(segment, plan))
         elif kind == "python":
             for node in nodes:
+                if (choice := self.settings.choices.get(key_of(node))) is not None:
+                    raise PlanError(f"{node}: must have a kernel to be given a choice, got {choice}; leave it out")
                 reason = next((why for i, why in refused.items() if self.graph.nodes[i] is node), "no candidate holds")
                 self.stages.append(PythonStage(node, reason))
         else:
@@ -212,9 +219,10 @@ class Executable:
         return NativeStage(plan, program)
 
 
-def prepare_graph(graph: Graph, types: Mapping[str, TensorType]) -> Graph:
+def prepare_graph(graph: Graph, types: Mapping[str, TensorType], fusion: bool = True) -> Graph:
     """The graph that is planned for these input types: specialised, rewritten, its types complete."""
-    rewritten = pipeline.run(specialise(graph, types), pipeline.SPECIALISED)
+    passes = pipeline.SPECIALISED if fusion else pipeline.unfused(pipeline.SPECIALISED)
+    rewritten = pipeline.run(specialise(graph, types), passes)
     return specialise(rewritten, types)
 
 

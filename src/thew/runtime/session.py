@@ -13,7 +13,7 @@ from thew.dtypes import from_numpy, to_numpy
 from thew.errors import InputError, PlanError, UnsupportedError
 from thew.ir import Dim, Graph, TensorType
 from thew.passes import pipeline
-from thew.plan import Plan, fingerprint
+from thew.plan import Choices, Plan, PlanOptions, fingerprint
 from thew.runtime.device import parse_cores, target
 from thew.runtime.executable import Executable, Settings, prepare_graph, type_of_value
 from thew.runtime.lru import Recent
@@ -48,6 +48,9 @@ class InferenceSession:
         cores: "all", "big", "little" or a list such as "0-3": the CPUs that the workers are kept on.
         memory_limit_bytes: refuse models and plans that would take more.
         isa: use nothing better than this instruction set.
+        options: techniques that plans may use; all by default.
+        choices: how given nodes must be run, by the name of a node's first output in the graph that is planned (a
+            plan's `choices` has them all).
 
     Raises:
         ModelError: the model is malformed or breaks a rule.
@@ -70,25 +73,32 @@ class InferenceSession:
         cores: str | None = None,
         memory_limit_bytes: int | None = None,
         isa: str | None = None,
+        options: PlanOptions | None = None,
+        choices: Choices | None = None,
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 1024:
             raise InputError(f"threads: must be between 1 and 1024, got {threads!r}")
         if precision not in PRECISIONS:
             raise UnsupportedError(f"precision: must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-        self._settings = Settings(target(threads, isa), parse_cores(cores), memory_limit_bytes)
+        self._given = Plan.load(plan) if isinstance(plan, str | os.PathLike) else plan
+        if self._given is not None and options not in (None, self._given.options):
+            raise PlanError(f"plan: must be made with these options, {options}, got {self._given.options}")
+        options = options or (self._given.options if self._given is not None else PlanOptions())
+        self._settings = Settings(
+            target(threads, isa), parse_cores(cores), memory_limit_bytes, options, dict(choices or {})
+        )
         graph = _load(model, memory_limit_bytes)
         if precision == "fp64":
             from thew.passes.widen import widen
 
             graph = widen(graph)
-        self._graph = pipeline.run(graph, pipeline.LOAD)
+        self._graph = pipeline.run(graph, pipeline.LOAD if options.fusion else pipeline.unfused(pipeline.LOAD))
         self._names = tuple(value.name for value in self._graph.inputs)
         self._known = frozenset(self._names)
         self._dtypes = tuple(_numpy_or_none(value.type.dtype) for value in self._graph.inputs)
         self._outputs = self._graph.outputs
         self._executables: Recent[tuple[TensorType, ...], Executable] = Recent(self._settings.kept_shapes)
         self._quick: dict[tuple[tuple[int, ...], ...], Any] = {}  # shapes → the one native stage
-        self._given = Plan.load(plan) if isinstance(plan, str | os.PathLike) else plan
         if self._given is not None:
             self._prepare(tuple(value.type for value in self._given.inputs))
         elif all(value.type.is_static for value in self._graph.inputs):
@@ -187,7 +197,8 @@ class InferenceSession:
                 raise PlanError(
                     f"plan: must be made for this device, {here}, got one for {given.device}; plan the model again"
                 )
-            if given.fingerprint != fingerprint(prepare_graph(self._graph, by_name)):
+            fusion = self._settings.options.fusion
+            if given.fingerprint != fingerprint(prepare_graph(self._graph, by_name, fusion)):
                 raise PlanError("plan: must be made for this model, got one for another; plan the model again")
             return Executable(self._graph, by_name, self._settings, given)
         return Executable(self._graph, by_name, self._settings)
