@@ -15,7 +15,8 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from op_cases import CASES, Source
+from op_cases import Source
+from training_cases import ALL as CASES
 
 from thew import ops
 from thew.dtypes import from_numpy

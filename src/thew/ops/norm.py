@@ -32,7 +32,8 @@ _STRIDED = (Candidate("norm", "strided"),)
 _floating = dtype_of(0, among=FLOATS)
 
 
-def _per_channel(call: Call, indices: tuple[int, ...], channels: int) -> None:
+def check_per_channel(call: Call, indices: tuple[int, ...], channels: int) -> None:
+    """Refuses inputs that are not one number a channel."""
     for index in indices:
         if call.shape(index) != (channels,):
             raise call.refuse(
@@ -42,7 +43,7 @@ def _per_channel(call: Call, indices: tuple[int, ...], channels: int) -> None:
 
 def _batch_shapes(call: Call) -> list[Shape | None]:
     shape = rank_at_least(call, 2)
-    _per_channel(call, (1, 2, 3, 4), shape[1])
+    check_per_channel(call, (1, 2, 3, 4), shape[1])
     training = call.attribute("training_mode")
     return [shape, shape[1:2], shape[1:2]] if training else [shape]
 
@@ -80,7 +81,7 @@ define(
 )
 
 
-def _standardised(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array, Array]:
+def standardised(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array, Array]:
     """x less its mean over its standard deviation along the axes, with the mean and the inverse deviation."""
     middle = mean_along(x, axes)
     inverse = 1 / np.sqrt(mean_along((x - middle) ** 2, axes) + epsilon)
@@ -89,12 +90,12 @@ def _standardised(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Arra
 
 def _instance_shapes(call: Call) -> list[Shape | None]:
     shape = rank_at_least(call, 3)
-    _per_channel(call, (1, 2), shape[1])
+    check_per_channel(call, (1, 2), shape[1])
     return [shape]
 
 
 def _instance_reference(attributes: Mapping[str, Any], x: Array, scale: Array, bias: Array) -> list[Array]:
-    y, _, _ = _standardised(widened(x), tuple(range(2, x.ndim)), attributes["epsilon"])
+    y, _, _ = standardised(widened(x), tuple(range(2, x.ndim)), attributes["epsilon"])
     return [(y * channelwise(widened(scale), x.ndim) + channelwise(widened(bias), x.ndim)).astype(x.dtype)]
 
 
@@ -110,18 +111,24 @@ define(
 )
 
 
+def check_groups(call: Call, channels: int) -> None:
+    """Refuses a number of groups that does not divide the channels."""
+    groups = call.attribute("num_groups")
+    if not isinstance(groups, int) or groups < 1 or channels % groups:
+        raise call.refuse(f"num_groups must be at least 1 and divide the {channels} channels, got {groups}")
+
+
 def _group_shapes(call: Call) -> list[Shape | None]:
-    shape, groups = rank_at_least(call, 2), call.attribute("num_groups")
-    if not isinstance(groups, int) or groups < 1 or shape[1] % groups:
-        raise call.refuse(f"num_groups must be at least 1 and divide the {shape[1]} channels, got {groups}")
-    _per_channel(call, (1, 2), shape[1])
+    shape = rank_at_least(call, 2)
+    check_groups(call, shape[1])
+    check_per_channel(call, (1, 2), shape[1])
     return [shape]
 
 
 def _group_reference(attributes: Mapping[str, Any], x: Array, scale: Array, bias: Array) -> list[Array]:
     n, groups = x.shape[0], attributes["num_groups"]
     grouped = widened(x).reshape(n, groups, prod(x.shape[1:]) // groups)
-    y = _standardised(grouped, (2,), attributes["epsilon"])[0].reshape(x.shape)
+    y = standardised(grouped, (2,), attributes["epsilon"])[0].reshape(x.shape)
     return [(y * channelwise(widened(scale), x.ndim) + channelwise(widened(bias), x.ndim)).astype(x.dtype)]
 
 
@@ -154,7 +161,7 @@ def _layer_shapes(call: Call) -> list[Shape | None]:
 
 def _layer_reference(attributes: Mapping[str, Any], x: Array, scale: Array, bias: Array | None = None) -> list[Array]:
     axes = normalised_axes(call_of("layer_normalization", attributes, (x,)))
-    y, mean, inverse = _standardised(widened(x), axes, attributes["epsilon"])
+    y, mean, inverse = standardised(widened(x), axes, attributes["epsilon"])
     y = y * widened(scale)
     stash = np.float64 if x.dtype == np.float64 else np.float32
     return [(y if bias is None else y + widened(bias)).astype(x.dtype), mean.astype(stash), inverse.astype(stash)]

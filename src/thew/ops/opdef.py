@@ -97,6 +97,7 @@ class OpDef:
             inputs are None.
         grad: builds the gradient in IR; None where the op has none yet.
         flops: floating-point operations of one call.
+        updates: pairs (output, input): the output is the next value of the input, and a kernel may write it there.
     """
 
     name: str
@@ -110,6 +111,7 @@ class OpDef:
         prod(call.type(0).static_shape) if call.types and call.type(0).is_static else 0
     )
     candidates: tuple[Candidate, ...] = ()
+    updates: tuple[tuple[int, int], ...] = ()
     is_pure: bool = True  # same inputs, same outputs, so that it may be folded; False for random numbers
 
 

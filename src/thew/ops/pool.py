@@ -18,7 +18,7 @@ from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
 from thew.ops.rules import Shape, checked, dtype_of, mean_along, rank_at_least, typed, widened
 from thew.ops.window import MAX_EXTENT, Window, window_of
 
-_WINDOW: Mapping[str, Attribute] = {
+WINDOW: Mapping[str, Attribute] = {
     "auto_pad": "NOTSET",
     "ceil_mode": 0,
     "dilations": (),
@@ -103,7 +103,7 @@ define(
         "max_pool",
         typed(_shapes, dtype_of(0, among=(*FLOATS, "int8", "uint8")), "int64"),
         _max_reference,
-        {**_WINDOW, "storage_order": 0},
+        {**WINDOW, "storage_order": 0},
         outputs=(1, 2),
         flops=_flops,
         candidates=(Candidate("pool", "direct", "channels_last", _is_native_max, ("fp32", "fp64", "int8", "uint8")),),
@@ -114,7 +114,7 @@ define(
         "average_pool",
         typed(_shapes, dtype_of(0, among=FLOATS)),
         _average_reference,
-        {**_WINDOW, "count_include_pad": 0},
+        {**WINDOW, "count_include_pad": 0},
         flops=_flops,
         candidates=(_DIRECT,),
     )
@@ -127,7 +127,7 @@ def _lp_shapes(call: Call) -> list[Shape | None]:
     return _shapes(call) if call.node.op == "lp_pool" else _global_shapes(call)
 
 
-define(OpDef("lp_pool", typed(_lp_shapes, dtype_of(0, among=FLOATS)), _lp_reference, {**_WINDOW, "p": 2}, flops=_flops))
+define(OpDef("lp_pool", typed(_lp_shapes, dtype_of(0, among=FLOATS)), _lp_reference, {**WINDOW, "p": 2}, flops=_flops))
 
 
 def _global_shapes(call: Call) -> list[Shape | None]:

@@ -155,6 +155,14 @@ def rank_at_least(call: Call, least: int, index: int = 0) -> Shape:
     return shape
 
 
+def shape_attribute(call: Call, name: str) -> Shape:
+    """An attribute that is a shape: extents of at least 0."""
+    shape = tuple(call.attribute(name))
+    if any(not isinstance(extent, int) or extent < 0 for extent in shape):
+        raise call.refuse(f"{name} must be extents of at least 0, got {shape}")
+    return shape
+
+
 def scalar_of(call: Call, index: int, what: str, among: Sequence[str] = INTEGERS) -> Any:
     """The constant value of a one-element input as a Python number; None where it is absent or not constant."""
     if not call.has(index):

@@ -1,0 +1,104 @@
+"""Gradients of a convolution, for its input and for its weights, as ops of their own.
+
+conv_grad_input:  dx[n, i, p·stride − pad + k·dilation] = Σ dy[n, o, p] · w[o, i, k], the transpose of the convolution.
+conv_grad_weight: dw[o, i, k] = Σ dy[n, o, p] · x[n, i, p·stride − pad + k·dilation].
+
+The window attributes are the convolution's. What cannot be read off the inputs is an attribute: `input_shape`, the
+whole shape of x, and `kernel_shape`, the kernel's spatial extents. References sum in fp64, tap by tap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from thew.dtypes import FLOATS
+from thew.ir.graph import Array, TensorType
+from thew.ops.conv import WINDOW, output_shape, window
+from thew.ops.opdef import Call, OpDef, call_of, define
+from thew.ops.rules import Shape, dtype_of, rank_at_least, shape_attribute, typed, widened
+
+
+def forward_call(call: Call) -> Call:
+    """The node as the convolution whose gradient it is: of inputs x and w, with the same window."""
+    gradient, other = rank_at_least(call, 3), rank_at_least(call, 3, 1)
+    dtype, group = call.type(0).dtype, call.attribute("group")
+    if call.node.op == "conv_grad_input":
+        x, w = shape_attribute(call, "input_shape"), other
+    else:
+        x, w = other, (gradient[1], other[1] // max(group, 1), *shape_attribute(call, "kernel_shape"))
+    forward = Call(call.node, (TensorType(dtype, x), TensorType(dtype, w)), (None, None))
+    if output_shape(forward) != gradient:
+        raise call.refuse(f"dy must have the convolution's output shape {output_shape(forward)}, got {gradient}")
+    return forward
+
+
+def _input_shapes(call: Call) -> list[Shape | None]:
+    return [forward_call(call).shape(0)]
+
+
+def _weight_shapes(call: Call) -> list[Shape | None]:
+    return [forward_call(call).shape(1)]
+
+
+def _flops(call: Call) -> int:
+    forward = forward_call(call)
+    return 2 * prod(output_shape(forward)) * prod(forward.shape(1)[1:])
+
+
+def _grouped(array: Array, group: int, spatial: Shape) -> Array:
+    """(n, channels, spatial…) as (group, channels/group, n, spatial…) in fp64."""
+    wide = widened(array)
+    return np.moveaxis(wide.reshape(wide.shape[0], group, wide.shape[1] // group, *spatial), 0, 2)
+
+
+def _input_reference(attributes: Mapping[str, Any], dy: Array, w: Array) -> list[Array]:
+    forward = forward_call(call_of("conv_grad_input", attributes, (dy, w)))
+    found, group = window(forward), attributes["group"]
+    n, c, oc = dy.shape[0], forward.shape(0)[1], w.shape[0]
+    gradient = _grouped(dy, group, found.output)
+    weights = widened(w).reshape(group, oc // group, c // group, *found.kernel)
+    total = np.zeros((group, c // group, n, *found.extents))
+    for tap, out, into in found.taps() if gradient.size and weights.size else ():
+        patch = gradient[out]
+        part = np.matmul(np.swapaxes(weights[tap], 1, 2), patch.reshape(group, oc // group, -1))
+        total[into] += part.reshape(group, c // group, *patch.shape[2:])
+    return [np.moveaxis(total.reshape(c, n, *found.extents), 0, 1).astype(dy.dtype)]
+
+
+def _weight_reference(attributes: Mapping[str, Any], dy: Array, x: Array) -> list[Array]:
+    forward = forward_call(call_of("conv_grad_weight", attributes, (dy, x)))
+    found, group = window(forward), attributes["group"]
+    oc, c = dy.shape[1], x.shape[1]
+    gradient, images = _grouped(dy, group, found.output), _grouped(x, group, found.extents)
+    total = np.zeros((group, oc // group, c // group, *found.kernel))
+    for tap, out, into in found.taps() if gradient.size and images.size else ():
+        left = gradient[out].reshape(group, oc // group, -1)
+        right = images[into].reshape(group, c // group, -1)
+        total[tap] = np.matmul(left, np.swapaxes(right, 1, 2))
+    return [total.reshape(forward.shape(1)).astype(dy.dtype)]
+
+
+define(
+    OpDef(
+        "conv_grad_input",
+        typed(_input_shapes, dtype_of(0, 1, among=FLOATS)),
+        _input_reference,
+        {**WINDOW, "input_shape": ()},
+        inputs=(2, 2),
+        flops=_flops,
+    )
+)
+define(
+    OpDef(
+        "conv_grad_weight",
+        typed(_weight_shapes, dtype_of(0, 1, among=FLOATS)),
+        _weight_reference,
+        WINDOW,
+        inputs=(2, 2),
+        flops=_flops,
+    )
+)

@@ -1,0 +1,169 @@
+"""Batch norm in training (Ioffe and Szegedy 2015), and the gradients of batch, layer and group norm.
+
+With x̂ = (x − mean) · inv_std over N elements and g = dy · scale, every one of them has
+dx = inv_std · (g − mean(g) − x̂ · mean(g · x̂)), dscale = Σ dy · x̂ and dbias = Σ dy. Statistics are taken in fp64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from thew.dtypes import FLOATS
+from thew.ir.graph import Array
+from thew.ops.conv import channelwise
+from thew.ops.norm import check_groups, check_per_channel, normalised_axes, standardised
+from thew.ops.opdef import Call, OpDef, call_of, define
+from thew.ops.rules import Shape, demand_broadcast_to, dtype_of, mean_along, rank_at_least, typed, widened
+
+
+def _batch_axes(x: Array) -> tuple[int, ...]:
+    return (0, *range(2, x.ndim))
+
+
+def _training_shapes(call: Call) -> list[Shape | None]:
+    shape = rank_at_least(call, 2)
+    check_per_channel(call, (1, 2, 3, 4), shape[1])
+    return [shape, *[shape[1:2]] * 4]
+
+
+def _training_reference(
+    attributes: Mapping[str, Any], x: Array, scale: Array, bias: Array, mean: Array, variance: Array
+) -> list[Array]:
+    wide, axes = widened(x), _batch_axes(x)
+    middle = mean_along(wide, axes)
+    spread = mean_along((wide - middle) ** 2, axes).reshape(-1)
+    inverse = 1 / np.sqrt(spread + attributes["epsilon"])
+    y = (wide - middle) * channelwise(inverse * widened(scale), x.ndim) + channelwise(widened(bias), x.ndim)
+    share, count = attributes["momentum"], x.size // max(x.shape[1], 1)
+    unbiased = spread * (count / max(count - 1, 1))
+    next_mean = widened(mean) * (1 - share) + middle.reshape(-1) * share
+    next_variance = widened(variance) * (1 - share) + unbiased * share
+    statistics = (next_mean, next_variance, middle.reshape(-1), inverse)
+    return [y.astype(x.dtype), *(array.astype(mean.dtype) for array in statistics)]
+
+
+# As PyTorch counts: `momentum` is the new batch's share, and the running variance takes the unbiased one.
+define(
+    OpDef(
+        "batch_norm_training",
+        typed(_training_shapes, dtype_of(0, among=FLOATS), dtype_of(1, 2, 3, 4, among=FLOATS)),
+        _training_reference,
+        {"epsilon": 1e-5, "momentum": 0.1},
+        (5, 5),
+        (5, 5),
+        flops=lambda call: 5 * prod(call.shape(0)),
+        updates=((1, 3), (2, 4)),
+    )
+)
+
+
+def _gradients(
+    dy: Array, scaled: Array, standard: Array, inverse: Array, axes: tuple[int, ...]
+) -> tuple[Array, Array, Array]:
+    """dx, and the terms of which dscale and dbias are sums."""
+    centred = scaled - mean_along(scaled, axes) - standard * mean_along(scaled * standard, axes)
+    return inverse * centred, dy * standard, dy
+
+
+def _sum_to(array: Array, shape: Shape) -> Array:
+    """The sum over the axes along which `shape` is broadcast to the array."""
+    lead = array.ndim - len(shape)
+    axes = (*range(lead), *(lead + axis for axis, extent in enumerate(shape) if extent == 1))
+    return np.asarray(array.sum(axis=axes).reshape(shape))
+
+
+def _batch_grad_shapes(call: Call) -> list[Shape | None]:
+    shape = rank_at_least(call, 2)
+    if call.shape(1) != shape:
+        raise call.refuse(f"dy and x must have one shape, got {shape} and {call.shape(1)}")
+    check_per_channel(call, (2, 3, 4), shape[1])
+    return [shape, shape[1:2], shape[1:2]]
+
+
+def _batch_grad_reference(
+    attributes: Mapping[str, Any], dy: Array, x: Array, scale: Array, mean: Array, inverse: Array
+) -> list[Array]:
+    wide, axes = widened(dy), _batch_axes(x)
+    spread = channelwise(widened(inverse), x.ndim)
+    standard = (widened(x) - channelwise(widened(mean), x.ndim)) * spread
+    dx, for_scale, for_bias = _gradients(wide, wide * channelwise(widened(scale), x.ndim), standard, spread, axes)
+    return [dx.astype(dy.dtype), for_scale.sum(axes).astype(scale.dtype), for_bias.sum(axes).astype(scale.dtype)]
+
+
+define(
+    OpDef(
+        "batch_norm_grad",
+        typed(_batch_grad_shapes, dtype_of(0, 1, among=FLOATS), dtype_of(2, 3, 4, among=FLOATS)),
+        _batch_grad_reference,
+        inputs=(5, 5),
+        outputs=(3, 3),
+        flops=lambda call: 8 * prod(call.shape(0)),
+    )
+)
+
+
+def _layer_grad_shapes(call: Call) -> list[Shape | None]:
+    shape = rank_at_least(call, 1)
+    normalised_axes(call)
+    if call.shape(1) != shape:
+        raise call.refuse(f"dy and x must have one shape, got {shape} and {call.shape(1)}")
+    demand_broadcast_to(call, "scale", call.shape(2), shape)
+    return [shape, call.shape(2), call.shape(2)]
+
+
+def _layer_grad_reference(attributes: Mapping[str, Any], dy: Array, x: Array, scale: Array) -> list[Array]:
+    axes = normalised_axes(call_of("layer_norm_grad", attributes, (dy,)))
+    wide = widened(dy)
+    standard, _, inverse = standardised(widened(x), axes, attributes["epsilon"])
+    dx, for_scale, for_bias = _gradients(wide, wide * widened(scale), standard, inverse, axes)
+    sums = (_sum_to(array, scale.shape).astype(scale.dtype) for array in (for_scale, for_bias))
+    return [dx.astype(dy.dtype), *sums]
+
+
+define(
+    OpDef(
+        "layer_norm_grad",
+        typed(_layer_grad_shapes, dtype_of(0, 1, among=FLOATS), dtype_of(2, among=FLOATS)),
+        _layer_grad_reference,
+        {"axis": -1, "epsilon": 1e-5},
+        inputs=(3, 3),
+        outputs=(3, 3),
+        flops=lambda call: 12 * prod(call.shape(0)),
+    )
+)
+
+
+def _group_grad_shapes(call: Call) -> list[Shape | None]:
+    shape = rank_at_least(call, 2)
+    check_groups(call, shape[1])
+    if call.shape(1) != shape:
+        raise call.refuse(f"dy and x must have one shape, got {shape} and {call.shape(1)}")
+    check_per_channel(call, (2,), shape[1])
+    return [shape, shape[1:2], shape[1:2]]
+
+
+def _group_grad_reference(attributes: Mapping[str, Any], dy: Array, x: Array, scale: Array) -> list[Array]:
+    wide, axes = widened(dy), _batch_axes(x)
+    grouped = (x.shape[0], attributes["num_groups"], prod(x.shape[1:]) // attributes["num_groups"])
+    standard, _, inverse = standardised(widened(x).reshape(grouped), (2,), attributes["epsilon"])
+    scaled = (wide * channelwise(widened(scale), x.ndim)).reshape(grouped)
+    dx, for_scale, for_bias = _gradients(wide.reshape(grouped), scaled, standard, inverse, (2,))
+    sums = (array.reshape(x.shape).sum(axes).astype(scale.dtype) for array in (for_scale, for_bias))
+    return [dx.reshape(x.shape).astype(dy.dtype), *sums]
+
+
+define(
+    OpDef(
+        "group_norm_grad",
+        typed(_group_grad_shapes, dtype_of(0, 1, among=FLOATS), dtype_of(2, among=FLOATS)),
+        _group_grad_reference,
+        {"epsilon": 1e-5, "num_groups": None},
+        inputs=(3, 3),
+        outputs=(3, 3),
+        flops=lambda call: 12 * prod(call.shape(0)),
+    )
+)
