@@ -146,9 +146,11 @@ void time_once(Case& at, const Workers& workers, bool alone) {
 
 int main(int argc, char** argv) {
     const int threads = argc > 1 ? std::atoi(argv[1]) : 1;
-    Isa isa = Isa::x86_64_v2;
-    for (Isa each : {Isa::x86_64_v2, Isa::avx2, Isa::avx512, Isa::neon}) {
-        if (supported(each) && (argc < 3 || !std::strcmp(argv[2], isa_name(each)))) isa = each;
+    Isa isa = supported_isas().back();
+    for (Isa each : supported_isas()) {
+        if (row_for(kShapes[0], each).empty() || (argc > 2 && std::strcmp(argv[2], isa_name(each)))) continue;
+        isa = each;
+        break;
     }
     const double peak = measure_peak_gflops(isa, DType::fp32, 0.2);
     std::printf("%s, %d threads; peak of one core %.1f GFLOP/s\n", isa_name(isa), threads, peak);

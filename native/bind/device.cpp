@@ -12,13 +12,9 @@
 namespace thew::bind {
 namespace {
 
-constexpr Isa kIsas[] = {Isa::avx512, Isa::avx2, Isa::x86_64_v2, Isa::neon};  // best first
-
 nb::list isas() {
     nb::list names;
-    for (Isa isa : kIsas) {
-        if (supported(isa)) names.append(isa_name(isa));
-    }
+    for (Isa isa : supported_isas()) names.append(isa_name(isa));
     return names;
 }
 
@@ -59,14 +55,15 @@ void bind_device(nb::module_& module) {
     module.def("device", &device, "CPU model, ISAs, features, caches (bytes), cores and quota, as a dictionary.");
     module.def(
         "measure_peak_flops",
-        [](const std::string& isa, const std::string& dtype) {
-            for (Isa candidate : kIsas) {
-                if (isa == isa_name(candidate))
-                    return measure_peak_gflops(candidate, dtype_from_name(dtype), 0.05) * 1e9;
+        [](const std::string& dtype) {
+            for (Isa isa : supported_isas()) {
+                const double gflops = measure_peak_gflops(isa, dtype_from_name(dtype), 0.05);
+                if (gflops > 0) return gflops * 1e9;
             }
             return 0.0;
         },
-        nb::arg("isa"), nb::arg("dtype"), "Fused multiply-adds' operations a second of one core, measured now.");
+        nb::arg("dtype"),
+        "Multiply-adds' operations a second of one core, measured now, on the best ISA that has them; 0 on none.");
     module.def("allowed_cpus", &allowed_cpus, "Logical CPUs in the process's affinity mask.");
 }
 

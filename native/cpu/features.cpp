@@ -8,6 +8,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
@@ -69,6 +71,13 @@ std::uint64_t saved_state() {
     return (static_cast<std::uint64_t>(high) << 32) | low;
 }
 
+// Linux lets a process use tiles only once it has asked for them (Documentation/arch/x86/xstate.rst).
+bool tiles_permitted() {
+    constexpr long kRequestPermission = 0x1023, kTileData = 18;
+    static const bool permitted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+    return permitted;
+}
+
 bool present(const Bit& bit) {
     static const std::uint64_t saved = saved_state();
     std::array<std::uint32_t, 4> registers{};
@@ -79,7 +88,8 @@ bool present(const Bit& bit) {
     if (!__get_cpuid_count(bit.leaf, bit.subleaf, &registers[0], &registers[1], &registers[2], &registers[3])) {
         return false;
     }
-    return ((registers[bit.where] >> bit.bit) & 1) != 0 && (saved & bit.state) == bit.state;
+    return ((registers[bit.where] >> bit.bit) & 1) != 0 && (saved & bit.state) == bit.state &&
+           (bit.state != kAmx || tiles_permitted());
 }
 
 #elif defined(__aarch64__)
@@ -106,10 +116,9 @@ struct Needs {
 
 const std::vector<Needs>& needs() {
     static const std::vector<Needs> table{
-        {Isa::x86_64_v2, {"cx16", "lahf", "popcnt", "sse3", "ssse3", "sse4_1", "sse4_2"}},
-        {Isa::avx2, {"sse4_2", "popcnt", "avx2", "fma", "f16c"}},
-        {Isa::avx512, {"avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx512vl"}},
-        {Isa::neon, {"neon"}},
+#define THEW_NEEDS(isa, ...) {Isa::isa, {__VA_ARGS__}},
+        THEW_ISA_NEEDS(THEW_NEEDS)
+#undef THEW_NEEDS
     };
     return table;
 }
@@ -136,6 +145,24 @@ bool supported(Isa isa) {
         if (row.isa == isa) return std::all_of(row.names.begin(), row.names.end(), has_feature);
     }
     return false;
+}
+
+const char* isa_name(Isa isa) {
+#define THEW_ISA_NAME(name, ...) #name,
+    constexpr const char* kNames[] = {THEW_EACH_ISA(THEW_ISA_NAME)};
+#undef THEW_ISA_NAME
+    return kNames[static_cast<std::size_t>(isa)];
+}
+
+const std::vector<Isa>& supported_isas() {
+    static const std::vector<Isa> found = [] {
+        std::vector<Isa> list;
+        for (auto row = needs().rbegin(); row != needs().rend(); ++row) {
+            if (supported(row->isa)) list.push_back(row->isa);
+        }
+        return list;
+    }();
+    return found;
 }
 
 }  // namespace thew

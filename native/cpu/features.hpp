@@ -17,5 +17,7 @@ struct Feature {
 const std::vector<Feature>& features();  // every feature this architecture has a name for here
 bool has_feature(std::string_view name);
 bool supported(Isa isa);  // false also for another architecture's
+const char* isa_name(Isa isa);
+const std::vector<Isa>& supported_isas();  // best first
 
 }  // namespace thew

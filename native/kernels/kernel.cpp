@@ -40,11 +40,6 @@ T attribute(const Attributes& attributes, const std::string& name, T fallback, c
 const char* dtype_name(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)].name; }
 std::size_t dtype_bytes(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)].bytes; }
 
-const char* isa_name(Isa isa) {
-    constexpr std::array<const char*, 4> names{"x86_64_v2", "avx2", "avx512", "neon"};
-    return names[static_cast<std::size_t>(isa)];
-}
-
 std::string row_name(const Row& row) {
     std::string name = std::string(row.family) + "_" + row.algorithm + "_" + dtype_name(row.a);
     if (row.mr > 0) {

@@ -20,6 +20,7 @@
 #include "base/tensor.hpp"
 #include "base/workers.hpp"
 #include "cpu/caches.hpp"
+#include "cpu/features.hpp"
 #include "kernels/row.hpp"
 
 namespace thew {
@@ -74,7 +75,6 @@ const std::vector<Family>& families();  // kernels/families.cpp: one line a fami
 std::string row_name(const Row& row);   // the composed name
 const char* dtype_name(DType dtype);
 std::size_t dtype_bytes(DType dtype);
-const char* isa_name(Isa isa);
 std::unique_ptr<Step> make_step(const StepDesc& desc, bool dry);  // finds the family and row by desc.kernel
 
 }  // namespace thew

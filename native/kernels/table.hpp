@@ -14,43 +14,21 @@ struct Table {
 
 }  // namespace thew
 
-// At namespace thew, in contract.hpp: declares `name` for every ISA; those not compiled are never referred to.
-#define THEW_DECLARE_TABLES(Entry, name)            \
-    namespace x86_64_v2 {                           \
-    extern const ::thew::Table<::thew::Entry> name; \
-    }                                               \
-    namespace avx2 {                                \
-    extern const ::thew::Table<::thew::Entry> name; \
-    }                                               \
-    namespace avx512 {                              \
-    extern const ::thew::Table<::thew::Entry> name; \
-    }                                               \
-    namespace neon {                                \
+// At namespace thew, in contract.hpp: declares `name` in the ISA of this unit, or in all; those not compiled are never
+// referred to.
+#define THEW_DECLARE_TABLE(isa, Entry, name)        \
+    namespace isa {                                 \
     extern const ::thew::Table<::thew::Entry> name; \
     }
+#ifdef THEW_ISA
+#define THEW_DECLARE_TABLES(Entry, name) THEW_DECLARE_TABLE(THEW_ISA, Entry, name)
+#else
+#define THEW_DECLARE_TABLES(Entry, name) THEW_EACH_ISA(THEW_DECLARE_TABLE, Entry, name)
+#endif
 
-// In step.cpp: the compiled tables, each followed by a comma, for a braced list of `const Table<Entry>*`.
-#ifdef THEW_HAVE_x86_64_v2
-#define THEW_TABLE_x86_64_v2(name) &::thew::x86_64_v2::name,
-#else
-#define THEW_TABLE_x86_64_v2(name)
-#endif
-#ifdef THEW_HAVE_avx2
-#define THEW_TABLE_avx2(name) &::thew::avx2::name,
-#else
-#define THEW_TABLE_avx2(name)
-#endif
-#ifdef THEW_HAVE_avx512
-#define THEW_TABLE_avx512(name) &::thew::avx512::name,
-#else
-#define THEW_TABLE_avx512(name)
-#endif
-#ifdef THEW_HAVE_neon
-#define THEW_TABLE_neon(name) &::thew::neon::name,
-#else
-#define THEW_TABLE_neon(name)
-#endif
-#define THEW_TABLE_LIST(name) \
-    THEW_TABLE_x86_64_v2(name) THEW_TABLE_avx2(name) THEW_TABLE_avx512(name) THEW_TABLE_neon(name)
-#define THEW_TABLES(name) \
-    { THEW_TABLE_LIST(name) }
+// In step.cpp: the tables of units of a kind (isas.cmake), each followed by a comma, for a braced list of
+// `const Table<Entry>*`.
+#define THEW_TABLE(isa, name) &::thew::isa::name,
+#define THEW_TABLE_LIST(kind, name) THEW_EACH_ISA_##kind(THEW_TABLE, name)
+#define THEW_TABLES(kind, name) \
+    { THEW_TABLE_LIST(kind, name) }

@@ -7,49 +7,32 @@
 
 namespace thew {
 
-namespace x86_64_v2 {
-extern const PeakLoops peak_loops;
-}
-namespace avx2 {
-extern const PeakLoops peak_loops;
-}
-namespace avx512 {
-extern const PeakLoops peak_loops;
-}
-namespace neon {
-extern const PeakLoops peak_loops;
-}
+#define THEW_DECLARE(isa, ...)         \
+    namespace isa {                    \
+    extern const PeakLoops peak_loops; \
+    }
+THEW_EACH_ISA_base(THEW_DECLARE)
+#undef THEW_DECLARE
 
-namespace {
+    namespace {
 
-constexpr const PeakLoops* kCompiled[] = {
-#ifdef THEW_HAVE_x86_64_v2
-    &x86_64_v2::peak_loops,
-#endif
-#ifdef THEW_HAVE_avx2
-    &avx2::peak_loops,
-#endif
-#ifdef THEW_HAVE_avx512
-    &avx512::peak_loops,
-#endif
-#ifdef THEW_HAVE_neon
-    &neon::peak_loops,
-#endif
-};
+#define THEW_ADDRESS(isa, ...) &isa::peak_loops,
+    constexpr const PeakLoops* kCompiled[] = {THEW_EACH_ISA_base(THEW_ADDRESS)};
+#undef THEW_ADDRESS
 
-double best_rate(const PeakLoop& loop, double seconds) {
-    using Clock = std::chrono::steady_clock;
-    constexpr std::int64_t kSteps = 20000;  // some tens of microseconds: shorter than a time slice
-    const auto end = Clock::now() + std::chrono::duration<double>(seconds);
-    double best = 0, sink = 0;
-    do {
-        const auto begin = Clock::now();
-        loop.run(kSteps, &sink);
-        const double taken = std::chrono::duration<double>(Clock::now() - begin).count();
-        best = std::max(best, static_cast<double>(kSteps) * loop.flops_per_step / taken);
-    } while (Clock::now() < end);
-    return best;
-}
+    double best_rate(const PeakLoop& loop, double seconds) {
+        using Clock = std::chrono::steady_clock;
+        constexpr std::int64_t kSteps = 20000;  // some tens of microseconds: shorter than a time slice
+        const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+        double best = 0, sink = 0;
+        do {
+            const auto begin = Clock::now();
+            loop.run(kSteps, &sink);
+            const double taken = std::chrono::duration<double>(Clock::now() - begin).count();
+            best = std::max(best, static_cast<double>(kSteps) * loop.flops_per_step / taken);
+        } while (Clock::now() < end);
+        return best;
+    }
 
 }  // namespace
 

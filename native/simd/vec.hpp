@@ -9,14 +9,17 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cpu/isa.hpp"
+
 #define THEW_INLINE inline __attribute__((always_inline))
 #define THEW_STRINGIFY_(x) #x
 #define THEW_STRINGIFY(x) THEW_STRINGIFY_(x)
 
-// Each ISA header defines kIsa, kVectorBytes, kVectorRegisters, kLaneMultiply (a multiply-add takes one lane of a
+// Each ISA header defines kVectorBytes, kVectorRegisters, kLaneMultiply (a multiply-add takes one lane of a
 // vector as its factor), and what the templates below and simd/math.hpp call.
 namespace thew {
 namespace {
+inline constexpr Isa kIsa = Isa::THEW_ISA;
 template <class T>
 struct Bound;  // raise, lower
 template <class T>

@@ -172,13 +172,10 @@ void this_machine() {
 }
 
 void print_machine() {
-    const char* names[] = {"x86_64_v2", "avx2", "avx512", "neon"};
-    for (int isa = 0; isa < 4; ++isa) {
-        const auto rate = [&](thew::DType dtype) {
-            return thew::measure_peak_gflops(static_cast<thew::Isa>(isa), dtype, 0.5);
-        };
-        if (!thew::supported(static_cast<thew::Isa>(isa))) continue;
-        std::printf("%s: fp32 %.1f, fp64 %.1f GFLOP/s\n", names[isa], rate(thew::DType::fp32), rate(thew::DType::fp64));
+    for (const thew::Isa isa : thew::supported_isas()) {
+        const auto rate = [&](thew::DType dtype) { return thew::measure_peak_gflops(isa, dtype, 0.5); };
+        std::printf("%s: fp32 %.1f, fp64 %.1f GFLOP/s\n", thew::isa_name(isa), rate(thew::DType::fp32),
+                    rate(thew::DType::fp64));
     }
     for (const thew::Feature& feature : thew::features()) {
         if (feature.present) std::printf("%s ", feature.name);

@@ -7,8 +7,8 @@
 namespace thew {
 namespace {
 
-const std::initializer_list<const Table<OpEntry>*> kTables = {THEW_TABLE_LIST(binary_fp32) THEW_TABLE_LIST(binary_fp64)
-                                                                  THEW_TABLE_LIST(binary_integer)};
+const std::initializer_list<const Table<OpEntry>*> kTables = {
+    THEW_TABLE_LIST(base, binary_fp32) THEW_TABLE_LIST(base, binary_fp64) THEW_TABLE_LIST(base, binary_integer)};
 
 bool is_one_of(const std::string& op, std::initializer_list<const char*> names) {
     for (const char* name : names) {

@@ -5,8 +5,8 @@
 namespace thew {
 namespace {
 
-const std::initializer_list<const Table<OpEntry>*> kTables = {THEW_TABLE_LIST(cast_float) THEW_TABLE_LIST(cast_signed)
-                                                                  THEW_TABLE_LIST(cast_unsigned)};
+const std::initializer_list<const Table<OpEntry>*> kTables = {
+    THEW_TABLE_LIST(base, cast_float) THEW_TABLE_LIST(base, cast_signed) THEW_TABLE_LIST(base, cast_unsigned)};
 
 struct Nothing {};
 

@@ -7,7 +7,7 @@
 namespace thew {
 namespace {
 
-constexpr std::initializer_list<const Table<ConvEntry>*> kTables THEW_TABLES(conv_table);
+constexpr std::initializer_list<const Table<ConvEntry>*> kTables THEW_TABLES(base, conv_table);
 
 struct Operands {
     Tensor x, w, y, residual;  // as 2-d images; residual.rank is -1 where absent

@@ -9,7 +9,7 @@
 namespace thew {
 namespace {
 
-constexpr std::initializer_list<const Table<DepthwiseEntry>*> kTables THEW_TABLES(depthwise_table);
+constexpr std::initializer_list<const Table<DepthwiseEntry>*> kTables THEW_TABLES(base, depthwise_table);
 
 class DepthwiseStep final : public Step {
 public:

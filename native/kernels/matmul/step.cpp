@@ -8,7 +8,7 @@
 namespace thew {
 namespace {
 
-constexpr std::initializer_list<const Table<MatmulEntry>*> kTables THEW_TABLES(matmul_table);
+constexpr std::initializer_list<const Table<MatmulEntry>*> kTables THEW_TABLES(base, matmul_table);
 
 // `tensor` with at least two dimensions: a vector is a row (a) or a column (b), as in NumPy.
 Tensor as_matrix(Tensor tensor, bool vector_is_row) {

@@ -6,7 +6,7 @@
 namespace thew {
 namespace {
 
-const std::initializer_list<const Table<MoveEntry>*> kTables = THEW_TABLES(move_table);
+const std::initializer_list<const Table<MoveEntry>*> kTables = THEW_TABLES(base, move_table);
 
 struct MoveOp {
     const char* op;

@@ -9,7 +9,7 @@
 namespace thew {
 namespace {
 
-constexpr std::initializer_list<const Table<NormEntry>*> kTables THEW_TABLES(norm_table);
+constexpr std::initializer_list<const Table<NormEntry>*> kTables THEW_TABLES(base, norm_table);
 
 struct Facts {
     NormOp op;

@@ -6,7 +6,7 @@
 namespace thew {
 namespace {
 
-constexpr std::initializer_list<const Table<PoolEntry>*> kTables THEW_TABLES(pool_table);
+constexpr std::initializer_list<const Table<PoolEntry>*> kTables THEW_TABLES(base, pool_table);
 
 class PoolStep final : public Step {
 public:

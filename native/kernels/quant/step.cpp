@@ -5,7 +5,7 @@
 namespace thew {
 namespace {
 
-const std::initializer_list<const Table<OpEntry>*> kTables = THEW_TABLES(quant_table);
+const std::initializer_list<const Table<OpEntry>*> kTables = THEW_TABLES(base, quant_table);
 
 alignas(8) constexpr std::byte kZero[8] = {};
 

@@ -8,7 +8,7 @@
 namespace thew {
 namespace {
 
-constexpr std::initializer_list<const Table<ReduceEntry>*> kTables THEW_TABLES(reduce_table);
+constexpr std::initializer_list<const Table<ReduceEntry>*> kTables THEW_TABLES(base, reduce_table);
 
 const std::map<std::string, ReduceOp> kOps{
     {"reduce_sum", ReduceOp::sum},         {"reduce_mean", ReduceOp::mean},

@@ -5,7 +5,7 @@
 namespace thew {
 namespace {
 
-const std::initializer_list<const Table<OpEntry>*> kTables = THEW_TABLES(select_table);
+const std::initializer_list<const Table<OpEntry>*> kTables = THEW_TABLES(base, select_table);
 
 class WhereStep : public Step {
 public:

@@ -7,7 +7,7 @@
 namespace thew {
 namespace {
 
-constexpr std::initializer_list<const Table<SoftmaxEntry>*> kTables THEW_TABLES(softmax_table);
+constexpr std::initializer_list<const Table<SoftmaxEntry>*> kTables THEW_TABLES(base, softmax_table);
 
 class SoftmaxStep final : public Step {
 public:

@@ -9,8 +9,8 @@
 namespace thew {
 namespace {
 
-const std::initializer_list<const Table<OpEntry>*> kTables = {THEW_TABLE_LIST(unary_fp32) THEW_TABLE_LIST(unary_fp64)
-                                                                  THEW_TABLE_LIST(unary_integer)};
+const std::initializer_list<const Table<OpEntry>*> kTables = {
+    THEW_TABLE_LIST(base, unary_fp32) THEW_TABLE_LIST(base, unary_fp64) THEW_TABLE_LIST(base, unary_integer)};
 
 struct Parameter {
     const char* name;

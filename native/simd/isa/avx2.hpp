@@ -3,14 +3,11 @@
 
 #include <immintrin.h>
 
-#include "cpu/isa.hpp"
-
 #define THEW_VECTOR_REGISTER "x"  // in asm constraints
 
 namespace thew {
 namespace {
 
-inline constexpr Isa kIsa = Isa::avx2;
 inline constexpr std::size_t kVectorBytes = 32;
 inline constexpr int kVectorRegisters = 16;
 inline constexpr bool kLaneMultiply = false;

@@ -3,14 +3,11 @@
 
 #include <immintrin.h>
 
-#include "cpu/isa.hpp"
-
 #define THEW_VECTOR_REGISTER "v"  // in asm constraints
 
 namespace thew {
 namespace {
 
-inline constexpr Isa kIsa = Isa::avx512;
 inline constexpr std::size_t kVectorBytes = 64;
 inline constexpr int kVectorRegisters = 32;
 inline constexpr bool kLaneMultiply = false;

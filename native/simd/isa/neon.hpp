@@ -3,14 +3,11 @@
 
 #include <arm_neon.h>
 
-#include "cpu/isa.hpp"
-
 #define THEW_VECTOR_REGISTER "w"  // in asm constraints
 
 namespace thew {
 namespace {
 
-inline constexpr Isa kIsa = Isa::neon;
 inline constexpr std::size_t kVectorBytes = 16;
 inline constexpr int kVectorRegisters = 32;
 inline constexpr bool kLaneMultiply = true;

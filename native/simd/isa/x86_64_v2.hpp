@@ -3,14 +3,11 @@
 
 #include <nmmintrin.h>
 
-#include "cpu/isa.hpp"
-
 #define THEW_VECTOR_REGISTER "x"  // in asm constraints
 
 namespace thew {
 namespace {
 
-inline constexpr Isa kIsa = Isa::x86_64_v2;
 inline constexpr std::size_t kVectorBytes = 16;
 inline constexpr int kVectorRegisters = 16;
 inline constexpr bool kLaneMultiply = false;

@@ -57,7 +57,7 @@ def measure_peak_flops(dtype: str, threads: int) -> float:
     """
     if dtype not in ("fp32", "fp64"):
         return 0.0
-    return float(_native.measure_peak_flops(facts()["isas"][0], dtype)) * threads
+    return float(_native.measure_peak_flops(dtype)) * threads
 
 
 @cache
