@@ -125,9 +125,10 @@ def test_doctor_and_kernels_tell_of_this_machine(capsys):
     names = {row["name"] for row in table if row["supported"]}
     assert {row["kernel"] for row in report["kernels"]} <= names
     assert all(row["isa"] in report["isas"] for row in table if row["supported"])
-    only = run_json(capsys, "kernels", "--family", "conv", "--isa", report["isas"][0])
+    lowest = report["isas"][-1]
+    only = run_json(capsys, "kernels", "--family", "conv", "--isa", lowest)
     assert only
-    assert {(row["family"], row["isa"]) for row in only} == {("conv", report["isas"][0])}
+    assert {(row["family"], row["isa"]) for row in only} == {("conv", lowest)}
     for command in ("doctor", "kernels"):
         status, out, _ = run(capsys, command)
         assert status == 0
