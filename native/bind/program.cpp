@@ -32,7 +32,8 @@ constexpr std::size_t kMostExternals = 16;  // beyond it, one allocation a run
 
 // `arrays`: inputs, then outputs, C-contiguous. Dtypes and shapes are the session's to check; sizes are checked here,
 // since a wrong one would write out of bounds.
-void run(const Program& program, const nb::tuple& arrays, std::size_t inputs, double* seconds) {
+void run(const Program& program, const nb::tuple& arrays, std::size_t inputs, double* seconds = nullptr,
+         Trace* trace = nullptr) {
     std::size_t count = arrays.size();
     if (count != program.external_count()) {
         throw PlanError("run: needs " + std::to_string(program.external_count()) + " arrays, got " +
@@ -54,7 +55,7 @@ void run(const Program& program, const nb::tuple& arrays, std::size_t inputs, do
         pointers[i] = views[i].data();
     }
     nb::gil_scoped_release release;
-    program.run(pointers, seconds);
+    program.run(pointers, seconds, trace);
 }
 
 std::vector<Operand> operands_from(const nb::list& entries) {
@@ -87,9 +88,7 @@ void bind_program(nb::module_& module) {
         .def("finish", &Program::finish, nb::arg("arena_bytes"), nb::arg("external_bytes"), nb::arg("limit_bytes") = 0)
         .def(
             "run",
-            [](const Program& self, const nb::tuple& arrays, std::size_t inputs) {
-                run(self, arrays, inputs, nullptr);
-            },
+            [](const Program& self, const nb::tuple& arrays, std::size_t inputs) { run(self, arrays, inputs); },
             nb::arg("arrays"), nb::arg("inputs"))
         .def(
             "profile",
@@ -97,6 +96,20 @@ void bind_program(nb::module_& module) {
                 std::vector<double> seconds(self.step_count());
                 run(self, arrays, inputs, seconds.data());
                 return seconds;
+            },
+            nb::arg("arrays"), nb::arg("inputs"))
+        .def(
+            "trace",  // spans as (step, worker, phase, tile, begin, end), in seconds of the steady clock
+            [](const Program& self, const nb::tuple& arrays, std::size_t inputs) {
+                Trace trace(self.workers());
+                run(self, arrays, inputs, nullptr, &trace);
+                nb::list spans;
+                for (const Span& span : trace.spans()) {
+                    spans.append(nb::make_tuple(span.step, span.worker, static_cast<int>(span.phase), span.tile,
+                                                1e-9 * static_cast<double>(span.begin_ns),
+                                                1e-9 * static_cast<double>(span.end_ns)));
+                }
+                return spans;
             },
             nb::arg("arrays"), nb::arg("inputs"))
         .def_prop_ro("arena_bytes", &Program::arena_bytes)

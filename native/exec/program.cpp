@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "base/error.hpp"
@@ -118,10 +119,10 @@ private:
     AlignedBuffer arena_;
 };
 
-void Program::run(void* const* externals, double* seconds) const {
+void Program::run(void* const* externals, double* seconds, Trace* trace) const {
     Lease arena(*this);
     std::byte* scratch = arena.data() + arena_bytes_;
-    Workers workers = pool_.workers();
+    const Workers workers = trace ? trace->workers() : pool_.workers();
     constexpr std::size_t kFew = 16;
     Tensor few[kFew];
     std::vector<Tensor> many(most_operands_ > kFew ? most_operands_ : 0);
@@ -137,7 +138,11 @@ void Program::run(void* const* externals, double* seconds) const {
                 tensors[i].data = static_cast<std::byte*>(externals[operand.index]) + operand.offset_bytes;
             }
         }
-        bound.step->run(tensors, tensors + bound.inputs, workers, scratch);
+        {
+            std::optional<Trace::Step> traced;
+            if (trace) traced.emplace(*trace, static_cast<std::int32_t>(&bound - steps_.data()));
+            bound.step->run(tensors, tensors + bound.inputs, workers, scratch);
+        }
         if (seconds) {
             auto after = Clock::now();
             *seconds++ = std::chrono::duration<double>(after - before).count();

@@ -32,3 +32,7 @@ class PlanError(Error):
 
 class MemoryLimitError(Error):
     """An allocation refused, or one over the limit that the user set."""
+
+
+class SensorError(Error):
+    """A sensor that is missing, refuses to be read, or does not cover what was to be measured."""

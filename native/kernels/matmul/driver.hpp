@@ -5,6 +5,7 @@
 // Policies: `Tiles` (a TileSet) and `Rows`, where rows of a are (pack_a.hpp).
 #pragma once
 
+#include "base/phase.hpp"
 #include "kernels/matmul/contract.hpp"
 #include "kernels/matmul/pack_a.hpp"
 #include "kernels/matmul/tile.hpp"
@@ -67,11 +68,13 @@ struct Driver {
     std::int64_t depth_end(std::int64_t k0) const { return k0 + p.blocking.depth < p.k ? k0 + p.blocking.depth : p.k; }
 
     void pack(T* to, const T* a, std::int64_t first, std::int64_t last, std::int64_t k0, std::int64_t k1) const {
+        enter_phase(Phase::pack);
         if constexpr (Rows::kColumns) {
             pack_columns<T, Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real);
         } else {
             pack_block<T, Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real);
         }
+        enter_phase(Phase::compute);
     }
 
     // Shared packing: one task packs one block of k of one tile's rows, of one item.

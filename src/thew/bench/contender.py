@@ -10,29 +10,44 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thew.bench.peers import find
+from thew.bench.peers import find, split
 from thew.bench.tasks import Task
-from thew.errors import UnsupportedError
+from thew.errors import InputError, UnsupportedError
 from thew.ir.graph import Array
 
 LIMIT_SECONDS = 600.0  # compilers of peers may take minutes; nothing may hang
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What one turn was like: seconds of each timed call, and the highest clock of the CPUs at its end in MHz (None
+    where the system does not tell).
+    """
+
+    seconds: tuple[float, ...]
+    mhz: float | None
+
+
 class Contender:
-    """One peer that does one task. Use as a context manager."""
+    """One peer that does one task, told the options of its name (``peer:option=value``). Use as a context manager."""
 
     def __init__(self, name: str, task: Task) -> None:
         self.name = name
-        self._task = task
-        peer = find(name, task.kind)
-        environment = {**os.environ, **peer.load_environment(task.threads)}
+        self._peer, options = split(name)
+        threads = options.pop("threads", "")
+        if threads and not threads.isdigit():
+            raise InputError(f"contender {name!r}: threads must be a number, got {threads!r}")
+        self._task = replace(task, threads=int(threads or task.threads), options=options)
+        peer = find(self._peer, task.kind)
+        environment = {**os.environ, **peer.load_environment(self._task.threads)}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        self._log = Path(task.folder) / f"{name}.log"
+        self._log = Path(task.folder) / f"{_file_name(name)}.log"
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "thew.bench.worker"],
@@ -46,19 +61,19 @@ class Contender:
 
     def prepare(self) -> None:
         """Loads the model and warms up. Raises UnsupportedError where the peer cannot."""
-        self.report = self._ask({"prepare": {"peer": self.name, "task": self._task.to_dict()}})
+        self.report = self._ask({"prepare": {"peer": self._peer, "task": self._task.to_dict()}})
         self._stop()
 
-    def turn(self, calls: int) -> list[float]:
-        """Seconds of each call."""
+    def turn(self, calls: int) -> Turn:
+        """Does the work calls + 1 times; the first is not timed."""
         os.kill(self._process.pid, signal.SIGCONT)
-        seconds: list[float] = self._ask({"turn": calls})["seconds"]
+        answer = self._ask({"turn": calls})
         self._stop()
-        return seconds
+        return Turn(tuple(answer["seconds"]), answer["mhz"])
 
     def outputs(self) -> tuple[list[Array], int]:
         """What it computes, and the most memory its process has had, in bytes."""
-        path = Path(self._task.folder) / f"{self.name}.npz"
+        path = Path(self._task.folder) / f"{_file_name(self.name)}.npz"
         os.kill(self._process.pid, signal.SIGCONT)
         peak = self._ask({"outputs": str(path)})["peak_rss_bytes"]
         self._stop()
@@ -106,3 +121,7 @@ class Contender:
                     stream.close()
                 except BrokenPipeError:
                     continue
+
+
+def _file_name(name: str) -> str:
+    return name.replace(":", "_").replace("/", "_")

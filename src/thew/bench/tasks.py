@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,11 +20,13 @@ class Task:
         threads: threads that each contender may use.
         seed: seed of inputs, and of weights where they are random.
         folder: where the contenders find files that the measurement made for them.
+        options: what one contender is told beside the work, as text (see `thew.bench.peers.split`).
     """
 
     threads: int
     seed: int
     folder: str
+    options: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     kind: ClassVar[str] = ""
 
     def to_dict(self) -> dict[str, Any]:

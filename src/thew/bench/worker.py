@@ -1,7 +1,7 @@
 """A contender's process: told by lines of JSON on standard input, answers by lines of JSON on standard output.
 
     {"prepare": {"peer": "torch", "task": {…}}} → {"settings": {…}, "versions": {…}, "seconds": of the first calls}
-    {"turn": 5}                                 → {"seconds": [five times, after one call that is not timed]}
+    {"turn": 5}                                 → {"seconds": [five times, after one call that is not timed], "mhz": …}
     {"outputs": "path.npz"}                     → {"peak_rss_bytes": …}
 
 Standard output belongs to the protocol: what a library prints there goes to standard error.
@@ -17,11 +17,13 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
+from thew.bench.frequency import clock_mhz
 from thew.bench.peers import PEERS, Ready
 from thew.bench.tasks import from_dict
 from thew.errors import Error, UnsupportedError
@@ -66,8 +68,13 @@ def _prepare(request: Mapping[str, Any]) -> tuple[Ready, dict[str, Any]]:
     if ready is None:
         raise UnsupportedError(f"peer {request['peer']!r}: cannot do {request['task']['kind']}")
     first = _turn(ready, 3)["seconds"]
-    versions = {name: str(importlib.import_module(name).__version__) for name in module.VERSION_OF}
+    versions = {name: _version(name) for name in module.VERSION_OF}
     return ready, {"settings": dict(ready.settings), "versions": versions, "seconds": first, "rss_before_bytes": before}
+
+
+def _version(name: str) -> str:
+    """A module's own word for its version, else its package's."""
+    return str(getattr(importlib.import_module(name), "__version__", None) or metadata.version(name))
 
 
 def _turn(ready: Ready, calls: int) -> dict[str, Any]:
@@ -78,7 +85,7 @@ def _turn(ready: Ready, calls: int) -> dict[str, Any]:
         started = clock()
         call()
         seconds.append(clock() - started)
-    return {"seconds": seconds}
+    return {"seconds": seconds, "mhz": clock_mhz()}
 
 
 def _outputs(ready: Ready, path: str) -> dict[str, Any]:

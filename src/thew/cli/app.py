@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from thew.cli import bench, doctor, explain, kernels, quickstart, run
+from thew.cli import bench, doctor, explain, kernels, profile, quickstart, run
 from thew.cli.options import command
 from thew.errors import Error
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command("run")(command(run.run))
 app.command("explain")(command(explain.explain))
+app.command("profile")(command(profile.profile))
 app.command("doctor")(command(doctor.doctor))
 app.command("kernels")(command(kernels.kernels))
 app.command("quickstart")(command(quickstart.quickstart))

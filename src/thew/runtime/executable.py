@@ -7,7 +7,7 @@ What depends on data is planned when the data are there: the rest of the graph b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Protocol
@@ -69,11 +69,11 @@ class NativeStage:
         self.program.run((*arrays, *outputs), len(arrays))
         return outputs
 
-    def run(self, values: dict[str, Any]) -> None:
-        """Computes the segment's outputs."""
+    def run(self, values: dict[str, Any], call: Callable[[tuple[Array, ...], int], Any] | None = None) -> None:
+        """Computes the segment's outputs; `call` runs the program where that is to be watched."""
         arrays = [buffer_of(np.ascontiguousarray(values[name])).reshape(np.shape(values[name])) for name in self.inputs]
         outputs = [np.empty(shape, dtype) for shape, dtype in self.results]
-        self.program.run((*arrays, *map(buffer_of, outputs)), len(arrays))
+        (call or self.program.run)((*arrays, *map(buffer_of, outputs)), len(arrays))
         values.update(zip(self.outputs, outputs, strict=True))
 
 
@@ -104,10 +104,12 @@ class DeferredStage:
 
     def run(self, values: dict[str, Any]) -> None:
         """Prepares the rest for the shapes at hand, and runs it."""
+        values.update(self.executable(values).run(values))
+
+    def executable(self, values: Mapping[str, Any]) -> Executable:
+        """The rest, prepared for the shapes at hand."""
         types = {value.name: type_of_value(values[value.name]) for value in self.graph.inputs}
-        key = tuple(types.values())
-        executable = self.prepared.get(key, lambda: self._prepare(types))
-        values.update(executable.run(values))
+        return self.prepared.get(tuple(types.values()), lambda: self._prepare(types))
 
     def _prepare(self, types: Mapping[str, TensorType]) -> Executable:
         inputs = tuple(Value(name, found) for name, found in types.items())
@@ -146,14 +148,19 @@ class Executable:
         """Planned bytes of all native stages: arenas, scratch, packed weights, constants."""
         return sum(plan.peak_memory_bytes for plan in self.plans)
 
-    def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
-        """Outputs by name."""
+    def run(
+        self, feeds: Mapping[str, Any], run_stage: Callable[[Stage, dict[str, Any]], None] | None = None
+    ) -> dict[str, Any]:
+        """Outputs by name; `run_stage` runs each stage where that is to be watched."""
         values = {value.name: feeds[value.name] for value in self.graph.inputs}
         for stage in self.stages:
             if not isinstance(stage, NativeStage):
                 for name in _constants_read(self.graph, stage):
                     values[name] = self.graph.constants[name]
-            stage.run(values)
+            if run_stage is None:
+                stage.run(values)
+            else:
+                run_stage(stage, values)
         values.update((name, array.copy()) for name, array in self._constants.items())
         return {name: values[name] for name in self.graph.outputs}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,20 @@ from thew.plan import KernelRow, Needs, Plan, Step, View
 from thew.runtime import _native
 
 Operand = tuple[Any, ...] | None
+PHASES = ("compute", "pack", "transform")  # as in native/base/phase.hpp
+
+
+class Span(NamedTuple):
+    """A stretch of one worker's time: which step, which part of it (of PHASES), which tile (-1: outside parallel loops),
+    and from when to when, in seconds of `time.perf_counter`.
+    """
+
+    step: int
+    worker: int
+    phase: int
+    tile: int
+    begin: float
+    end: float
 
 
 @cache
@@ -103,6 +117,10 @@ class Program:
     def profile(self, arrays: tuple[Array, ...]) -> list[float]:
         """Runs once, and returns the seconds of each step."""
         return list(self._program.profile(arrays, self._inputs))
+
+    def trace(self, arrays: tuple[Array, ...], inputs: int) -> list[Span]:
+        """Runs once, and returns who did what when."""
+        return [Span(*fields) for fields in self._program.trace(arrays, inputs)]
 
     @property
     def memory_bytes(self) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from thew.errors import UnsupportedError
+from thew.errors import InputError, UnsupportedError
 from thew.ir.graph import Array
 
 
@@ -56,10 +56,26 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
         "torch": Peer("of_torch", "torch", ("model", "matmul", "overhead")),
         "torch-compile": Peer("of_torch_compile", "torch", ("model",)),
         "openvino": Peer("of_openvino", "openvino", ("model", "matmul", "overhead")),
+        "litert": Peer("of_litert", "ai_edge_litert", ("model",)),
+        "mnn": Peer("of_mnn", "MNN", ("model",)),
         "ncnn": Peer("of_ncnn", "ncnn", ("model",)),
+        "armnn": Peer("of_armnn", "pyarmnn", ("model",)),
         "numpy": Peer("of_numpy", "numpy", ("matmul",)),
     }
 )
+
+
+def split(spec: str) -> tuple[str, dict[str, str]]:
+    """A contender's peer and options: ``thew:winograd=off:threads=1`` is Thew told two things.
+
+    Raises:
+        InputError: an option has no value.
+    """
+    name, *parts = spec.split(":")
+    options = dict(part.split("=", 1) if "=" in part else (part, "") for part in parts)
+    if "" in options or "" in options.values():
+        raise InputError(f"contender {spec!r}: options must be such as winograd=off, got one without a value")
+    return name, options
 
 
 def find(name: str, kind: str) -> Peer:

@@ -1,11 +1,13 @@
-"""Thew itself."""
+"""Thew itself, with the options of a session: ``thew:precision=fp16``, ``thew:winograd=off``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from thew.bench.peers import Ready
 from thew.bench.tasks import MatmulTask, ModelTask, OverheadTask, Task
+from thew.errors import InputError
 
 VERSION_OF = ("thew",)
 
@@ -26,8 +28,19 @@ def prepare(task: Task) -> Ready | None:
         names = [builder.input(name, task.precision, array.shape) for name, array in feeds.items()]
         session = thew.InferenceSession(builder.graph([builder.node("matmul", names)]), threads=task.threads)
     elif isinstance(task, ModelTask | OverheadTask):
-        session = thew.InferenceSession(task.path, threads=task.threads)
+        session = thew.InferenceSession(task.path, threads=task.threads, **_options(task.options))
     else:
         return None
     session.run(None, feeds)
-    return Ready(lambda: session.run(None, feeds), {"planned_memory_bytes": session.peak_memory_bytes})
+    settings = {**task.options, "planned_memory_bytes": session.peak_memory_bytes}
+    return Ready(lambda: session.run(None, feeds), settings)
+
+
+def _options(told: Mapping[str, str]) -> dict[str, Any]:
+    """What a session takes: ``precision``, and techniques that are ``off``."""
+    from thew.plan import PlanOptions
+
+    techniques = {name: state for name, state in told.items() if name != "precision"}
+    if set(techniques.values()) - {"off"}:
+        raise InputError(f"contender thew: a technique can be left out with =off, got {techniques}")
+    return {"precision": told.get("precision", "fp32"), "options": PlanOptions.without(techniques)}
