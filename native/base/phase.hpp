@@ -13,8 +13,8 @@ struct PhaseSink {
     void (*enter)(PhaseSink* self, Phase phase);
 };
 
-// From now on the calling thread is in `phase`, until it says otherwise or its tile ends. Where nobody traces this costs
-// a call that returns at once: meant for blocks, not for inner loops.
+// From now on the calling thread is in `phase`, until it says otherwise or its tile ends. Where nobody traces this
+// costs a call that returns at once: meant for blocks, not for inner loops.
 void enter_phase(Phase phase);
 
 // Sets who is told of the calling thread's phases; returns who was.

@@ -87,8 +87,7 @@ void bind_program(nb::module_& module) {
             nb::arg("attributes"))
         .def("finish", &Program::finish, nb::arg("arena_bytes"), nb::arg("external_bytes"), nb::arg("limit_bytes") = 0)
         .def(
-            "run",
-            [](const Program& self, const nb::tuple& arrays, std::size_t inputs) { run(self, arrays, inputs); },
+            "run", [](const Program& self, const nb::tuple& arrays, std::size_t inputs) { run(self, arrays, inputs); },
             nb::arg("arrays"), nb::arg("inputs"))
         .def(
             "profile",

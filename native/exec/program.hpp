@@ -42,8 +42,8 @@ public:
     // Throws MemoryError where arena, scratch and packed weights together exceed `limit_bytes` (0: no limit).
     void finish(std::size_t arena_bytes, std::vector<std::size_t> external_bytes, std::size_t limit_bytes);
 
-    // `externals`: one pointer an external array. With `seconds`, also writes the time of each step there; with `trace`,
-    // also records who did what.
+    // `externals`: one pointer an external array. With `seconds`, also writes the time of each step there; with
+    // `trace`, also records who did what.
     void run(void* const* externals, double* seconds = nullptr, Trace* trace = nullptr) const;
 
     Workers workers() const { return pool_.workers(); }

@@ -39,7 +39,8 @@ void Trace::Row::end() {
 }
 
 Workers Trace::workers() {
-    return {inner_.count, this, [](void* trace, std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context) {
+    return {inner_.count, this,
+            [](void* trace, std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context) {
                 static_cast<Trace*>(trace)->run(tiles, body, context);
             }};
 }

@@ -1,5 +1,5 @@
-// Who did what when: a trace of one run, a row a worker. Tracing wraps the pool's Workers, so that a run without a trace
-// takes the same path as if there were none.
+// Who did what when: a trace of one run, a row a worker. Tracing wraps the pool's Workers, so that a run without a
+// trace takes the same path as if there were none.
 //
 // Each worker writes only its own row. A span is a stretch of one phase of one tile; what the caller does of a step
 // outside parallel loops has tile -1.

@@ -47,7 +47,9 @@ def _write(path: Path, value: str) -> None:
     try:
         path.write_text(value)
     except OSError as error:
-        raise UnsupportedError(f"mhz: {path} must take {value} kHz, got {error.strerror}; run as administrator") from error
+        raise UnsupportedError(
+            f"mhz: {path} must take {value} kHz, got {error.strerror}; run as administrator"
+        ) from error
 
 
 def _text(path: Path) -> str:

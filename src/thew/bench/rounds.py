@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -13,19 +14,35 @@ from typing import Any
 import numpy as np
 
 from thew.bench.contender import Contender
+from thew.bench.energy import EnergySettings, Spent, measure_energy
 from thew.bench.tasks import Task
 from thew.errors import Error, InputError
 
 TURN_SECONDS = 0.25  # what one turn should take
 MOST_CALLS = 2000
+FEWEST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure."""
+    """How to measure.
+
+    Attributes:
+        rounds: each gives everybody one turn.
+        turn_seconds: what one turn should take.
+        most_seconds: fewer rounds, though at least three, where all would take longer than this.
+    """
 
     rounds: int = 20
     turn_seconds: float = TURN_SECONDS
+    most_seconds: float | None = None
+
+    def rounds_for(self, seconds: Sequence[float]) -> int:
+        """Rounds, where one call of each contender takes this long; a turn has one call more than is timed."""
+        if self.most_seconds is None:
+            return self.rounds
+        round_seconds = sum((_calls(each, self.turn_seconds) + 1) * each for each in seconds)
+        return max(min(self.rounds, FEWEST_ROUNDS), min(self.rounds, int(self.most_seconds / round_seconds)))
 
 
 @dataclass(frozen=True)
@@ -34,23 +51,34 @@ class Outcome:
 
     Attributes:
         seconds: of each round, the median of the turn's calls.
-        minimum: the fastest call of all.
+        calls: of every timed call.
         ratio: median over rounds of its time over the first contender's in the same round; above 1 it is slower.
         difference: largest difference from the first contender's outputs, over the largest magnitude there.
+        energy: joules a call, where they were measured.
     """
 
     name: str
     seconds: tuple[float, ...]
-    minimum: float
+    calls: tuple[float, ...]
     ratio: float
     difference: float
     peak_rss_bytes: int
     report: Mapping[str, Any]
+    energy: Spent | None = None
 
     @property
     def median(self) -> float:
         """Median over rounds."""
         return statistics.median(self.seconds)
+
+    @property
+    def minimum(self) -> float:
+        """The fastest call of all."""
+        return min(self.calls)
+
+    def percentile(self, percent: float) -> float:
+        """The time that this share of all calls stays within."""
+        return float(np.percentile(self.calls, percent))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it; times in seconds."""
@@ -58,10 +86,13 @@ class Outcome:
             "name": self.name,
             "median_seconds": self.median,
             "minimum_seconds": self.minimum,
+            "percentiles_seconds": {f"p{percent}": self.percentile(percent) for percent in (50, 90, 99)},
+            "timed_calls": len(self.calls),
             "ratio_to_first": self.ratio,
             "rounds_seconds": list(self.seconds),
             "difference_from_first": self.difference,
             "peak_rss_bytes": self.peak_rss_bytes,
+            **({"energy": self.energy.to_dict()} if self.energy is not None else {}),
             **{key: self.report[key] for key in ("versions", "settings", "rss_before_bytes") if key in self.report},
         }
 
@@ -105,6 +136,7 @@ def measure(
     settings: Settings,
     tick: Callable[[str], None] = lambda name: None,
     peak: Callable[[], float] | None = None,
+    energy: EnergySettings | None = None,
 ) -> Measured:
     """Measures contenders, interleaved. The first name is what the others are compared with.
 
@@ -114,6 +146,7 @@ def measure(
         settings: rounds and length of a turn.
         tick: told after each turn.
         peak: measures the machine's peak, once a round while everybody else is stopped.
+        energy: also measure joules, after the rounds.
 
     Raises:
         UnsupportedError: the first contender cannot do it.
@@ -135,25 +168,30 @@ def measure(
                     raise
                 absent[name] = str(failure)
         calls = {c.name: _calls(min(c.report["seconds"]), settings.turn_seconds) for c in contenders}
-        turns: dict[str, list[list[float]]] = {contender.name: [] for contender in contenders}
+        turns: dict[str, list[tuple[float, ...]]] = {contender.name: [] for contender in contenders}
         peaks: list[float] = []
-        for index in range(settings.rounds):
+        rounds = settings.rounds_for([min(c.report["seconds"]) for c in contenders])
+        for index in range(rounds):
             if peak is not None:
                 peaks.append(peak())
             shift = index % len(contenders)
             for contender in contenders[shift:] + contenders[:shift]:
-                turns[contender.name].append(contender.turn(calls[contender.name]))
+                turns[contender.name].append(contender.turn(calls[contender.name]).seconds)
                 tick(contender.name)
+        spent = {}
+        if energy is not None:
+            lasts = {name: statistics.median(map(statistics.median, each)) for name, each in turns.items()}
+            spent = measure_energy(contenders, lasts, energy, tick)
         ends = {contender.name: contender.outputs() for contender in contenders}
     load = {
         "before": before,
         "after": os.getloadavg(),
         "cpus": os.cpu_count(),
-        "rounds": settings.rounds,
+        "rounds": rounds,
         "calls": calls,
     }
     first = contenders[0].name
-    outcomes = tuple(_outcome(c, turns, first, ends) for c in contenders)
+    outcomes = tuple(_outcome(c, turns, first, ends, spent.get(c.name)) for c in contenders)
     return Measured(task, outcomes, absent, load, tuple(peaks))
 
 
@@ -162,15 +200,19 @@ def _calls(seconds: float, turn_seconds: float) -> int:
 
 
 def _outcome(
-    contender: Contender, turns: Mapping[str, list[list[float]]], first: str, ends: Mapping[str, Any]
+    contender: Contender,
+    turns: Mapping[str, list[tuple[float, ...]]],
+    first: str,
+    ends: Mapping[str, Any],
+    energy: Spent | None = None,
 ) -> Outcome:
     medians = tuple(statistics.median(turn) for turn in turns[contender.name])
     base = [statistics.median(turn) for turn in turns[first]]
     ratio = statistics.median(own / other for own, other in zip(medians, base, strict=True))
     outputs, peak = ends[contender.name]
-    minimum = min(min(turn) for turn in turns[contender.name])
+    calls = tuple(itertools.chain.from_iterable(turns[contender.name]))
     difference = max(relative_difference(a, b) for a, b in zip(outputs, ends[first][0], strict=False))
-    return Outcome(contender.name, medians, minimum, ratio, difference, peak, contender.report)
+    return Outcome(contender.name, medians, calls, ratio, difference, peak, contender.report, energy)
 
 
 def relative_difference(one: Any, other: Any) -> float:

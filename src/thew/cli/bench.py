@@ -13,11 +13,13 @@ import typer
 
 from thew.cli import models, show
 from thew.cli.options import Common, command
+from thew.cli.study import study
 from thew.errors import Error
 
 if TYPE_CHECKING:
     from thew.bench import Task
-    from thew.bench.rounds import Measured
+    from thew.bench.energy import EnergySettings
+    from thew.bench.rounds import Measured, Outcome
 
 app = typer.Typer(
     help="Compares Thew with its peers, interleaved in one run.", no_args_is_help=True, rich_markup_mode=None
@@ -38,18 +40,37 @@ def bench_model(
     size: Annotated[int | None, typer.Option(min=1, help="Height and width where they are symbolic.")] = None,
     rounds: Rounds = 20,
     turn_seconds: Turn = 0.25,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="Also measure joules of an inference above idle, where there is a sensor.")
+    ] = False,
+    meter: Annotated[
+        str | None,
+        typer.Option(
+            help="Energy by an external meter: CSV lines of timestamp,watts from a file, a pipe or - (stdin)."
+        ),
+    ] = None,
     out: Out = None,
 ) -> None:
     """One inference of a model."""
     from thew.bench import ModelTask
+    from thew.bench.energy import watched
 
     if common.precision != "fp32":
         raise typer.BadParameter(f"--precision must be fp32, which all peers have, got {common.precision}")
 
     with tempfile.TemporaryDirectory(prefix="thew-bench-") as folder:
-        path, shapes, flops = _as_file(model, folder, common.seed, batch, size)
+        path, shapes, flops = as_file(model, folder, common.seed, batch, size)
         task = ModelTask(common.threads, common.seed, folder, path, shapes)
-        _compare(f"{model}, batch {batch}", task, peers, rounds, turn_seconds, flops, common.json, out)
+        title = f"{model}, batch {batch}"
+        if not energy and meter is None:
+            _compare(title, task, peers, rounds, turn_seconds, flops, common.json, out)
+            return
+        with watched(meter) as (settings, source):
+            if settings is None:
+                show.note(source)
+            result = _run(title, task, peers, rounds, turn_seconds, flops, common.json, settings)
+        result["energy"] = {"source": source} if settings is not None else {"absent": source}
+        _finish([result], common.json, out)
 
 
 def bench_matmul(
@@ -104,9 +125,10 @@ app.command("model")(command(bench_model))
 app.command("matmul")(command(bench_matmul))
 app.command("overhead")(command(bench_overhead))
 app.command("peers")(command(bench_peers))
+app.command("study")(command(study))
 
 
-def _as_file(model: str, folder: str, seed: int, batch: int, size: int | None) -> tuple[str, dict[str, Any], int]:
+def as_file(model: str, folder: str, seed: int, batch: int, size: int | None) -> tuple[str, dict[str, Any], int]:
     """The model as an ONNX file for everybody, its input shapes, and the operations of one inference."""
     import thew
 
@@ -150,7 +172,16 @@ def _compare(
     _finish([_run(title, task, peers, rounds, turn, flops, as_json)], as_json, out)
 
 
-def _run(title: str, task: Task, peers: str, rounds: int, turn: float, flops: int, as_json: bool) -> dict[str, Any]:
+def _run(
+    title: str,
+    task: Task,
+    peers: str,
+    rounds: int,
+    turn: float,
+    flops: int,
+    as_json: bool,
+    energy: EnergySettings | None = None,
+) -> dict[str, Any]:
     from thew.bench import Settings, measure
     from thew.runtime.device import measure_peak_flops
 
@@ -159,8 +190,9 @@ def _run(title: str, task: Task, peers: str, rounds: int, turn: float, flops: in
     def peak() -> float:
         return measure_peak_flops(getattr(task, "precision", "fp32"), task.threads)
 
-    with show.progress(title, rounds * len(names)) as bar:
-        measured = measure(task, names, Settings(rounds, turn), bar.advance, peak if flops else None)
+    turns = rounds + (energy.rounds if energy is not None else 0)
+    with show.progress(title, turns * len(names)) as bar:
+        measured = measure(task, names, Settings(rounds, turn), bar.advance, peak if flops else None, energy)
     if not as_json:
         _table(title, measured, flops)
     return {"title": title, "flops": flops, **measured.to_dict()}
@@ -177,6 +209,7 @@ def _table(title: str, measured: Measured, flops: int) -> None:
         "% peak",
         "peak RSS MB",
         "difference",
+        *(["J/call", "W", "idle W"] if any(outcome.energy for outcome in measured.outcomes) else []),
     ]
     rows = []
     for outcome in measured.outcomes:
@@ -193,12 +226,20 @@ def _table(title: str, measured: Measured, flops: int) -> None:
                 "-" if share is None else f"{100 * share:.1f}",
                 f"{outcome.peak_rss_bytes / 1e6:.0f}",
                 f"{outcome.difference:.1e}",
+                *_joules(outcome),
             ]
         )
     threads = measured.task.threads
     show.table(f"{title}, {threads} thread{'s' * (threads > 1)}, {measured.load['rounds']} rounds", columns, rows)
     for reason in measured.absent.values():
         show.note(f"left out: {reason}")
+
+
+def _joules(outcome: Outcome) -> list[str]:
+    if outcome.energy is None:
+        return []
+    found = outcome.energy.to_dict()
+    return [f"{outcome.energy.median:.3g}", f"{found['watts']:.2f}", f"{found['idle_watts']:.2f}"]
 
 
 def _finish(collected: Sequence[dict[str, Any]], as_json: bool, out: Path | None) -> None:

@@ -23,8 +23,8 @@ PHASES = ("compute", "pack", "transform")  # as in native/base/phase.hpp
 
 
 class Span(NamedTuple):
-    """A stretch of one worker's time: which step, which part of it (of PHASES), which tile (-1: outside parallel loops),
-    and from when to when, in seconds of `time.perf_counter`.
+    """A stretch of one worker's time: which step, which phase of it (of PHASES), which tile (-1: outside parallel
+    loops), and from when to when, in seconds of `time.perf_counter`.
     """
 
     step: int

@@ -200,6 +200,5 @@ def _events(pieces: Sequence[_Piece], layers: Sequence[Work], threads: int) -> I
         yield slice_of(piece.name, piece.op, 0, piece.begin, piece.begin + piece.seconds, **about)
         for span in piece.spans:
             phase = PHASES[span.phase]
-            yield slice_of(
-                piece.name, phase, span.worker + 1, span.begin, span.end, phase=phase, tile=span.tile, kernel=piece.kernel
-            )
+            about = {"phase": phase, "tile": span.tile, "kernel": piece.kernel}
+            yield slice_of(piece.name, phase, span.worker + 1, span.begin, span.end, **about)

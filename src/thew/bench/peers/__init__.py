@@ -72,7 +72,7 @@ def split(spec: str) -> tuple[str, dict[str, str]]:
         InputError: an option has no value.
     """
     name, *parts = spec.split(":")
-    options = dict(part.split("=", 1) if "=" in part else (part, "") for part in parts)
+    options = {key: value for key, _, value in (part.partition("=") for part in parts)}
     if "" in options or "" in options.values():
         raise InputError(f"contender {spec!r}: options must be such as winograd=off, got one without a value")
     return name, options

@@ -117,7 +117,8 @@ class Writer:
         output = self._fused.get(node.outputs[0], node.outputs[0])
         self._places[output] = self.tensor(output, self.shape(output))
         if node.op in FUSING:
-            kind = "NONE" if output == node.outputs[0] else _activation(self.graph, self.graph.producers[output])
+            follower = self.graph.producers[output] if output != node.outputs[0] else None
+            kind = "NONE" if follower is None else str(_activation(self.graph, follower))
             fields["fusedActivationFunction"] = getattr(self.schema.ActivationFunctionType, kind)
         self.operator(builtin, inputs, self._places[output], options, **fields)
 
@@ -143,7 +144,6 @@ class Writer:
             self.operator("PADV2", [source, amounts, filler], output, "PadV2Options")
         return output, self.schema.Padding.VALID
 
-
     def _pads(
         self, node: Node, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
     ) -> tuple[int, ...]:
@@ -154,7 +154,7 @@ class Writer:
             (output - 1) * stride + (extent - 1) * dilation + 1
             for output, stride, extent, dilation in zip(outputs, strides, kernel, dilations, strict=True)
         ]
-        ends = [max(reach - size - pads[axis], pads[2 + axis]) for axis, (reach, size) in enumerate(zip(reached, sizes, strict=True))]
+        ends = [max(reached[axis] - sizes[axis] - pads[axis], pads[2 + axis]) for axis in range(2)]
         return (*pads[:2], *ends)
 
 

@@ -14,6 +14,7 @@ from thew.errors import SensorError
 from thew.runtime.energy.sensor import Sensor, may_read, number_of, text_of
 
 KIND = "battery"
+PERIOD_SECONDS = 0.5
 
 
 def find(root: Path) -> Iterator[Sensor]:
@@ -24,7 +25,10 @@ def find(root: Path) -> Iterator[Sensor]:
         for names in (("power_now",), ("current_now", "voltage_now")):
             paths = tuple(folder / name for name in names)
             if all(path.exists() for path in paths):
-                yield Sensor(KIND, folder.name, "power", partial(_watts, folder, paths), True, 0.0, may_read(*paths), 0.5)
+                read = partial(_watts, folder, paths)
+                yield Sensor(
+                    KIND, folder.name, "power", read, is_readable=may_read(*paths), period_seconds=PERIOD_SECONDS
+                )
                 break
 
 

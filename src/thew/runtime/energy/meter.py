@@ -135,7 +135,8 @@ def difference(sensor: Sensor, before: float, value: float) -> float:
         return value - before
     if before > sensor.wrap_joules:
         raise SensorError(
-            f"sensor {sensor.name}: a counter must grow or wrap at {sensor.wrap_joules:.0f} J, got {value} after {before}"
+            f"sensor {sensor.name}: a counter must grow or wrap at {sensor.wrap_joules:.0f} J, "
+            f"got {value} after {before}"
         )
     return value - before + sensor.wrap_joules
 

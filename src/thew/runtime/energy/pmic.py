@@ -18,18 +18,19 @@ from thew.errors import SensorError
 from thew.runtime.energy.sensor import Sensor
 
 KIND = "pmic"
+PERIOD_SECONDS = 0.5
 MODEL = "firmware/devicetree/base/model"
 _LINE = re.compile(r"^\s*(\S+)_([AV])\s+(?:current|volt)\(\d+\)=([0-9.]+)[AV]\s*$", re.MULTILINE)
 
 
 def find(root: Path, command: str = "vcgencmd") -> Iterator[Sensor]:
-    """One sensor, the sum of the rails, where the board is a Raspberry Pi 5 (or its module) and the command is there."""
+    """One sensor, the sum of the rails, where the board is a Raspberry Pi 5 (or its module) and has the command."""
     model = root / MODEL
     if not model.exists() or not re.search(r"Raspberry Pi (5|Compute Module 5|500)", model.read_text(errors="replace")):
         return
     program = shutil.which(command)
     if program is not None:
-        yield Sensor(KIND, "sum of rails", "power", partial(_read, program), period_seconds=0.5)
+        yield Sensor(KIND, "sum of rails", "power", partial(_read, program), period_seconds=PERIOD_SECONDS)
 
 
 def _read(program: str) -> float:

@@ -36,7 +36,8 @@ class Sensor:
 
     def __str__(self) -> str:
         part = "" if self.is_counted else ", within another"
-        return f"{self.kind} {self.name} ({self.quantity}{part}{'' if self.is_readable else ', not readable by this user'})"
+        hidden = "" if self.is_readable else ", not readable by this user"
+        return f"{self.kind} {self.name} ({self.quantity}{part}{hidden})"
 
 
 def text_of(path: Path) -> str:

@@ -1,0 +1,12 @@
+"""A study of one model: throughput, latency and energy of Thew and its peers by threads and batch, and what each of
+Thew's techniques brings.
+
+Measured piece by piece, each piece a file in the study's folder; a study that was cut short goes on with the pieces
+that are missing. The report and its plots are made of the files.
+"""
+
+from thew.bench.study.pieces import Ablation, Cell, Piece, pieces_of
+from thew.bench.study.report import write_report
+from thew.bench.study.run import Study
+
+__all__ = ["Ablation", "Cell", "Piece", "Study", "pieces_of", "write_report"]

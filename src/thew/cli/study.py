@@ -1,0 +1,76 @@
+"""``thew bench study``: one model by threads and batch against all peers, and what each technique brings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thew.cli import show
+from thew.cli.options import Common
+
+if TYPE_CHECKING:
+    from thew.bench import ModelTask
+    from thew.bench.study import Piece
+
+PEERS = "onnxruntime,openvino,torch,torch-compile,litert,ncnn,mnn,armnn"
+
+
+def study(
+    common: Common,
+    model: Annotated[str, typer.Argument(help="An ONNX file, or a network of the zoo such as resnet50.")] = "resnet50",
+    folder: Annotated[Path, typer.Option(help="Where files, plots and report go; what is there is kept.")] = Path(
+        "study"
+    ),
+    threads_list: Annotated[str, typer.Option(help="Numbers of threads with commas; by default 1 and all.")] = "",
+    batches: Annotated[str, typer.Option(help="Batches with commas.")] = "1,4,16",
+    mhz: Annotated[
+        str, typer.Option(help="Caps on the CPUs' clock with commas (as administrator); none by default.")
+    ] = "",
+    peers: Annotated[str, typer.Option(help="Peers with commas; a name of thew bench peers.")] = PEERS,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each piece.")] = 20,
+    turn_seconds: Annotated[float, typer.Option(min=0.001, help="What one turn should take.")] = 0.5,
+    piece_seconds: Annotated[float, typer.Option(min=1, help="Fewer rounds where a piece would take longer.")] = 120,
+    budget: Annotated[float | None, typer.Option(min=0, help="Begin no piece after this many seconds.")] = None,
+    meter: Annotated[
+        str | None, typer.Option(help="Energy by an external meter: CSV lines of timestamp,watts (see bench model).")
+    ] = None,
+    plots: Annotated[bool, typer.Option(help="Draw plots; needs pip install 'thew[plots]'.")] = True,
+) -> None:
+    """Throughput, latency (p50, p90, p99) and energy by threads and batch, against the peers; and an ablation."""
+    from thew.bench import Settings
+    from thew.bench.energy import watched
+    from thew.bench.study import Study, pieces_of, write_report
+    from thew.runtime.device import facts
+
+    allowed = sum(core["allowed"] for core in facts()["cores"])
+    counts = _numbers(threads_list, "threads-list") or sorted({1, allowed})
+    clocks: list[int | None] = [*_numbers(mhz, "mhz")] or [None]
+    pieces = pieces_of(counts, _numbers(batches, "batches") or [1], clocks)
+    names = [name for name in peers.split(",") if name and name != "thew"]
+    with watched(meter) as (energy, source):
+        whole = Study(model, folder, names, Settings(rounds, turn_seconds, piece_seconds), energy, source)
+        turns = len(pieces) * (len(names) + 1) * rounds
+        with show.progress(f"study of {model}", turns) as bar:
+            missing = whole.run(pieces, lambda piece, place: _task(common, model, piece, place), budget, bar.advance)
+    report = write_report(model, [whole.path(piece) for piece in pieces], folder, plots)
+    if common.json:
+        show.as_json({"report": str(report), "missing": [piece.name for piece in missing]})
+    else:
+        show.line(f"report in {report}" + (f"; still to measure: {len(missing)} pieces" if missing else ""))
+
+
+def _task(common: Common, model: str, piece: Piece, folder: str) -> tuple[ModelTask, int]:
+    from thew.bench import ModelTask
+    from thew.cli.bench import as_file
+
+    path, shapes, flops = as_file(model, folder, common.seed, piece.batch, None)
+    return ModelTask(piece.threads, common.seed, folder, path, shapes), flops
+
+
+def _numbers(text: str, option: str) -> list[Any]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"--{option} must be numbers with commas such as 1,2,4, got {text!r}")
+    return list(dict.fromkeys(map(int, parts)))
