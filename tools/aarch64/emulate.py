@@ -32,7 +32,7 @@ def guest_command(layout: Layout, cpu: str, arguments: list[str], plugin: str = 
 
 def guest_environment(layout: Layout) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in HIDDEN}
-    return kept | SETTINGS | {"PYTHONPATH": str(layout.site)}
+    return kept | SETTINGS | {"PYTHONPATH": f"{layout.site}{os.pathsep}{layout.peers}"}
 
 
 def run(layout: Layout, cpu: str, arguments: list[str], plugin: str = "") -> int:

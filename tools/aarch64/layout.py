@@ -1,7 +1,7 @@
 """Where the AArch64 tools keep what they make, and the cores that they emulate.
 
 Everything lies under one folder (build/aarch64 unless told otherwise): `sysroot`, an AArch64 Debian root with Python;
-`site`, the AArch64 wheels of Thew and of all that its tests need.
+`site`, the AArch64 wheels of Thew and of all that its tests need; `peers`, those that it is compared with.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ class Layout:
     @property
     def sysroot(self) -> Path:
         return self.root / "sysroot"
+
+    @property
+    def peers(self) -> Path:
+        return self.root / "peers"
 
     @property
     def site(self) -> Path:

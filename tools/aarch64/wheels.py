@@ -10,12 +10,14 @@ import argparse
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from layout import REPOSITORY, call, default_layout
+from layout import REPOSITORY, Layout, call, default_layout
 from packaging.requirements import Requirement
 
+PEERS = ("ncnn", "MNN", "ai-edge-litert", "onnxruntime")  # those that have AArch64 wheels
 # Debian 12 has glibc 2.36: it runs wheels built for that or older.
 GLIBC_MINORS = (17, *range(24, 37))
 
@@ -55,10 +57,8 @@ def project_requirements() -> list[Requirement]:
     return [Requirement(text) for text in (*project["dependencies"], *project["optional-dependencies"]["test"])]
 
 
-def fetch_wheels(site: Path) -> None:
-    pinned = [
-        f"{name}=={version}" for name, version in sorted(closure(project_requirements()).items()) if name != "thew"
-    ]
+def fetch_wheels(site: Path, packages: Mapping[str, str]) -> None:
+    pinned = [f"{name}=={version}" for name, version in sorted(packages.items()) if name != "thew"]
     platforms = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in GLIBC_MINORS)]
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--no-deps", "--upgrade"]
     command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", "3.11"]
@@ -69,8 +69,15 @@ def fetch_wheels(site: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("site", nargs="?", type=Path, default=default_layout().site)
-    fetch_wheels(parser.parse_args().site.resolve())
+    parser.add_argument("root", nargs="?", type=Path, default=default_layout().root)
+    parser.add_argument("--peers", action="store_true", help="also the engines that instructions are compared with")
+    options = parser.parse_args()
+    layout = Layout(options.root.resolve())
+    own = closure(project_requirements())
+    fetch_wheels(layout.site, own)
+    if options.peers:
+        others = closure([Requirement(name) for name in PEERS])
+        fetch_wheels(layout.peers, {name: version for name, version in others.items() if name not in own})
 
 
 if __name__ == "__main__":

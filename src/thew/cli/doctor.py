@@ -10,6 +10,7 @@ from typing import Any
 from thew.cli import show
 from thew.cli.options import Common
 from thew.dtypes import FLOATS
+from thew.errors import SensorError
 
 
 def doctor(common: Common) -> None:
@@ -56,9 +57,20 @@ def examine(common: Common) -> dict[str, Any]:
         "thread_mask": sorted(os.sched_getaffinity(0)),
         "quota_cpus": facts["quota"] or None,
         "energy_sensors": [str(sensor) for sensor in sensors()],
+        "energy_source": _energy_source(),
         "threads_asked": common.threads,
         "kernels": _chosen_kernels(),
     }
+
+
+def _energy_source() -> str | None:
+    """The source that joules come from here; None where none can be read."""
+    from thew.runtime.energy import choose_meter
+
+    try:
+        return choose_meter().source
+    except SensorError:
+        return None
 
 
 def _chosen_kernels() -> list[dict[str, str]]:

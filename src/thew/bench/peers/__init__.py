@@ -12,10 +12,13 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thew.errors import InputError, UnsupportedError
 from thew.ir.graph import Array
+
+if TYPE_CHECKING:
+    from thew.bench.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,14 @@ def split(spec: str) -> tuple[str, dict[str, str]]:
     if "" in options or "" in options.values():
         raise InputError(f"contender {spec!r}: options must be such as winograd=off, got one without a value")
     return name, options
+
+
+def chosen_precision(task: Task) -> str:
+    """The option ``precision`` of a peer that has fp16 beside fp32. Raises InputError for any other."""
+    precision = task.options.get("precision", "fp32")
+    if precision not in ("fp32", "fp16"):
+        raise InputError(f"contender: precision must be fp32 or fp16, got {precision!r}")
+    return precision
 
 
 def find(name: str, kind: str) -> Peer:

@@ -35,7 +35,8 @@ def prepare(task: Task) -> Ready | None:
     types = {name: TensorType(dtype, tuple(shape)) for name, (dtype, shape) in task.shapes.items()}
     graph = specialise(fold_batch_norm(fold_constants(read(task.path))), types)
     path = Path(task.folder) / "model.tflite"
-    write(graph, path)
+    if not path.exists():
+        write(graph, path)
     interpreter: Any = Interpreter(str(path), num_threads=task.threads)
     interpreter.allocate_tensors()
     feeds = task.feeds()

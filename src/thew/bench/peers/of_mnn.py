@@ -1,4 +1,4 @@
-"""MNN, fed through its own converter of ONNX files, in fp32 (its precision "high")."""
+"""MNN, fed through its own converter of ONNX files, in fp32 (its precision "high") or fp16 ("low")."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from thew.bench.peers import Ready
+from thew.bench.peers import Ready, chosen_precision
 from thew.bench.tasks import ModelTask, Task
 from thew.errors import UnsupportedError
 
@@ -31,7 +31,8 @@ def prepare(task: Task) -> Ready | None:
     from thew.onnx import read
 
     interpreter: Any = MNN.Interpreter(_converted(task))
-    settings = {"backend": "CPU", "numThread": task.threads, "precision": "high"}
+    precision = {"fp32": "high", "fp16": "low"}[chosen_precision(task)]
+    settings = {"backend": "CPU", "numThread": task.threads, "precision": precision}
     session = interpreter.createSession(settings)
     inputs = {name: interpreter.getSessionInput(session, name) for name in task.shapes}
     for name, (_, shape) in task.shapes.items():
@@ -55,6 +56,8 @@ def _converted(task: ModelTask) -> str:
     by itself and reports to its maker. In a process of its own, since it ends the process where it fails.
     """
     path = Path(task.folder) / "model.mnn"
+    if path.exists():
+        return str(path)
     code = "import MNN, _tools, sys; _tools.mnnconvert(sys.argv)"
     command = [sys.executable, "-c", code, "-f", "ONNX", "--modelFile", task.path, "--MNNModel", str(path)]
     run = subprocess.run([*command, "--bizCode", "thew"], capture_output=True, text=True)

@@ -1,4 +1,6 @@
-"""ncnn, fed with the same network in its own format, batch norm folded and activations fused as its optimiser does."""
+"""ncnn in fp32 or fp16, fed with the same network in its own format, batch norm folded and activations fused as its
+optimiser does.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from thew.bench.peers import Ready
+from thew.bench.peers import Ready, chosen_precision
 from thew.bench.peers.ncnn_format import write
 from thew.bench.tasks import ModelTask, Task
 from thew.errors import UnsupportedError
@@ -36,16 +38,13 @@ def prepare(task: Task) -> Ready | None:
         raise UnsupportedError(f"ncnn: has no batch, so that batch must be 1, got {shape[0]}")
     graph = fold_batch_norm(fold_constants(read(task.path)))
     stem = Path(task.folder) / "ncnn"
-    write(graph, stem.with_suffix(".param"), stem.with_suffix(".bin"))
+    if not stem.with_suffix(".bin").exists():
+        write(graph, stem.with_suffix(".param"), stem.with_suffix(".bin"))
     net: Any = ncnn.Net()
     settings = {"use_winograd_convolution": True, "use_sgemm_convolution": True, "use_packing_layout": True}
-    settings |= {
-        "use_fp16_storage": False,
-        "use_fp16_arithmetic": False,
-        "use_bf16_storage": False,
-        "use_fp16_packed": False,
-        "lightmode": True,
-    }
+    halves = chosen_precision(task) == "fp16"
+    settings |= dict.fromkeys(("use_fp16_storage", "use_fp16_arithmetic", "use_fp16_packed"), halves)
+    settings |= {"use_bf16_storage": False, "lightmode": True}
     net.opt.num_threads = task.threads
     for key, value in settings.items():
         setattr(net.opt, key, value)

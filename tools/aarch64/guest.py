@@ -1,0 +1,95 @@
+"""Runs in the emulated Python: one engine, one network, once as a whole and, for Thew, once more step by step.
+
+argv: engine, the folder that networks.py filled, precision, where to write what was run. Marks the regions for the
+counting plugin. Exit status 3 where the engine does not have what is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import thew
+from thew.bench.peers import PEERS
+from thew.bench.tasks import ModelTask, from_dict
+
+MARK = 0x54485700  # as in count.c
+START, WHOLE, STEPS = 0, 1, 2
+REFUSED = 3
+WARM_UPS = 2
+ONE_PRECISION = ("litert", "onnxruntime")  # engines that run the model as it is
+
+
+def mark(region: int) -> None:
+    with contextlib.suppress(OSError):  # no such policy: the call itself is the mark
+        os.sched_get_priority_max(MARK + region)
+
+
+def module_base() -> int:
+    """Where the native module is mapped."""
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    return int(next(line for line in maps if "_native" in line).split("-")[0], 16)
+
+
+def count_whole(call: Callable[[], Any]) -> Any:
+    for _ in range(WARM_UPS):
+        call()
+    mark(START)
+    result = call()
+    mark(WHOLE)
+    return result
+
+
+def run_thew(task: ModelTask, precision: str) -> dict[str, Any]:
+    session = thew.InferenceSession(task.path, threads=1, precision=precision)
+    feeds = dict(task.feeds())
+    (y,) = count_whole(lambda: session.run(None, feeds))
+    stage = session.prepare().single
+    assert stage is not None, "the network must be one native plan"
+    outputs = [np.empty(shape, dtype) for shape, dtype in stage.results]
+    arrays = (*feeds.values(), *outputs)
+    mark(START)
+    stage.program.profile(arrays)
+    mark(STEPS)
+    assert np.array_equal(outputs[0], y), "both ways must give the same"
+    steps = [{"name": step.name, "kernel": step.kernel, "macs": macs_of(step)} for step in stage.plan.steps]
+    return {"version": thew.__version__, "base": module_base(), "steps": steps}
+
+
+def macs_of(step: Any) -> int:
+    return step.flops // 2 if step.op in ("conv", "matmul") else 0
+
+
+def run_peer(engine: str, task: ModelTask, precision: str) -> dict[str, Any]:
+    peer = PEERS[engine].load()
+    ready = peer.prepare(replace(task, options={} if engine in ONE_PRECISION else {"precision": precision}))
+    count_whole(ready.call)
+    names = {"litert": "ai-edge-litert", "mnn": "MNN"}
+    return {"version": metadata.version(names.get(engine, engine))}
+
+
+def main() -> None:
+    engine, folder, precision, out = sys.argv[1:]
+    task = from_dict(json.loads((Path(folder) / "about.json").read_text())["task"])
+    assert isinstance(task, ModelTask)
+    if engine in ONE_PRECISION and precision != "fp32":
+        sys.exit(REFUSED)
+    try:
+        about = run_thew(task, precision) if engine == "thew" else run_peer(engine, task, precision)
+    except thew.Error as refusal:
+        print(refusal, file=sys.stderr)
+        sys.exit(REFUSED)
+    Path(out).write_text(json.dumps(about))
+
+
+if __name__ == "__main__":
+    main()
