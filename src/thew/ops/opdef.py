@@ -95,7 +95,6 @@ class OpDef:
             shape None where the shape depends on values that are not constant; None for an output that is no tensor.
         reference: outputs from arrays, in NumPy: the oracle. Called as ``reference(attributes, *inputs)``, absent
             inputs are None.
-        grad: builds the gradient in IR; None where the op has none yet.
         flops: floating-point operations of one call.
         updates: pairs (output, input): the output is the next value of the input, and a kernel may write it there.
     """
@@ -106,7 +105,6 @@ class OpDef:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     inputs: tuple[int, int] = (1, 1)  # least and most; -1 for no limit
     outputs: tuple[int, int] = (1, 1)
-    grad: Callable[..., Any] | None = None
     flops: Callable[[Call], int] = lambda call: (
         prod(call.type(0).static_shape) if call.types and call.type(0).is_static else 0
     )
@@ -114,8 +112,14 @@ class OpDef:
     updates: tuple[tuple[int, int], ...] = ()
     is_pure: bool = True  # same inputs, same outputs, so that it may be folded; False for random numbers
 
+    @property
+    def grad(self) -> Callable[..., Any] | None:
+        """The rule that builds the gradient in IR (`thew.ops.gradients`); None where the op has none."""
+        return _RULES.get(self.name)
+
 
 _OPS: dict[str, OpDef] = {}
+_RULES: dict[str, Callable[..., Any]] = {}  # of gradients, by op
 resolvers: list[Callable[[str], OpDef | None]] = []  # asked in turn for an op that the registry does not hold
 
 
@@ -141,6 +145,17 @@ def define(op: OpDef) -> OpDef:
 
     _OPS[op.name] = entered = replace(op, infer=infer, reference=reference)
     return entered
+
+
+def differentiate_by(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorates the rule that builds the gradient of these ops."""
+
+    def enter(rule: Callable[..., Any]) -> Callable[..., Any]:
+        assert not _RULES.keys() & set(names), names
+        _RULES.update(dict.fromkeys(names, rule))
+        return rule
+
+    return enter
 
 
 def check_node(node: Node) -> None:

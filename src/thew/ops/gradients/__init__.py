@@ -1,0 +1,18 @@
+"""How gradients are built in IR: one file a family, with the names of `thew.ops`; importing registers every rule."""
+
+from thew.ops.gradients import activation, conv, elementwise, loss, matmul, norm, pool, reduce, shape
+from thew.ops.gradients.backward import Backward, Emitter
+
+__all__ = [
+    "Backward",
+    "Emitter",
+    "activation",
+    "conv",
+    "elementwise",
+    "loss",
+    "matmul",
+    "norm",
+    "pool",
+    "reduce",
+    "shape",
+]

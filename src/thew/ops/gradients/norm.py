@@ -1,0 +1,69 @@
+"""Gradients of normalisations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from thew.ops.gradients.backward import Backward, Gradients
+from thew.ops.opdef import differentiate_by
+
+
+def _only(back: Backward, gradients: Sequence[str], *indices: int) -> Gradients:
+    """The gradients of these inputs in turn; None for all others."""
+    found = dict(zip(indices, gradients, strict=True))
+    return [found.get(index) if back.wants(index) else None for index in range(len(back.node.inputs))]
+
+
+@differentiate_by("batch_norm_training")
+def _batch_norm_training(back: Backward) -> Gradients:
+    mean, inverse = back.node.outputs[3:5]
+    inputs = [back.dy, back.x, back.node.inputs[1], mean, inverse]
+    return _only(back, back.ops("batch_norm_grad", inputs, 3), 0, 1, 2)
+
+
+@differentiate_by("batch_normalization")
+def _batch_normalization(back: Backward) -> Gradients:
+    """With statistics given it is an affine map of each channel: dx = dy · scale / √(variance + ε)."""
+    if back.call.attribute("training_mode"):
+        raise back.refuse("in training it must keep its statistics, as batch_norm_training")
+    x, scale, _, mean, variance = back.node.inputs
+    channels = (1, -1, *[1] * (len(back.shape(x)) - 2))
+    shifted = back.op("add", variance, back.number(back.call.attribute("epsilon"), variance))
+    inverse = back.op("reciprocal", back.op("sqrt", shifted))
+
+    def wide(name: str) -> str:
+        return back.op("cast", back.reshaped(name, channels), to=back.call.type(0).dtype)
+
+    axes = [0, *range(2, len(back.shape(x)))]
+    grads: list[str | None] = [None] * 5
+    if back.wants(0):
+        grads[0] = back.op("mul", back.dy, wide(back.op("mul", scale, inverse)))
+    if back.wants(1):
+        standard = back.op("mul", back.op("sub", x, wide(mean)), wide(inverse))
+        total = back.summed(back.op("mul", back.dy, standard), axes)
+        grads[1] = back.op("cast", total, to=back.call.type(1).dtype)
+    if back.wants(2):
+        grads[2] = back.op("cast", back.summed(back.dy, axes), to=back.call.type(2).dtype)
+    if back.wants(3) or back.wants(4):
+        raise back.refuse("its statistics have no gradient")
+    return grads
+
+
+@differentiate_by("layer_normalization")
+def _layer_normalization(back: Backward) -> Gradients:
+    how = {name: back.call.attribute(name) for name in ("axis", "epsilon")}
+    grads = back.ops("layer_norm_grad", [back.dy, *back.node.inputs[:2]], 3, **how)
+    bias = back.reshaped(grads[2], back.call.shape(2)) if back.call.has(2) else grads[2]
+    return _only(back, (*grads[:2], bias), 0, 1, 2)
+
+
+@differentiate_by("group_normalization")
+def _group_normalization(back: Backward) -> Gradients:
+    how = {name: back.call.attribute(name) for name in ("num_groups", "epsilon")}
+    return _only(back, back.ops("group_norm_grad", [back.dy, *back.node.inputs[:2]], 3, **how), 0, 1, 2)
+
+
+@differentiate_by("instance_normalization")
+def _instance_normalization(back: Backward) -> Gradients:
+    how = {"num_groups": back.shape(back.x)[1], "epsilon": back.call.attribute("epsilon")}
+    return _only(back, back.ops("group_norm_grad", [back.dy, *back.node.inputs[:2]], 3, **how), 0, 1, 2)

@@ -1,0 +1,108 @@
+"""Gradients of ops that only move data: they move it back."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import numpy as np
+
+from thew.dtypes import to_numpy
+from thew.ops.gradients.backward import Backward, Gradients
+from thew.ops.opdef import differentiate_by
+
+
+def _first(back: Backward, gradient: str) -> Gradients:
+    return [gradient, *[None] * (len(back.node.inputs) - 1)]
+
+
+@differentiate_by("reshape", "flatten", "squeeze", "unsqueeze")
+def _reshape(back: Backward) -> Gradients:
+    return _first(back, back.reshaped(back.dy, back.call.shape(0)))
+
+
+@differentiate_by("expand")
+def _expand(back: Backward) -> Gradients:
+    return _first(back, back.sum_to(back.dy, back.call.shape(0)))
+
+
+@differentiate_by("transpose")
+def _transpose(back: Backward) -> Gradients:
+    rank = len(back.call.shape(0))
+    order: tuple[int, ...] = back.call.attribute("perm") or tuple(reversed(range(rank)))
+    return [back.op("transpose", back.dy, perm=tuple(order.index(axis) for axis in range(rank)))]
+
+
+def _part(back: Backward, name: str, axis: int, start: int, end: int) -> str:
+    return back.op("slice", name, back.ints(start), back.ints(end), back.ints(axis))
+
+
+@differentiate_by("concat")
+def _concat(back: Backward) -> Gradients:
+    axis = back.call.attribute("axis") % len(back.shape(back.y))
+    ends = [0, *accumulate(back.call.shape(index)[axis] for index in range(len(back.node.inputs)))]
+    return [
+        _part(back, back.dy, axis, ends[index], ends[index + 1]) if back.wants(index) else None
+        for index in range(len(back.node.inputs))
+    ]
+
+
+@differentiate_by("split")
+def _split(back: Backward) -> Gradients:
+    dtype = to_numpy(back.call.type(0).dtype)
+    parts = [
+        back.emitter.constant(np.zeros(back.shape(name), dtype)) if gradient is None else gradient
+        for name, gradient in zip(back.node.outputs, back.gradients, strict=True)
+    ]
+    return _first(back, back.op("concat", *parts, axis=back.call.attribute("axis")))
+
+
+@differentiate_by("slice")
+def _slice(back: Backward) -> Gradients:
+    """Zeros around, for steps of 1."""
+    shape = back.call.shape(0)
+    starts, ends = back.call.ints(1), back.call.ints(2)
+    if starts is None or ends is None:
+        raise back.refuse("its starts and ends must be constant")
+    axes = back.call.ints(3) or tuple(range(len(starts)))
+    if any(step != 1 for step in back.call.ints(4) or ()):
+        raise back.refuse("its steps must be 1")
+    before, after = [0] * len(shape), [0] * len(shape)
+    for start, end, axis in zip(starts, ends, axes, strict=True):
+        first, last, _ = slice(start, end).indices(shape[axis])
+        before[axis % len(shape)], after[axis % len(shape)] = first, shape[axis] - max(last, first)
+    return _first(back, back.op("pad", back.dy, back.ints(*before, *after)))
+
+
+@differentiate_by("pad")
+def _pad(back: Backward) -> Gradients:
+    shape, pads = back.call.shape(0), back.call.ints(1)
+    if pads is None or back.call.attribute("mode") != "constant" or back.call.has(3):
+        raise back.refuse("it must pad all axes with a constant by constant widths")
+    if any(pad < 0 for pad in pads):
+        raise back.refuse("its pads must be at least 0")
+    found = back.dy
+    for axis, extent in enumerate(shape):
+        if pads[axis] or pads[axis + len(shape)]:
+            found = _part(back, found, axis, pads[axis], pads[axis] + extent)
+    return _first(back, found)
+
+
+@differentiate_by("gather")
+def _gather(back: Backward) -> Gradients:
+    how = {"axis": back.call.attribute("axis"), "input_shape": back.call.shape(0)}
+    return [back.op("gather_grad", back.dy, back.node.inputs[1], **how), None]
+
+
+@differentiate_by("depth_to_space")
+def _depth_to_space(back: Backward) -> Gradients:
+    n, c, h, w = back.call.shape(0)
+    b = back.call.attribute("blocksize")
+    split = back.reshaped(back.dy, (n, c // b**2, h, b, w, b))
+    # DCR reads the channels as (row, column, rest), CRD as (rest, row, column).
+    order = (0, 1, 3, 5, 2, 4) if back.call.attribute("mode") == "CRD" else (0, 3, 5, 1, 2, 4)
+    return [back.reshaped(back.op("transpose", split, perm=order), (n, c, h, w))]
+
+
+@differentiate_by("space_to_depth")
+def _space_to_depth(back: Backward) -> Gradients:
+    return [back.op("depth_to_space", back.dy, blocksize=back.call.attribute("blocksize"))]
