@@ -28,8 +28,8 @@ Caches caches_for(const Attributes& attributes);
 Tensor tensor_from(const std::string& dtype, const std::vector<std::int64_t>& shape,
                    const std::vector<std::int64_t>& strides);
 
-// None (absent), or (place, index, offset_bytes, dtype, shape, strides) with place "arena", "external" or "constant".
-// The last element of a constant is its data pointer, 0 where only the description is wanted.
+// None (absent), or (place, index, offset_bytes, dtype, shape, strides) with place "arena", "external", "constant" or
+// "state". The last element of the latter two is a data pointer, 0 where only the description is wanted.
 Operand operand_from(nb::handle entry);
 
 }  // namespace thew::bind

@@ -73,13 +73,13 @@ Operand operand_from(nb::handle entry) {
     operand.offset_bytes = nb::cast<std::int64_t>(fields[2]);
     operand.tensor = tensor_from(nb::cast<std::string>(fields[3]), nb::cast<std::vector<std::int64_t>>(fields[4]),
                                  nb::cast<std::vector<std::int64_t>>(fields[5]));
-    if (place == "constant") {
-        operand.place = Place::constant;
+    if (place == "constant" || place == "state") {
+        operand.place = place == "constant" ? Place::constant : Place::state;
         auto address = nb::cast<std::uintptr_t>(fields[6]);
         if (address != 0) operand.tensor.data = reinterpret_cast<std::byte*>(address) + operand.offset_bytes;
     } else {
         require(place == "arena" || place == "external",
-                "operand: place must be 'arena', 'external' or 'constant', got '" + place + "'");
+                "operand: place must be 'arena', 'external', 'constant' or 'state', got '" + place + "'");
         operand.place = place == "arena" ? Place::arena : Place::external;
     }
     return operand;

@@ -19,10 +19,11 @@
 
 namespace thew {
 
-enum class Place : std::uint8_t { absent, arena, constant, external };
+enum class Place : std::uint8_t { absent, arena, constant, state, external };
 
-// Where a step finds a tensor: `tensor.data` is set for constants; for the arena and externals `offset_bytes` counts
-// from the start of the arena or of external array `index`.
+// Where a step finds a tensor: `tensor.data` is set for constants and for states (arrays of the caller's that outlive
+// the program, and that its steps may write); for the arena and externals `offset_bytes` counts from the start of the
+// arena or of external array `index`.
 struct Operand {
     Place place = Place::absent;
     std::int64_t index = 0;

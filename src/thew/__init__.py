@@ -12,21 +12,35 @@ from thew._version import __version__
 from thew.errors import Error
 
 if TYPE_CHECKING:
-    from thew import models, nn
+    from thew import models, nn, optim
     from thew.ir import Graph
     from thew.onnx import export_onnx, from_onnx
     from thew.runtime import InferenceSession
+    from thew.train import Trainer
 
 _LAZY = {
     "Graph": "thew.ir",
     "InferenceSession": "thew.runtime",
+    "Trainer": "thew.train",
     "export_onnx": "thew.onnx",
     "from_onnx": "thew.onnx",
     "models": "thew.models",
     "nn": "thew.nn",
+    "optim": "thew.optim",
 }
 
-__all__ = ["Error", "Graph", "InferenceSession", "__version__", "export_onnx", "from_onnx", "models", "nn"]
+__all__ = [
+    "Error",
+    "Graph",
+    "InferenceSession",
+    "Trainer",
+    "__version__",
+    "export_onnx",
+    "from_onnx",
+    "models",
+    "nn",
+    "optim",
+]
 
 
 def __getattr__(name: str) -> Any:

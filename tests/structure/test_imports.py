@@ -26,6 +26,7 @@ LEVELS = (
     ("onnx",),
     ("plan",),
     ("runtime",),
+    ("optim",),
     ("train",),
     ("search",),
     ("rl", "data", "bench"),

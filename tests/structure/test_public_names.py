@@ -48,6 +48,8 @@ SIGNATURES = {
     "thew.nn.AvgPool2d": ["kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"],
     "thew.nn.Flatten": ["start_dim", "end_dim"],
     "thew.nn.Dropout": ["p", "inplace"],
+    "thew.Trainer": ["model", "loss", "optimizer", "input_shape", "precision", "threads", "seed"],
+    "thew.Trainer.step": ["self", "x", "y"],
     "thew.models.resnet50": ["num_classes"],
     "thew.models.vgg11": ["num_classes"],
     "thew.models.mobilenet_v2": ["num_classes"],
@@ -70,7 +72,18 @@ ATTRIBUTES = {
     "thew.onnx.backend": ["prepare", "run_model", "supports_device"],
     "thew.Error": ["__init__"],
 }
-PUBLIC = ["thew", "thew.bench", "thew.cli", "thew.ir", "thew.models", "thew.nn", "thew.onnx", "thew.ops"]
+PUBLIC = [
+    "thew",
+    "thew.bench",
+    "thew.cli",
+    "thew.ir",
+    "thew.models",
+    "thew.nn",
+    "thew.onnx",
+    "thew.ops",
+    "thew.optim",
+    "thew.train",
+]
 
 
 def find(path):

@@ -32,7 +32,18 @@ from thew.nn.activation import (
 from thew.nn.container import ModuleList, Sequential
 from thew.nn.conv import Conv1d, Conv2d, ConvTranspose2d
 from thew.nn.dropout import Dropout
+from thew.nn.graph_module import GraphModule
 from thew.nn.linear import Identity, Linear
+from thew.nn.loss import (
+    LOSSES,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+)
 from thew.nn.module import Module
 from thew.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm
 from thew.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool1d, MaxPool2d
@@ -42,30 +53,39 @@ from thew.nn.tensor import Tensor
 __all__ = [
     "ELU",
     "GELU",
+    "LOSSES",
     "AdaptiveAvgPool2d",
     "AvgPool2d",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
+    "CrossEntropyLoss",
     "Dropout",
     "Flatten",
+    "GraphModule",
     "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
+    "HuberLoss",
     "Identity",
     "InstanceNorm2d",
+    "KLDivLoss",
+    "L1Loss",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
     "LogSoftmax",
+    "MSELoss",
     "MaxPool1d",
     "MaxPool2d",
     "Mish",
     "Module",
     "ModuleList",
+    "NLLLoss",
     "PReLU",
     "PixelShuffle",
     "ReLU",

@@ -48,6 +48,7 @@ class Module:
         for table in ("_parameters", "_buffers", "_modules"):
             object.__setattr__(self, table, {})
         self.training = True
+        self.trainable = True
 
     def forward(self, *inputs: Any) -> Any:
         """Builds the nodes of this module; subclasses write it."""
@@ -127,6 +128,11 @@ class Module:
         """Untrained arrays of the state with their full names."""
         return self._named("_buffers")
 
+    def named_trainable(self) -> Iterator[tuple[str, Array]]:
+        """The parameters of those modules that are not frozen, with their full names; a shared one comes once."""
+        kept = {id(array) for module in self.modules() if module.trainable for array in module._parameters.values()}
+        return ((name, array) for name, array in self.named_parameters() if id(array) in kept)
+
     def parameters(self) -> Iterator[Array]:
         """Trained arrays."""
         return (array for _, array in self.named_parameters())
@@ -173,6 +179,21 @@ class Module:
     def eval(self) -> Module:
         """Clears the training flag here and below."""
         return self.train(False)
+
+    def freeze(self) -> Module:
+        """Keeps training from changing this module and all below: parameters stay, dropout and batch norm act as in
+        use.
+        """
+        return self._set_trainable(False)
+
+    def unfreeze(self) -> Module:
+        """Lets training change this module and all below again."""
+        return self._set_trainable(True)
+
+    def _set_trainable(self, mode: bool) -> Module:
+        for module in self.modules():
+            module.trainable = mode
+        return self
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of a layer's repr."""

@@ -41,16 +41,17 @@ class Trace:
         self._probed: dict[str, Probed] = {}
         self._symbols: dict[tuple[int, int], str] = {}
 
-    def input(self, name: str, shape: Sequence[Dim]) -> Tensor:
-        """Adds a graph input and gives the symbolic tensor for it."""
+    def input(self, name: str, shape: Sequence[Dim], dtype: str = "") -> Tensor:
+        """Adds a graph input, of the trace's dtype where none is given, and gives the symbolic tensor for it."""
+        dtype = dtype or self.dtype
         for extent in shape:
             if isinstance(extent, str) and extent not in self._symbols.values():
                 step = 32 * len(self._symbols)
                 self._symbols[_PROBES[0] + step, _PROBES[1] + step] = extent
-        name = self._builder.input(name, self.dtype, shape)
+        name = self._builder.input(name, dtype, shape)
         pairs = {symbol: pair for pair, symbol in self._symbols.items()}
         probed = [tuple(pairs[d][probe] if isinstance(d, str) else int(d) for d in shape) for probe in (0, 1)]
-        self._probed[name] = (TensorType(self.dtype, probed[0]), TensorType(self.dtype, probed[1]))
+        self._probed[name] = (TensorType(dtype, probed[0]), TensorType(dtype, probed[1]))
         return self._tensor(name)
 
     @contextmanager
@@ -77,6 +78,10 @@ class Trace:
         self._infer(node)
         self._builder.append(node, [self._display(name) for name in results])
         return tuple(self._tensor(name) for name in results)
+
+    def constant_of(self, array: Array) -> str | None:
+        """The constant that an array of the module has become; None where it has not been read."""
+        return self._entered.get(id(array))
 
     def finish(self, outputs: Sequence[Tensor]) -> Graph:
         """The graph; a sole output is called ``output``."""

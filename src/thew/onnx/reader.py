@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thew.errors import Error, MemoryLimitError, ModelError
 from thew.ir.graph import Graph
 from thew.onnx.limits import MAX_FILE_BYTES
+
+if TYPE_CHECKING:
+    from thew.nn import GraphModule
 
 
 def read(source: str | os.PathLike[str] | bytes | Any, memory_limit_bytes: int | None = None) -> Graph:
@@ -56,9 +59,16 @@ def read(source: str | os.PathLike[str] | bytes | Any, memory_limit_bytes: int |
         ) from error
 
 
-def from_onnx(source: str | os.PathLike[str] | bytes | Any) -> Graph:
-    """Imports an ONNX model; for now it comes as a graph, which a session runs and `export_onnx` writes."""
-    return read(source)
+def from_onnx(source: str | os.PathLike[str] | bytes | Any) -> GraphModule:
+    """Imports an ONNX model as a module: a `Trainer` trains it, `export_onnx` writes it, a session runs its `graph()`.
+
+    Example:
+        >>> model = from_onnx("model.onnx")
+        >>> trainer = thew.Trainer(model, input_shape=(3, 32, 32))
+    """
+    from thew.nn import GraphModule
+
+    return GraphModule(read(source))
 
 
 def _is_path(source: Any) -> bool:

@@ -59,6 +59,10 @@ def _graph_of(model: Any, input_shape: Any) -> Graph:
         if input_shape is not None:
             raise InputError("export_onnx: a graph has its input shapes already; leave input_shape out")
         return model
+    from thew.nn import GraphModule
+
+    if isinstance(model, GraphModule) and input_shape is None:
+        return model.original
     if input_shape is None:
         raise InputError(f"export_onnx: input_shape must be given for a {type(model).__name__}, as in (1, 3, 224, 224)")
     shapes = [input_shape] if all(isinstance(extent, int | str) for extent in input_shape) else input_shape

@@ -5,6 +5,7 @@ from thew.plan.builder import NoKernel
 from thew.plan.choices import Choice, Choices, check_choices, key_of
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.plan import Plan, Step, View
+from thew.plan.states import State, overwritten
 from thew.plan.target import KernelRow, Needs, Target
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "NoKernel",
     "Plan",
     "PlanOptions",
+    "State",
     "Step",
     "Target",
     "View",
@@ -23,4 +25,5 @@ __all__ = [
     "check_choices",
     "fingerprint",
     "key_of",
+    "overwritten",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from thew.ir import Graph, Node, Value
 from thew.plan.builder import Buffer, Builder, Draft, Located
@@ -11,6 +12,7 @@ from thew.plan.lower import VIEWS, lower
 from thew.plan.memory import Use, assign_offsets
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.plan import Plan, is_plain, plain_strides, same_layout
+from thew.plan.states import State, overwritten
 from thew.plan.target import Target
 
 # Families whose contracts allow an output to lie exactly on an input.
@@ -18,7 +20,11 @@ IN_PLACE = {"unary", "binary", "select", "softmax", "norm"}
 
 
 def build_plan(
-    graph: Graph, target: Target, options: PlanOptions = ALL_TECHNIQUES, choices: Choices | None = None
+    graph: Graph,
+    target: Target,
+    options: PlanOptions = ALL_TECHNIQUES,
+    choices: Choices | None = None,
+    states: Mapping[str, str] | None = None,
 ) -> Plan:
     """Plans a graph all of whose types are static.
 
@@ -27,6 +33,7 @@ def build_plan(
         target: the device.
         options: techniques that the plan may use.
         choices: how given nodes must be run; the planner chooses for the others.
+        states: graph inputs that outlive a run, each with the graph output that is its next value, or nothing.
 
     Raises:
         NoKernel: a node that no native kernel runs.
@@ -35,7 +42,8 @@ def build_plan(
     choices = choices or {}
     check_choices(choices, frozenset(map(key_of, graph.nodes)))
     builder = Builder(graph, target, options, choices)
-    _locate_externals(builder)
+    states = states or {}
+    _locate_externals(builder, states)
     _choose_destinations(builder)
     for node in graph.nodes:
         lower(builder, node)
@@ -47,8 +55,12 @@ def build_plan(
         graph=graph.name,
         device=target.device,
         threads=target.threads,
-        inputs=tuple(graph.inputs),
-        outputs=tuple(Value(name, graph.type_of(name)) for name in graph.outputs),  # type: ignore[arg-type]
+        inputs=tuple(value for value in graph.inputs if value.name not in states),
+        outputs=tuple(
+            Value(name, graph.type_of(name))  # type: ignore[arg-type]
+            for name in graph.outputs
+            if name not in states.values()
+        ),
         steps=steps,
         arena_bytes=layout.arena_bytes,
         scratch_bytes=max((_rounded(draft.needs.scratch_bytes) for draft in builder.drafts), default=0),
@@ -57,6 +69,9 @@ def build_plan(
         fingerprint=fingerprint(graph),
         choices=builder.made,
         options=options,
+        states=tuple(
+            State(value.name, value.type, states[value.name]) for value in graph.inputs if value.name in states
+        ),
     )
 
 
@@ -76,19 +91,30 @@ def _rounded(size: int) -> int:
     return -(-size // 64) * 64
 
 
-def _locate_externals(builder: Builder) -> None:
-    graph = builder.graph
-    for index, name in enumerate([*(value.name for value in graph.inputs), *graph.outputs]):
-        found = graph.type_of(name)
-        assert found is not None and found.is_static
-        shape = found.static_shape
-        buffer = builder.new_buffer(Buffer("external", 0, index, name))
-        external = Located(buffer, 0, found.dtype, shape, plain_strides(shape))
-        if index < len(graph.inputs):
-            builder.located[name] = external
-        else:
-            builder.destinations.setdefault(name, external)
-            builder.results.append(external)
+def _locate_externals(builder: Builder, states: Mapping[str, str]) -> None:
+    """States and the caller's arrays: inputs, then outputs. A next value goes where its state lies."""
+    graph, count = builder.graph, 0
+    for name in (value.name for value in graph.inputs):
+        builder.located[name] = _outside(builder, name, None if name in states else count)
+        count += name not in states
+    owners = {after: name for name, after in states.items() if after}
+    in_place = overwritten(graph, states, VIEWS)
+    for name in graph.outputs:
+        owner = owners.get(name)
+        place = builder.located[owner] if owner is not None else _outside(builder, name, count)
+        count += owner is None
+        builder.results.append(place)
+        if owner is None or owner in in_place:
+            builder.destinations.setdefault(name, place)
+
+
+def _outside(builder: Builder, name: str, index: int | None) -> Located:
+    """A state, or with an index one of the caller's arrays."""
+    found = builder.graph.type_of(name)
+    assert found is not None and found.is_static
+    shape = found.static_shape
+    buffer = Buffer("state", 0, 0, name) if index is None else Buffer("external", 0, index, name)
+    return Located(builder.new_buffer(buffer), 0, found.dtype, shape, plain_strides(shape))
 
 
 def _layouts(builder: Builder) -> dict[str, str]:
@@ -151,8 +177,9 @@ def _destine_reshape(builder: Builder, node: Node, fixed: set[str]) -> None:
 
 
 def _write_outputs(builder: Builder) -> None:
-    """Copies the outputs that their nodes could not write into the caller's arrays."""
-    for name, external in zip(builder.graph.outputs, builder.results, strict=True):
+    """Copies the outputs that their nodes could not write into the caller's arrays; states last, which are read too."""
+    places = zip(builder.graph.outputs, builder.results, strict=True)
+    for name, external in sorted(places, key=lambda pair: builder.buffers[pair[1].buffer].place == "state"):
         source = builder.view(name)
         if source.buffer != external.buffer or not same_layout(source.shape, source.strides, external.strides):
             builder.copy(source, external, name)

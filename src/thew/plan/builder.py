@@ -51,7 +51,7 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """`place` is "arena", "external" or "constant"; `index` counts externals, `name` names constants."""
+    """`place` is "arena", "external", "state" or "constant"; `index` counts externals, `name` names the last two."""
 
     place: str
     size_bytes: int

@@ -18,6 +18,7 @@ from thew.errors import PlanError
 from thew.ir import TensorType, Value
 from thew.plan.choices import Choice, Choices
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
+from thew.plan.states import State
 
 FORMAT = 2
 
@@ -26,8 +27,8 @@ FORMAT = 2
 class View:
     """A strided tensor and where it lies.
 
-    `place` is "arena", "external" (array `index` of the call: inputs, then outputs) or "constant" (by name). Strides
-    are in elements, of the logical axes: channels-last data of shape (n, c, h, w) has stride 1 at c.
+    `place` is "arena", "external" (array `index` of the call: inputs, then outputs), "state" or "constant" (by name).
+    Strides are in elements, of the logical axes: channels-last data of shape (n, c, h, w) has stride 1 at c.
     """
 
     place: str
@@ -39,7 +40,8 @@ class View:
     strides: tuple[int, ...]
 
     def __str__(self) -> str:
-        at = {"arena": f"@{self.offset_bytes}", "external": f"#{self.index}", "constant": f"%{self.name}"}[self.place]
+        named = {"constant": f"%{self.name}", "state": f"${self.name}"}
+        at = {"arena": f"@{self.offset_bytes}", "external": f"#{self.index}", **named}[self.place]
         return f"{at}:{self.dtype}[{','.join(map(str, self.shape))}]{layout_name(self.shape, self.strides)}"
 
 
@@ -71,12 +73,12 @@ class Step:
 class Plan:
     """What to run for given input shapes, with every byte accounted for before the first run."""
 
-    graph: str
-    device: str
-    threads: int
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     steps: tuple[Step, ...]
+    graph: str
+    device: str
+    threads: int
     arena_bytes: int
     scratch_bytes: int
     packed_bytes: int
@@ -84,6 +86,7 @@ class Plan:
     fingerprint: str  # of the graph that was planned: names, types, attributes
     choices: Choices = field(default_factory=dict)  # how every node is run, by its first output
     options: PlanOptions = ALL_TECHNIQUES
+    states: tuple[State, ...] = ()  # of the caller, in none of the bytes above
 
     @property
     def peak_memory_bytes(self) -> int:
@@ -126,7 +129,8 @@ class Plan:
             inputs, outputs = (tuple(map(_value_from, document.pop(key))) for key in ("inputs", "outputs"))
             choices = {key: Choice(**fields) for key, fields in document.pop("choices").items()}
             options = PlanOptions(**document.pop("options"))
-            return Plan(inputs=inputs, outputs=outputs, steps=steps, choices=choices, options=options, **document)
+            states = tuple(State(**{**state, "type": _value_from(state).type}) for state in document.pop("states"))
+            return Plan(inputs, outputs, steps, choices=choices, options=options, states=states, **document)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise PlanError(
                 f"plan '{path}': must be a plan saved by Thew, got {error!r}; plan the model again"

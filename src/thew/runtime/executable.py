@@ -21,8 +21,20 @@ from thew.ir.graph import Array
 from thew.ops.interpret import apply
 from thew.passes import pipeline
 from thew.passes.specialise import specialise
-from thew.plan import ALL_TECHNIQUES, Choices, NoKernel, Plan, PlanOptions, Target, build_plan, check_choices, key_of
+from thew.plan import (
+    ALL_TECHNIQUES,
+    Choices,
+    NoKernel,
+    Plan,
+    PlanOptions,
+    Target,
+    build_plan,
+    check_choices,
+    key_of,
+    overwritten,
+)
 from thew.plan.builder import Builder
+from thew.plan.lower import VIEWS
 from thew.runtime.lru import Recent
 from thew.runtime.native import Program, buffer_of
 
@@ -46,6 +58,19 @@ class Stage(Protocol):
 
     def run(self, values: dict[str, Any]) -> None:
         """Computes this stage's outputs."""
+
+
+@dataclass(frozen=True)
+class States:
+    """Graph inputs that outlive a run, and the outputs that are their next values.
+
+    Attributes:
+        arrays: by the input's name; a run reads them and writes the next values over them.
+        successors: the output that is an input's next value; an input without one is only read.
+    """
+
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    successors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -75,6 +100,8 @@ class NativeStage:
         outputs = [np.empty(shape, dtype) for shape, dtype in self.results]
         (call or self.program.run)((*arrays, *map(buffer_of, outputs)), len(arrays))
         values.update(zip(self.outputs, outputs, strict=True))
+        updated = (state for state in self.plan.states if state.successor)
+        values.update((state.successor, self.program.states[state.name]) for state in updated)
 
 
 @dataclass
@@ -120,9 +147,15 @@ class Executable:
     """A graph specialised for input types, as stages in order."""
 
     def __init__(
-        self, graph: Graph, types: Mapping[str, TensorType], settings: Settings, plan: Plan | None = None
+        self,
+        graph: Graph,
+        types: Mapping[str, TensorType],
+        settings: Settings,
+        plan: Plan | None = None,
+        states: States | None = None,
     ) -> None:
         self.settings = settings
+        self.states = states or States()
         self.graph = prepare_graph(graph, types, settings.options.fusion)
         check_choices(settings.choices, frozenset(map(key_of, self.graph.nodes)))
         if settings.memory_limit_bytes is not None:
@@ -152,7 +185,9 @@ class Executable:
         self, feeds: Mapping[str, Any], run_stage: Callable[[Stage, dict[str, Any]], None] | None = None
     ) -> dict[str, Any]:
         """Outputs by name; `run_stage` runs each stage where that is to be watched."""
-        values = {value.name: feeds[value.name] for value in self.graph.inputs}
+        states = self.states.arrays
+        values = {value.name: feeds[value.name] for value in self.graph.inputs if value.name not in states}
+        values.update(states)
         for stage in self.stages:
             if not isinstance(stage, NativeStage):
                 for name in _constants_read(self.graph, stage):
@@ -162,14 +197,24 @@ class Executable:
             else:
                 run_stage(stage, values)
         values.update((name, array.copy()) for name, array in self._constants.items())
-        return {name: values[name] for name in self.graph.outputs}
+        for name, after in self.states.successors.items():
+            if values[after] is not states[name]:
+                np.copyto(states[name], values[after])
+        return {name: values[name] for name in self.results}
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The graph's outputs that are no next values of states."""
+        afterwards = set(self.states.successors.values())
+        return tuple(name for name in self.graph.outputs if name not in afterwards)
 
     def _single_native_stage(self) -> NativeStage | None:
         """The only stage, where it takes the graph's inputs and gives its outputs as they are: the quick path."""
         if len(self.stages) != 1 or not isinstance(self.stages[0], NativeStage):
             return None
         stage = self.stages[0]
-        same = stage.inputs == tuple(value.name for value in self.graph.inputs) and stage.outputs == self.graph.outputs
+        inputs = tuple(value.name for value in self.graph.inputs if value.name not in self.states.arrays)
+        same = stage.inputs == inputs and stage.outputs == self.results
         plain = all(value.type.dtype != "bf16" for value in (*stage.plan.inputs, *stage.plan.outputs))
         return stage if same and plain else None
 
@@ -204,7 +249,7 @@ class Executable:
             segment = _subgraph(self.graph, nodes)
             settings, keys = self.settings, set(map(key_of, nodes))
             choices = {key: choice for key, choice in settings.choices.items() if key in keys}
-            plan = build_plan(segment, settings.target, settings.options, choices)
+            plan = build_plan(segment, settings.target, settings.options, choices, self._states_of(segment))
             limit = self.settings.memory_limit_bytes
             if limit is not None and plan.peak_memory_bytes > limit:
                 raise MemoryLimitError(
@@ -221,9 +266,17 @@ class Executable:
         else:
             self.stages.append(DeferredStage(_subgraph(self.graph, nodes), self.settings))
 
+    def _states_of(self, segment: Graph) -> dict[str, str]:
+        """The states that a segment reads, with the next values that it may write in their place: no other segment
+        reads the old ones later.
+        """
+        allowed = overwritten(self.graph, self.states.successors, VIEWS)
+        names = (value.name for value in segment.inputs if value.name in self.states.arrays)
+        return {name: after if (after := allowed.get(name, "")) in segment.outputs else "" for name in names}
+
     def _native(self, segment: Graph, plan: Plan) -> NativeStage:
-        program = Program(plan, segment.constants, self.settings.cpus, self.settings.memory_limit_bytes)
-        return NativeStage(plan, program)
+        limit = self.settings.memory_limit_bytes
+        return NativeStage(plan, Program(plan, segment.constants, self.settings.cpus, limit, self.states.arrays))
 
 
 def prepare_graph(graph: Graph, types: Mapping[str, TensorType], fusion: bool = True) -> Graph:

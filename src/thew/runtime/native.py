@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from thew.dtypes import from_numpy, size_bytes
+from thew.dtypes import from_numpy, size_bytes, to_numpy
 from thew.errors import PlanError
+from thew.ir import TensorType
 from thew.ir.graph import Array
 from thew.plan import KernelRow, Needs, Plan, Step, View
 from thew.runtime import _native
 
 Operand = tuple[Any, ...] | None
+FIXED = ("constant", "state")  # places whose addresses a program holds
 PHASES = ("compute", "pack", "transform")  # as in native/base/phase.hpp
 
 
@@ -52,7 +54,7 @@ def _operand(view: View | None, constants: Mapping[str, Array] | None) -> Operan
     if view is None:
         return None
     fields = (view.place, view.index, view.offset_bytes, view.dtype, view.shape, view.strides)
-    if view.place != "constant":
+    if view.place not in FIXED:
         return fields
     if constants is None:
         return (*fields, 0)
@@ -70,7 +72,7 @@ def _check_constant(view: View, array: Array) -> None:
         view.offset_bytes + first * size < 0 or view.offset_bytes + (last + 1) * size > array.nbytes
     ):
         raise PlanError(
-            f"constant '{view.name}': a view must lie within its {array.nbytes} bytes, got {view}; plan the model again"
+            f"{view.place} '{view.name}': a view must lie within its {array.nbytes} bytes, got {view}; plan again"
         )
 
 
@@ -85,7 +87,10 @@ def step_needs(step: Step, threads: int) -> Needs:
 
 
 class Program:
-    """A plan made ready: constants packed, buffers placed. Immutable; `run` may be called from several threads."""
+    """A plan made ready: constants packed, buffers placed, states bound.
+
+    Immutable; `run` may be called from several threads, unless it changes states.
+    """
 
     def __init__(
         self,
@@ -93,15 +98,16 @@ class Program:
         constants: Mapping[str, Array],
         cpus: Sequence[int] = (),
         memory_limit_bytes: int | None = None,
+        states: Mapping[str, Array] | None = None,
     ) -> None:
+        self.states = {state.name: _state(states or {}, state.name, state.type) for state in plan.states}
         self._program = _native.Program(plan.threads, list(cpus))
         self._kept: dict[str, Array] = {}  # constants that kernels read in place
         for step in plan.steps:
-            arrays = {
-                view.name: native_constant(constants, view.name)
-                for view in step.inputs
-                if view and view.place == "constant"
-            }
+            arrays = dict(self.states)
+            for view in step.inputs:
+                if view is not None and view.place == "constant":
+                    arrays[view.name] = native_constant(constants, view.name)
             inputs = [_operand(view, arrays) for view in step.inputs]
             outputs = [_operand(view, arrays) for view in step.outputs]
             freed = self._program.add(step.kernel, step.op, step.name, inputs, outputs, dict(step.attributes))
@@ -128,6 +134,18 @@ class Program:
         kept = sum(array.nbytes for array in self._kept.values())
         arenas = self._program.arenas * (self._program.arena_bytes + self._program.scratch_bytes)
         return int(arenas + self._program.packed_bytes + kept)
+
+
+def _state(states: Mapping[str, Array], name: str, known: TensorType) -> Array:
+    """The array of a state, which is read and written where it lies. Raises PlanError for one that does not fit."""
+    array = states.get(name)
+    shape, dtype = known.static_shape, to_numpy(known.dtype)
+    if array is None or array.shape != shape or array.dtype != dtype:
+        got = "none" if array is None else f"{array.dtype} of shape {array.shape}"
+        raise PlanError(f"state '{name}': must be an array of {known}, got {got}")
+    if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
+        raise PlanError(f"state '{name}': must be a writeable array in C order, got one that is not; copy it")
+    return array
 
 
 def native_constant(constants: Mapping[str, Array], name: str) -> Array:

@@ -105,4 +105,5 @@ def _depth_to_space(back: Backward) -> Gradients:
 
 @differentiate_by("space_to_depth")
 def _space_to_depth(back: Backward) -> Gradients:
-    return [back.op("depth_to_space", back.dy, blocksize=back.call.attribute("blocksize"))]
+    how = {name: back.call.attribute(name) for name in ("blocksize", "mode")}
+    return [back.op("depth_to_space", back.dy, **how)]

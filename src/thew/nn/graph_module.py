@@ -1,0 +1,118 @@
+"""`GraphModule`: a graph, as one that was imported, as a module that can be trained, taken apart and exported again.
+
+Its parameters are the constants that stand where ops have weights; everything else stays a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from thew.dtypes import FLOATS, from_numpy
+from thew.ir import Dim, Graph, Node
+from thew.ir.graph import Array, as_constant
+from thew.nn.module import Module
+from thew.nn.tensor import Tensor
+from thew.nn.trace import Trace
+
+# Positions of weights among an op's inputs.
+_WEIGHTS: Mapping[str, tuple[int, ...]] = {
+    "conv": (1, 2),
+    "conv_transpose": (1, 2),
+    "gemm": (0, 1, 2),
+    "matmul": (0, 1),
+    "batch_normalization": (1, 2),
+    "instance_normalization": (1, 2),
+    "layer_normalization": (1, 2),
+    "group_normalization": (1, 2),
+    "rms_normalization": (1,),
+    "prelu": (1,),
+    "gather": (0,),
+}
+_STATISTICS: Mapping[str, tuple[int, ...]] = {"batch_normalization": (3, 4)}
+_PRODUCTS = ("matmul", "conv", "conv_transpose")
+
+
+class GraphModule(Module):
+    """A graph as a module: `thew.from_onnx` gives one.
+
+    Example:
+        >>> model = thew.from_onnx("model.onnx")
+        >>> trainer = thew.Trainer(model, input_shape=(3, 32, 32))
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        weights, statistics = _named(graph, _WEIGHTS), _named(graph, _STATISTICS)
+        biases = _biases(graph)
+        for name, array in graph.constants.items():
+            if from_numpy(array.dtype) not in FLOATS:
+                continue
+            if name in statistics:
+                self.register_buffer(name, np.array(array))
+            elif name in weights or name in biases:
+                self.register_parameter(name, np.array(array))
+        self._graph = graph
+
+    @property
+    def original(self) -> Graph:
+        """The graph with the arrays that the module has now."""
+        own = {
+            name: as_constant(array.astype(self._graph.constants[name].dtype))
+            for name, array in self.state_dict().items()
+        }
+        return self._graph.replace(constants={**self._graph.constants, **own})
+
+    def graph(
+        self, *input_shapes: tuple[Dim, ...], dtype: str = "fp32", training: bool = False, name: str = ""
+    ) -> Graph:
+        """The graph for inputs of these shapes; without any, the graph that was imported, with the arrays of now."""
+        if not input_shapes and not training:
+            return self.original
+        shapes = input_shapes or tuple(value.type.shape or () for value in self._graph.inputs)
+        return super().graph(*shapes, dtype=dtype, training=training, name=name or self._graph.name)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Adds the graph's nodes to the trace."""
+        trace = inputs[0].trace
+        own = self.state_dict()
+        values: dict[str, Any] = {**self._graph.constants, **own}
+        values.update(zip((value.name for value in self._graph.inputs), inputs, strict=True))
+        for node in self._graph.nodes:
+            arguments = [values[name] if name else None for name in node.inputs]
+            results = self._traced(trace, node, arguments)
+            values.update((name, result) for name, result in zip(node.outputs, results, strict=False) if name)
+        outputs = tuple(values[name] for name in self._graph.outputs)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _traced(self, trace: Trace, node: Node, arguments: Sequence[Any]) -> Sequence[Tensor]:
+        count = max(i + 1 for i, name in enumerate(node.outputs) if name)
+        attributes = dict(node.attributes)
+        if self.training and node.op == "batch_normalization":
+            count, attributes["training_mode"] = 3, 1
+        elif self.training and node.op == "dropout" and count == 1:
+            ratio = arguments[1] if len(arguments) > 1 else None
+            arguments = [arguments[0], np.asarray(0.5, np.float32) if ratio is None else ratio, np.asarray(True)]
+        return trace.node(node.op, arguments, count, **attributes)
+
+
+def _named(graph: Graph, positions: Mapping[str, tuple[int, ...]]) -> set[str]:
+    """The constants that some node reads at one of these positions."""
+    found = {node.input(index) for node in graph.nodes for index in positions.get(node.op, ())}
+    return {name for name in found if name in graph.constants}
+
+
+def _biases(graph: Graph) -> set[str]:
+    """Constants that are added to a product."""
+    found = set()
+    for node in graph.nodes:
+        if node.op != "add":
+            continue
+        for constant, other in (node.inputs, node.inputs[::-1]):
+            array: Array | None = graph.constants.get(constant)
+            maker = graph.producers.get(other)
+            if array is not None and array.size > 1 and maker is not None and maker.op in _PRODUCTS:
+                found.add(constant)
+    return found

@@ -1,0 +1,128 @@
+"""`Engine`: the planned graphs of a trainer, one for each shape of batch, and all arrays that outlive a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thew.dtypes import from_numpy, to_numpy
+from thew.ir import TensorType
+from thew.ir.graph import Array
+from thew.nn import Module
+from thew.optim import Optimizer
+from thew.passes.lower_training import OFFSET, SEED
+from thew.runtime.executable import Executable, Settings, States
+from thew.runtime.lru import Recent
+from thew.train.precision import Precision
+from thew.train.step import (
+    HYPER,
+    INPUT,
+    LIMIT,
+    NUMBERS,
+    SCALE,
+    SCALING,
+    TARGET,
+    Loss,
+    StepGraph,
+    build_evaluation,
+    build_step,
+)
+
+Key = tuple[tuple[int, ...], tuple[int, ...], str, bool]  # shapes of samples and targets, targets' dtype, training
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A planned graph: its inputs beside the batch, and where its results stand."""
+
+    step: StepGraph
+    executable: Executable
+    names: tuple[str, ...]
+    numbers: tuple[Array, ...]
+    positions: tuple[int, ...]  # of loss, prediction and, where they are checked, the gradients' sums of squares
+
+
+class Engine:
+    """Plans and runs steps and evaluations."""
+
+    def __init__(
+        self, model: Module, loss: Loss, optimizer: Optimizer, precision: Precision, settings: Settings, seed: int
+    ) -> None:
+        self.model, self.loss, self.optimizer, self.precision = model, loss, optimizer, precision
+        self.settings = settings
+        self.states: dict[str, Array] = {}  # of the optimiser and the loss scale, by name
+        limit = np.inf if optimizer.clip_norm is None else optimizer.clip_norm
+        self.numbers: Mapping[str, Array] = {
+            HYPER: optimizer.hyper(),
+            LIMIT: np.array([limit], np.float64),
+            SCALING: precision.scaling.hyper(),
+            SEED: np.array([seed], np.int64),
+            OFFSET: np.zeros(1, np.int64),
+        }
+        adopt(model, to_numpy(precision.wide))
+        self._prepared: Recent[Key, Prepared] = Recent(settings.kept_shapes)
+
+    def run(self, x: Array, y: Array, training: bool) -> list[Any]:
+        """Loss, prediction and, where gradients are checked, their sums of squares."""
+        key = (x.shape, y.shape, y.dtype.char, training)
+        prepared = self._prepared.get(key, lambda: self._prepare(x, y, training))
+        single = prepared.executable.single
+        if single is not None:
+            results = single.call([x, y, *prepared.numbers])
+        else:
+            feeds = dict(zip(prepared.names, (x, y, *prepared.numbers), strict=True))
+            results = list(prepared.executable.run(feeds).values())
+        return [results[position] for position in prepared.positions]
+
+    def prepare(self, x: TensorType, y: TensorType, training: bool) -> Prepared:
+        """Plans for batches of these types, unless that is done."""
+        key = (x.static_shape, y.static_shape, to_numpy(y.dtype).char, training)
+        return self._prepared.get(key, lambda: self._plan(x, y, training))
+
+    def last(self) -> Prepared | None:
+        """What ran last."""
+        return self._prepared.last()
+
+    def forget(self) -> None:
+        """Drops all plans: the model's arrays or frozen layers are others now."""
+        adopt(self.model, to_numpy(self.precision.wide))
+        self._prepared = Recent(self.settings.kept_shapes)
+
+    @property
+    def scale(self) -> Array | None:
+        """The loss scale's state: scale, clean steps, skipped steps."""
+        return self.states.get(SCALE)
+
+    def _prepare(self, x: Array, y: Array, training: bool) -> Prepared:
+        known = [TensorType(from_numpy(array.dtype), array.shape) for array in (x, y)]
+        return self._plan(known[0], known[1], training)
+
+    def _plan(self, x: TensorType, y: TensorType, training: bool) -> Prepared:
+        if training:
+            step = build_step(self.model, self.loss, self.optimizer, x, y, self.precision)
+        else:
+            step = build_evaluation(self.model, self.loss, x, y, self.precision)
+        for name, first in step.fresh.items():
+            self.states.setdefault(name, first)
+        arrays = {**step.own, **{name: self.states[name] for name in step.fresh}}
+        types = {value.name: value.type for value in step.graph.inputs}
+        successors = {name: after for name, after in step.successors.items() if after}
+        executable = Executable(step.graph, types, self.settings, states=States(arrays, successors))
+        names = tuple(name for name in types if name in (INPUT, TARGET, *NUMBERS))
+        results = executable.results
+        wanted = filter(None, (step.loss, step.prediction, step.squares))
+        numbers = tuple(self.numbers[name] for name in names if name in self.numbers)
+        return Prepared(step, executable, names, numbers, tuple(results.index(name) for name in wanted))
+
+
+def adopt(model: Module, dtype: Any) -> None:
+    """Makes every floating-point array of a model one that a step can update in place: of a dtype, in C order."""
+    made: dict[int, Array] = {}
+    for module in model.modules():
+        for table in (module._parameters, module._buffers):
+            for name, array in table.items():
+                if array is not None and array.dtype.kind == "f":
+                    table[name] = made.setdefault(id(array), np.require(array, dtype, ["C", "W", "A", "O"]))

@@ -1,0 +1,250 @@
+"""One training step as one graph: forward, loss, backward, check of the gradients, update.
+
+`build_step` traces a model with its loss for the types of a batch, turns parameters, statistics and optimiser states
+into states (graph inputs with next values), differentiates, and adds the update of every parameter right behind the
+last node that reads it, so that it may be written in place and its gradient's memory is free again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thew import ops
+from thew.autodiff import Extension, differentiate
+from thew.dtypes import to_numpy
+from thew.errors import ShapeError
+from thew.ir import Graph, Node, TensorType, Value
+from thew.ir.graph import Array
+from thew.nn import Module, Tensor
+from thew.nn.trace import Trace
+from thew.optim import Optimizer
+from thew.passes.lower_training import OFFSET, SEED, lower_training
+from thew.passes.specialise import specialise
+from thew.plan.lower import VIEWS
+from thew.train.precision import Precision
+
+INPUT, TARGET, HYPER, LIMIT = "input", "target", "optimizer.hyper", "optimizer.clip_norm"
+STEP, SCALE, SCALING = "optimizer.step", "loss_scale", "loss_scale.hyper"
+NUMBERS = (HYPER, LIMIT, SCALING, SEED, OFFSET)  # inputs beside the batch, where a graph has them
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class StepGraph:
+    """A graph of a step or an evaluation.
+
+    Attributes:
+        graph: inputs are the batch, numbers of the step, and states.
+        loss: the output that is the loss.
+        prediction: the output that is the model's.
+        squares: the output with each gradient's sum of squares, where they are checked; empty elsewhere.
+        successors: the output that is a state's next value, empty where a state is only read.
+        own: the model's arrays, by the states that they are.
+        fresh: first values of the other states.
+        trained: names of the parameters that are updated.
+    """
+
+    graph: Graph
+    loss: str
+    prediction: str
+    squares: str
+    successors: Mapping[str, str]
+    own: Mapping[str, Array]
+    fresh: Mapping[str, Array]
+    trained: tuple[str, ...]
+
+
+def trace(
+    model: Module, loss: Loss, x: TensorType, target: TensorType, dtype: str, training: bool
+) -> tuple[Graph, dict[str, Array]]:
+    """The graph of (loss, prediction) with all types static, and the model's floating-point arrays that it reads, which
+    are graph inputs in it.
+    """
+    arrays = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    paths = {id(module): path for path, module in reversed(list(model.named_modules()))}
+    traced = Trace(type(model).__name__, arrays, paths, dtype)
+    flags = [(module, module.training) for module in model.modules()]
+    for module, flag in flags:
+        module.training = training and flag and module.trainable
+    try:
+        inputs = (traced.input(INPUT, x.shape or (), x.dtype), traced.input(TARGET, target.shape or (), target.dtype))
+        prediction = model(inputs[0])
+        if not isinstance(prediction, Tensor):
+            got = type(prediction).__name__
+            raise ShapeError(f"{type(model).__name__}: must give one tensor to be trained, got {got}")
+        outputs = [loss(prediction, inputs[1]), prediction]
+    finally:
+        for module, flag in flags:
+            module.training = flag
+    graph = traced.finish(outputs)
+    read = {
+        name: array
+        for array in arrays.values()
+        if (name := traced.constant_of(array)) is not None and array.dtype.kind == "f"
+    }
+    return _with_inputs(graph, read, dtype), read
+
+
+def _with_inputs(graph: Graph, arrays: Mapping[str, Array], dtype: str) -> Graph:
+    """The specialised graph with these constants as inputs, and training ops in their lowered forms."""
+    inputs = (*graph.inputs, *(Value(name, TensorType(dtype, array.shape)) for name, array in arrays.items()))
+    constants = {name: array for name, array in graph.constants.items() if name not in arrays}
+    lowered = lower_training(graph.replace(inputs=inputs, constants=constants))
+    return specialise(lowered, {value.name: value.type for value in lowered.inputs})
+
+
+def build_evaluation(model: Module, loss: Loss, x: TensorType, target: TensorType, precision: Precision) -> StepGraph:
+    """The graph that gives loss and prediction as the model stands, changing nothing."""
+    graph, read = trace(model, loss, x, target, precision.wide, training=False)
+    loss_name, prediction = graph.outputs
+    return StepGraph(precision.cast(graph), loss_name, prediction, "", dict.fromkeys(read, ""), read, {}, ())
+
+
+def build_step(
+    model: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    x: TensorType,
+    target: TensorType,
+    precision: Precision,
+) -> StepGraph:
+    """The graph of a training step on batches of these types."""
+    forward, read = trace(model, loss, x, target, precision.wide, training=True)
+    forward = precision.cast(forward)
+    trainable = {id(array) for _, array in model.named_trainable()}
+    trained = [name for name, array in read.items() if id(array) in trainable]
+    return _Builder(forward, optimizer, precision).build(trained, read)
+
+
+class _Builder:
+    """Grows a forward graph into a step."""
+
+    def __init__(self, forward: Graph, optimizer: Optimizer, precision: Precision) -> None:
+        self._optimizer, self._precision = optimizer, precision
+        self._forward, self._inputs = forward, list(forward.inputs)
+        self._loss, self._prediction = forward.outputs
+        self._successors: dict[str, str] = {}
+        self._fresh: dict[str, Array] = {}
+        self._statistics()
+        self._numbers = {HYPER: optimizer.hyper()}
+        if optimizer.clip_norm is not None or precision.is_scaled:
+            self._numbers[LIMIT] = np.array([np.inf if optimizer.clip_norm is None else optimizer.clip_norm])
+        if precision.is_scaled:
+            self._state(SCALE, precision.scaling.first())
+            self._numbers[SCALING] = precision.scaling.hyper()
+        if "step" in optimizer.numbers():
+            self._state(STEP, np.zeros(1))
+        for name, array in self._numbers.items():
+            self._inputs.append(Value(name, TensorType("fp64", array.shape)))
+
+    def build(self, trained: Sequence[str], read: Mapping[str, Array]) -> StepGraph:
+        """The whole step."""
+        for name in trained:
+            self._add_states(name)
+        self._extension = Extension(self._forward.replace(inputs=tuple(self._inputs)))
+        gradients = differentiate(self._extension, self._loss, trained, self._seed())
+        factor, squares = self._check(list(gradients.values()))
+        step = self._count(factor)
+        count = len(self._extension.nodes)
+        for name, gradient in gradients.items():
+            self._update(name, gradient, factor, step)
+        nodes = self._extension.nodes
+        nodes[:] = _early(nodes[:count], nodes[count:])
+        successors = {**dict.fromkeys(read, ""), **self._successors}
+        outputs = [self._loss, self._prediction, *filter(None, (squares, *successors.values()))]
+        graph = self._extension.graph(outputs)
+        names = (self._loss, self._prediction, squares)
+        return StepGraph(graph, *names, successors, read, self._fresh, tuple(gradients))
+
+    def _state(self, name: str, first: Array) -> None:
+        self._fresh[name] = first
+        self._successors[name] = ""
+        dtype = "fp64" if first.dtype == np.float64 else "fp32"
+        self._inputs.append(Value(name, TensorType(dtype, first.shape)))
+
+    def _statistics(self) -> None:
+        """Running statistics are states of the model whose next values the forward pass gives."""
+        names = {value.name for value in self._inputs}
+        for node in self._forward.nodes:
+            for output, source in ops.get(node.op).updates:
+                if node.input(source) in names and node.outputs[output]:
+                    self._successors[node.inputs[source]] = node.outputs[output]
+
+    def _add_states(self, name: str) -> None:
+        shape = next(value.type for value in self._inputs if value.name == name).static_shape
+        for state in self._optimizer.kept():
+            self._state(f"{name}.{state.rstrip('*')}", np.zeros(shape, to_numpy(self._precision.master)))
+        if "product" in self._optimizer.numbers():
+            self._state(f"{name}.product", np.ones(1))
+
+    def _seed(self) -> str | None:
+        """The gradient of the loss: its scale, where there is one."""
+        if not self._precision.is_scaled:
+            return None
+        extension = self._extension
+        scalar = self._one("reshape", self._scale(), extension.constant(np.zeros(0, np.int64)))
+        return self._one("cast", scalar, to=extension.type_of(self._loss).dtype)
+
+    def _scale(self) -> str:
+        ends = (np.array([0]), np.array([1]), np.array([0]))
+        return self._one("slice", SCALE, *map(self._extension.constant, ends))
+
+    def _one(self, op: str, *inputs: str, **attributes: Any) -> str:
+        return self._extension.emit(op, inputs, 1, **attributes)[0]
+
+    def _check(self, gradients: Sequence[str]) -> tuple[str, str]:
+        """The factor of the update and the sums of squares; empty where nothing is to be checked."""
+        if LIMIT not in self._numbers or not gradients:
+            return "", ""
+        scale = self._scale() if self._precision.is_scaled else self._extension.constant(np.ones(1))
+        factor, squares = self._extension.emit("unscale_check", [scale, LIMIT, *gradients], 2)
+        if self._precision.is_scaled:
+            self._successors[SCALE] = self._one("update_loss_scale", SCALE, factor, SCALING)
+        return factor, squares
+
+    def _count(self, factor: str) -> str:
+        if STEP not in self._successors:
+            return ""
+        self._successors[STEP] = self._one("count_update", STEP, *filter(None, (factor,)))
+        return self._successors[STEP]
+
+    def _update(self, name: str, gradient: str, factor: str, step: str) -> None:
+        optimizer, kept = self._optimizer, self._optimizer.kept()
+        states = [f"{name}.{state.rstrip('*')}" if state in kept else "" for state in ops.update.STATES[optimizer.op]]
+        numbers = {"step": step, "product": f"{name}.product"}
+        singles = [numbers[number] for number in optimizer.numbers()]
+        inputs = [name, gradient, HYPER, factor, *states, *singles]
+        changing = [name, *states, *(s for n, s in zip(optimizer.numbers(), singles, strict=True) if n == "product")]
+        while not inputs[-1]:
+            inputs.pop()
+        while not changing[-1]:
+            changing.pop()
+        outputs = tuple(self._extension.fresh(f"{state}.next") if state else "" for state in changing)
+        self._extension.append(Node(optimizer.op, tuple(inputs), outputs, optimizer.attributes(), f"{name}.update"))
+        self._successors.update((state, after) for state, after in zip(changing, outputs, strict=True) if state)
+
+
+def _early(nodes: Sequence[Node], updates: Iterable[Node]) -> list[Node]:
+    """All nodes in order, each update behind the last node that reads what it overwrites or makes what it takes."""
+    positions: dict[int, list[Node]] = {}
+    readers: dict[str, int] = {}
+    aliases: dict[str, Collection[str]] = {}
+    for index, node in enumerate(nodes):
+        for name in node.inputs:
+            for origin in aliases.get(name, (name,)):
+                readers[origin] = index
+            if node.op in VIEWS and name:
+                origins = {origin for source in node.inputs for origin in aliases.get(source, (source,))}
+                aliases.update(dict.fromkeys(node.outputs, origins))
+        readers.update(dict.fromkeys(node.outputs, index))
+    for update in updates:
+        behind = max(readers.get(name, -1) for name in update.inputs if name)
+        positions.setdefault(behind, []).append(update)
+    ordered = list(positions.get(-1, ()))
+    for index, node in enumerate(nodes):
+        ordered += [node, *positions.get(index, ())]
+    return ordered

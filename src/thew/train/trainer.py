@@ -1,0 +1,158 @@
+"""`Trainer`: a model with its loss and optimiser, made ready to be trained on this machine.
+
+A step is one graph (`thew.train.step`), planned once for each shape of batch. Parameters and optimiser states are
+arrays that the plan's steps update where they lie; the model's own arrays are those, so that it is always up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from thew.dtypes import to_numpy
+from thew.errors import InputError
+from thew.ir import Graph, TensorType
+from thew.ir.graph import Array
+from thew.nn import CrossEntropyLoss, Module, NLLLoss
+from thew.nn.graph_module import GraphModule
+from thew.nn.loss import loss_of
+from thew.optim import SGD, Constant, Optimizer, Schedule
+from thew.passes.lower_training import OFFSET
+from thew.runtime.device import parse_cores, target
+from thew.runtime.executable import Settings
+from thew.train.engine import Engine, Prepared
+from thew.train.precision import LossScaling, precision_of
+from thew.train.step import HYPER
+
+
+class Trainer:
+    """Trains a model.
+
+    Args:
+        model: a module, or a graph, whose constants that stand where weights do are trained.
+        loss: "cross_entropy", "mse", "l1", "huber", "bce_with_logits", "nll" or "kl_div", a module from `thew.nn`, or a
+            function of two traced tensors, prediction and target, that gives one number.
+        optimizer: from `thew.optim`.
+        input_shape: shape of one sample, as (1, 28, 28).
+        precision: "fp32", "fp64", "mixed-fp16", "mixed-bf16" or "mixed-fp64-fp16".
+        threads: workers, this thread among them.
+        seed: of all that is drawn: dropout and the order of samples.
+        schedule: multiplies the learning rate.
+        loss_scaling: how the loss is scaled in the precisions with fp16.
+        cores: "all", "big", "little" or a list such as "0-3": the CPUs that the workers are kept on.
+        isa: use nothing better than this instruction set.
+
+    Raises:
+        InputError: an argument is none of the above.
+        UnsupportedError: an op of the model has no gradient, or the precision is not known.
+
+    Example:
+        >>> trainer = Trainer(thew.models.lenet5(), optimizer=optim.SGD(lr=0.01, momentum=0.9), input_shape=(1, 28, 28))
+        >>> loss = trainer.step(x, y)
+    """
+
+    def __init__(
+        self,
+        model: Module | Graph,
+        loss: Any = "cross_entropy",
+        optimizer: Optimizer | None = None,
+        input_shape: Sequence[int] | None = None,
+        precision: str = "fp32",
+        threads: int = 1,
+        seed: int = 0,
+        *,
+        schedule: Schedule | None = None,
+        loss_scaling: LossScaling | None = None,
+        cores: str | None = None,
+        isa: str | None = None,
+    ) -> None:
+        if not isinstance(threads, int) or not 1 <= threads <= 1024:
+            raise InputError(f"threads: must be between 1 and 1024, got {threads!r}")
+        self.model = GraphModule(model) if isinstance(model, Graph) else model
+        self.optimizer = SGD(lr=0.01, momentum=0.9) if optimizer is None else optimizer
+        self.schedule = Constant() if schedule is None else schedule
+        self.input_shape = None if input_shape is None else tuple(int(extent) for extent in input_shape)
+        self.threads, self.seed = threads, seed
+        self.steps_done = 0
+        policy = precision_of(precision, loss_scaling)
+        self.precision, self._loss = policy.name, loss_of(loss)
+        self._dtype = to_numpy(policy.wide)
+        settings = Settings(target(threads, isa), parse_cores(cores))
+        self._engine = Engine(self.model, self._loss, self.optimizer, policy, settings, seed)
+        self._factor = 1.0
+
+    # Single batches
+
+    def step(self, x: Any, y: Any) -> float:
+        """One step of the optimiser on one batch.
+
+        Args:
+            x: samples, (n, …).
+            y: targets, (n, …): class numbers for cross-entropy and NLL, else numbers like the model's output.
+
+        Returns:
+            The loss before the update.
+
+        Raises:
+            InputError: shapes do not fit the model, or each other.
+        """
+        return self.step_with_prediction(x, y)[0]
+
+    def step_with_prediction(self, x: Any, y: Any) -> tuple[float, Array]:
+        """As `step`, with what the model gave for the batch before the update."""
+        factor = self.schedule.factor(self.steps_done)
+        if factor != self._factor:
+            self._factor = factor
+            np.copyto(self._engine.numbers[HYPER], self.optimizer.hyper(factor))
+        self._engine.numbers[OFFSET][0] = self.steps_done
+        loss, prediction, *_ = self._engine.run(self._samples(x), self._targets(x, y), True)
+        self.steps_done += 1
+        return float(loss), prediction
+
+    def evaluate_batch(self, x: Any, y: Any) -> tuple[float, Array]:
+        """Loss and prediction of one batch, with the model as it stands."""
+        loss, prediction = self._engine.run(self._samples(x), self._targets(x, y), False)
+        return float(loss), prediction
+
+    def prepare(self, batch_size: int, target_shape: Sequence[int] = (), target_dtype: str = "int64") -> Prepared:
+        """Plans the step for a size of batch without running it; the target's shape is that of one sample's."""
+        if self.input_shape is None:
+            raise InputError("Trainer: input_shape must be given to plan before the first batch, got none")
+        x = TensorType(self._engine.precision.wide, (batch_size, *self.input_shape))
+        return self._engine.prepare(x, TensorType(target_dtype, (batch_size, *target_shape)), True)
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Arena and scratch of the step planned last, with parameters and optimiser states. Plan first (`prepare`)."""
+        prepared = self._engine.last()
+        if prepared is None:
+            raise InputError("Trainer: nothing is planned yet; call prepare(batch_size) or step first")
+        own = sum(array.nbytes for array in prepared.step.own.values())
+        return prepared.executable.peak_memory_bytes + own + sum(a.nbytes for a in self._engine.states.values())
+
+    @property
+    def scaling(self) -> dict[str, float] | None:
+        """The loss scale, clean steps since it changed, and skipped steps; None where the loss is not scaled."""
+        state = self._engine.scale
+        return None if state is None else dict(zip(("scale", "clean", "skipped"), map(float, state), strict=True))
+
+    def _samples(self, x: Any) -> Array:
+        if type(x) is not np.ndarray or x.dtype != self._dtype or not x.flags.c_contiguous:
+            x = np.ascontiguousarray(x, self._dtype)
+        if self.input_shape is not None and x.shape[1:] != self.input_shape:
+            raise InputError(f"x: must have shape (n, {', '.join(map(str, self.input_shape))}), got {x.shape}")
+        samples: Array = x
+        return samples
+
+    def _targets(self, x: Any, y: Any) -> Array:
+        targets: Array = np.asarray(y)
+        are_classes = isinstance(self._loss, CrossEntropyLoss | NLLLoss)
+        if targets.dtype.kind in "iub" and (are_classes or not isinstance(self._loss, Module)):
+            targets = np.ascontiguousarray(targets, np.int64)
+        else:
+            targets = np.ascontiguousarray(targets, self._dtype)
+        if len(targets) != len(x):
+            raise InputError(f"y: must have as many targets as there are samples, {len(x)}, got {targets.shape}")
+        return targets

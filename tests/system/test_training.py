@@ -1,0 +1,141 @@
+"""A training step does what its graph says, and training learns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import thew
+from thew import nn, optim
+from thew.nn import functional as F
+from thew.ops.interpret import evaluate
+
+
+class Mixed(nn.Module):
+    """Convolutions, norms, pools, dropout, a residual and a product that is used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(2, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.conv2, self.norm2 = nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False), nn.GroupNorm(2, 4)
+        self.drop, self.act = nn.Dropout(0.3), nn.SiLU()
+        self.head, self.norm3 = nn.Linear(16, 16), nn.LayerNorm(16)
+        self.last = nn.Linear(16, 5)
+
+    def forward(self, x: nn.Tensor) -> nn.Tensor:
+        x = F.max_pool2d(F.relu(self.norm1(self.conv1(x))), 2)
+        x = x + self.act(self.norm2(self.conv2(x)))
+        x = self.drop(F.avg_pool2d(x, 2).flatten(1))
+        x = F.relu(self.norm3(self.head(x))) + self.head(x)
+        return self.last(x)
+
+
+def batch(n: int = 6, classes: int = 5):
+    random = np.random.default_rng(3)
+    return random.normal(size=(n, 2, 8, 8)), random.integers(0, classes, n)
+
+
+OPTIMIZERS = {
+    "sgd": optim.SGD(lr=0.05),
+    "nesterov": optim.SGD(lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-3),
+    "adam": optim.Adam(lr=0.01, weight_decay=1e-3, clip_norm=0.5),
+    "adamw": optim.AdamW(lr=0.01),
+    "rmsprop": optim.RMSprop(lr=0.01, momentum=0.5, centered=True),
+    "adagrad": optim.Adagrad(lr=0.05, lr_decay=0.01, clip_value=0.1),
+    "nadam": optim.NAdam(lr=0.01),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_steps_are_those_of_the_graph(name):
+    """Three planned steps in fp64 against the same graph, walked node by node by the references."""
+    with nn.init.seeded(0):
+        model = Mixed()
+    trainer = thew.Trainer(model, optimizer=OPTIMIZERS[name], input_shape=(2, 8, 8), precision="fp64", seed=7)
+    x, y = batch()
+    prepared = trainer.prepare(6)
+    step = prepared.step
+    held = {**step.own, **{key: trainer._engine.states[key] for key in step.fresh}}
+    expected = {key: array.copy() for key, array in held.items()}
+    for _ in range(3):
+        numbers = {key: array.copy() for key, array in trainer._engine.numbers.items()}
+        numbers["random.offset"][0] = trainer.steps_done
+        values = evaluate(step.graph, {"input": x, "target": y.astype(np.int64), **numbers, **expected})
+        assert trainer.step(x, y) == pytest.approx(float(values[step.loss]), rel=1e-12)
+        expected.update((key, values[after]) for key, after in step.successors.items() if after)
+        for key, array in held.items():
+            np.testing.assert_allclose(array, expected[key], rtol=1e-10, atol=1e-12, err_msg=key)
+    assert any(np.abs(held[key]).max() > 0 for key in step.fresh) or name == "sgd"
+
+
+def test_training_overfits_a_batch():
+    trainer = thew.Trainer(
+        thew.models.lenet5(seed=1), optimizer=optim.SGD(lr=0.05, momentum=0.9), input_shape=(1, 28, 28)
+    )
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(16, 1, 28, 28)).astype(np.float32), random.integers(0, 10, 16)
+    first = trainer.step(x, y)
+    for _ in range(40):
+        last = trainer.step(x, y)
+    assert first > 2 and last < 0.1
+    _, prediction = trainer.evaluate_batch(x, y)
+    assert (prediction.argmax(1) == y).all()
+
+
+def test_the_model_is_what_was_trained():
+    """The module's arrays are the trained ones: a session on its graph agrees with evaluation."""
+    with nn.init.seeded(0):
+        model = Mixed()
+    trainer = thew.Trainer(model, optimizer=optim.Adam(lr=0.01), input_shape=(2, 8, 8))
+    x, y = batch()
+    for _ in range(3):
+        trainer.step(x, y)
+    _, prediction = trainer.evaluate_batch(x, y)
+    (expected,) = thew.InferenceSession(model.graph((6, 2, 8, 8))).run(None, {"input": x.astype(np.float32)})
+    np.testing.assert_allclose(prediction, expected, rtol=0, atol=1e-5)
+
+
+def test_frozen_layers_stay():
+    with nn.init.seeded(0):
+        model = Mixed()
+    model.conv1.freeze()
+    model.norm1.freeze()
+    before = {name: array.copy() for name, array in model.state_dict().items()}
+    trainer = thew.Trainer(model, optimizer=optim.SGD(lr=0.1), input_shape=(2, 8, 8))
+    trainer.step(*batch())
+    for name, array in model.state_dict().items():
+        same = np.array_equal(array, before[name])
+        assert same == name.startswith(("conv1", "norm1", "norm1.num")), name
+    assert "conv1.weight" not in trainer._engine.last().step.trained
+
+
+@pytest.mark.parametrize("precision", ["mixed-fp16", "mixed-bf16", "mixed-fp64-fp16"])
+def test_mixed_precision_follows_fp32(precision):
+    losses = []
+    for how in ("fp32", precision):
+        trainer = thew.Trainer(
+            thew.models.lenet5(seed=1), optimizer=optim.SGD(lr=0.02), input_shape=(1, 28, 28), precision=how
+        )
+        random = np.random.default_rng(0)
+        x, y = random.normal(size=(8, 1, 28, 28)), random.integers(0, 10, 8)
+        losses.append([trainer.step(x, y) for _ in range(6)])
+    # 16 bits keep 8 (bf16) or 11 bits of every activation; the loss is a mean of numbers near 2.3.
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0, atol=0.02)
+
+
+def test_overflow_is_skipped_and_recovered_from():
+    scaling = thew.train.LossScaling(start=2.0**40, most=2.0**40)
+    trainer = thew.Trainer(
+        thew.models.lenet5(seed=1), optimizer=optim.SGD(lr=0.02), input_shape=(1, 28, 28), precision="mixed-fp16",
+        loss_scaling=scaling,
+    )  # fmt: skip
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(4, 1, 28, 28)), random.integers(0, 10, 4)
+    before = trainer.model.fc3.weight.copy()
+    trainer.step(x, y)
+    assert trainer.scaling == {"scale": 2.0**39, "clean": 0, "skipped": 1}
+    assert np.array_equal(before, trainer.model.fc3.weight)
+    for _ in range(30):
+        trainer.step(x, y)
+    assert trainer.scaling["skipped"] < 31 and not np.array_equal(before, trainer.model.fc3.weight)
+    assert np.isfinite(trainer.model.fc3.weight).all()
