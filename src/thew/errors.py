@@ -36,3 +36,7 @@ class MemoryLimitError(Error):
 
 class SensorError(Error):
     """A sensor that is missing, refuses to be read, or does not cover what was to be measured."""
+
+
+class CheckpointError(Error):
+    """A checkpoint that is truncated, edited, of another version, or of another model."""

@@ -59,7 +59,7 @@ def test_steps_are_those_of_the_graph(name):
     expected = {key: array.copy() for key, array in held.items()}
     for _ in range(3):
         numbers = {key: array.copy() for key, array in trainer._engine.numbers.items()}
-        numbers["random.offset"][0] = trainer.steps_done
+        numbers["random.offset"][0] = trainer.counters.steps
         values = evaluate(step.graph, {"input": x, "target": y.astype(np.int64), **numbers, **expected})
         assert trainer.step(x, y) == pytest.approx(float(values[step.loss]), rel=1e-12)
         expected.update((key, values[after]) for key, after in step.successors.items() if after)

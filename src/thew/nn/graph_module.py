@@ -5,7 +5,7 @@ Its parameters are the constants that stand where ops have weights; everything e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,21 +38,28 @@ _PRODUCTS = ("matmul", "conv", "conv_transpose")
 class GraphModule(Module):
     """A graph as a module: `thew.from_onnx` gives one.
 
+    Args:
+        graph: in the form for use or for training; the module gives both.
+        parameters: constants that are trained; by default those that stand where ops have weights.
+        buffers: constants that are running statistics; by default those of batch norms.
+
     Example:
         >>> model = thew.from_onnx("model.onnx")
         >>> trainer = thew.Trainer(model, input_shape=(3, 32, 32))
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(
+        self, graph: Graph, parameters: Collection[str] | None = None, buffers: Collection[str] | None = None
+    ) -> None:
         super().__init__()
-        weights, statistics = _named(graph, _WEIGHTS), _named(graph, _STATISTICS)
-        biases = _biases(graph)
+        if parameters is None:
+            parameters = _named(graph, _WEIGHTS) | _biases(graph)
+        if buffers is None:
+            buffers = _named(graph, _STATISTICS)
         for name, array in graph.constants.items():
-            if from_numpy(array.dtype) not in FLOATS:
-                continue
-            if name in statistics:
+            if name in buffers:
                 self.register_buffer(name, np.array(array))
-            elif name in weights or name in biases:
+            elif name in parameters and from_numpy(array.dtype) in FLOATS:
                 self.register_parameter(name, np.array(array))
         self._graph = graph
 
@@ -90,9 +97,12 @@ class GraphModule(Module):
     def _traced(self, trace: Trace, node: Node, arguments: Sequence[Any]) -> Sequence[Tensor]:
         count = max(i + 1 for i, name in enumerate(node.outputs) if name)
         attributes = dict(node.attributes)
-        if self.training and node.op == "batch_normalization":
-            count, attributes["training_mode"] = 3, 1
-        elif self.training and node.op == "dropout" and count == 1:
+        if node.op == "batch_normalization":
+            trains = self.training and not set(node.inputs[1:3]) <= self.frozen
+            count, attributes["training_mode"] = (3, 1) if trains else (1, 0)
+        elif node.op == "dropout" and count == 1:
+            if not self.training:
+                return arguments[:1]
             ratio = arguments[1] if len(arguments) > 1 else None
             arguments = [arguments[0], np.asarray(0.5, np.float32) if ratio is None else ratio, np.asarray(True)]
         return trace.node(node.op, arguments, count, **attributes)

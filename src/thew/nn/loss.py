@@ -6,8 +6,9 @@ are "mean" and "sum".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import inspect
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,16 +19,25 @@ from thew.nn.tensor import Tensor
 
 
 class _Loss(Module):
+    reductions: ClassVar[tuple[str, ...]] = ("mean", "sum")
+
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        if reduction not in ("mean", "sum"):
-            raise InputError(f"{type(self).__name__}: reduction must be 'mean' or 'sum', got {reduction!r}")
+        if reduction not in self.reductions:
+            raise InputError(f"{type(self).__name__}: reduction must be among {self.reductions}, got {reduction!r}")
         self.reduction = reduction
 
     def reduced(self, terms: Tensor) -> Tensor:
         """All terms as one number."""
         axes = list(range(terms.ndim))
         return terms.mean(axes) if self.reduction == "mean" else terms.sum(axes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON: the class and its arguments."""
+        names = inspect.signature(type(self)).parameters
+        values = {name: getattr(self, name) for name in names}
+        plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+        return {"loss": type(self).__name__, **plain}
 
     def extra_repr(self) -> str:
         """The reduction, where it is not the mean."""
@@ -131,19 +141,21 @@ class KLDivLoss(_Loss):
     "mean" divides by all elements, "batchmean", which is the divergence's own, by the batch.
     """
 
+    reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "batchmean")
+
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
-        super().__init__("sum" if reduction == "batchmean" else reduction)
-        self.by_batch, self.log_target = reduction == "batchmean", log_target
+        super().__init__(reduction)
+        self.log_target = log_target
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """One number."""
         share = target.op("exp") if self.log_target else target
         logarithm = target if self.log_target else target.op("max", 1e-30).op("log")
         total = self.reduced(share * (logarithm - prediction))
-        return total / float(prediction.shape[0]) if self.by_batch else total
+        return total / float(prediction.shape[0]) if self.reduction == "batchmean" else total
 
 
-LOSSES: Mapping[str, Callable[[], Module]] = {
+LOSSES: Mapping[str, type[_Loss]] = {
     "bce_with_logits": BCEWithLogitsLoss,
     "cross_entropy": CrossEntropyLoss,
     "huber": HuberLoss,
@@ -155,7 +167,14 @@ LOSSES: Mapping[str, Callable[[], Module]] = {
 
 
 def loss_of(given: Any) -> Any:
-    """The loss: a name from `LOSSES`, a module, or any function of (prediction, target) that gives one number."""
+    """The loss: a name from `LOSSES`, what `to_dict` described, a module, or any function of (prediction, target)."""
+    if isinstance(given, dict):
+        fields = dict(given)
+        name = fields.pop("loss", None)
+        kind = next((kind for kind in LOSSES.values() if kind.__name__ == name), None)
+        if kind is None:
+            raise InputError(f"loss: must be described as one of {', '.join(LOSSES)}, got {name!r}")
+        return kind(**fields)
     if isinstance(given, str):
         if given not in LOSSES:
             raise InputError(f"loss: must be one of {', '.join(LOSSES)}, a module or a function, got {given!r}")

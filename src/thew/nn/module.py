@@ -48,7 +48,7 @@ class Module:
         for table in ("_parameters", "_buffers", "_modules"):
             object.__setattr__(self, table, {})
         self.training = True
-        self.trainable = True
+        self.frozen: set[str] = set()  # names of own parameters that training leaves alone
 
     def forward(self, *inputs: Any) -> Any:
         """Builds the nodes of this module; subclasses write it."""
@@ -129,8 +129,13 @@ class Module:
         return self._named("_buffers")
 
     def named_trainable(self) -> Iterator[tuple[str, Array]]:
-        """The parameters of those modules that are not frozen, with their full names; a shared one comes once."""
-        kept = {id(array) for module in self.modules() if module.trainable for array in module._parameters.values()}
+        """The parameters that are not frozen, with their full names; a shared one comes once."""
+        kept = {
+            id(array)
+            for module in self.modules()
+            for name, array in module._parameters.items()
+            if name not in module.frozen
+        }
         return ((name, array) for name, array in self.named_parameters() if id(array) in kept)
 
     def parameters(self) -> Iterator[Array]:
@@ -180,20 +185,26 @@ class Module:
         """Clears the training flag here and below."""
         return self.train(False)
 
-    def freeze(self) -> Module:
-        """Keeps training from changing this module and all below: parameters stay, dropout and batch norm act as in
-        use.
+    def freeze(self, *names: str) -> Module:
+        """Keeps training from changing parameters: those of this module that are named, or all here and below.
+
+        A batch norm of which all is frozen also uses its statistics as they are.
         """
-        return self._set_trainable(False)
-
-    def unfreeze(self) -> Module:
-        """Lets training change this module and all below again."""
-        return self._set_trainable(True)
-
-    def _set_trainable(self, mode: bool) -> Module:
         for module in self.modules():
-            module.trainable = mode
+            module.frozen |= set(names or module._parameters) if module is self or not names else set()
         return self
+
+    def unfreeze(self, *names: str) -> Module:
+        """Lets training change parameters again: those of this module that are named, or all here and below."""
+        for module in self.modules():
+            module.frozen -= set(names or module._parameters) if module is self or not names else set()
+        return self
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it has parameters, and training changes none of them."""
+        own = {name for name, array in self._parameters.items() if array is not None}
+        return bool(own) and own <= self.frozen
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of a layer's repr."""

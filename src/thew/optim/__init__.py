@@ -9,7 +9,7 @@ Example:
     >>> schedule = optim.Warmup(500, optim.CosineAnnealing(20_000))
 """
 
-from thew.optim.methods import SGD, Adagrad, Adam, AdamW, NAdam, RMSprop
+from thew.optim.methods import SGD, Adagrad, Adam, AdamW, NAdam, RMSprop, optimizer_from
 from thew.optim.optimizer import Optimizer
 from thew.optim.schedules import (
     Constant,
@@ -21,6 +21,7 @@ from thew.optim.schedules import (
     Schedule,
     Step,
     Warmup,
+    schedule_from,
 )
 
 __all__ = [
@@ -40,4 +41,6 @@ __all__ = [
     "Schedule",
     "Step",
     "Warmup",
+    "optimizer_from",
+    "schedule_from",
 ]

@@ -139,7 +139,7 @@ class Adagrad(Optimizer):
 _METHODS = (SGD, Adam, AdamW, NAdam, RMSprop, Adagrad)
 
 
-def from_dict(fields: Mapping[str, Any]) -> Optimizer:
+def optimizer_from(fields: Mapping[str, Any]) -> Optimizer:
     """The optimiser that `Optimizer.to_dict` described. Raises InputError for one that is not known."""
     fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
     name = fields.pop("method", None)

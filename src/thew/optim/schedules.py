@@ -156,13 +156,13 @@ class ReduceOnPlateau(Schedule):
 _SCHEDULES = (Constant, Step, MultiStep, Exponential, CosineAnnealing, OneCycle, Warmup, ReduceOnPlateau)
 
 
-def from_dict(description: Mapping[str, Any]) -> Schedule:
+def schedule_from(description: Mapping[str, Any]) -> Schedule:
     """The schedule that `Schedule.to_dict` described. Raises InputError for one that is not known."""
     given = dict(description)
     name = given.pop("schedule", None)
     for kind in _SCHEDULES:
         if kind.__name__ == name and set(given) == {field.name for field in fields(kind)}:
             if kind is Warmup:
-                given["then"] = from_dict(given["then"])
+                given["then"] = schedule_from(given["then"])
             return kind(**given)
     raise InputError(f"schedule: must be one of {', '.join(kind.__name__ for kind in _SCHEDULES)}, got {name!r}")

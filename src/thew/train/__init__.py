@@ -1,6 +1,21 @@
-"""Training: `Trainer` and what surrounds it."""
+"""Training: `Trainer`, its callbacks, precisions and metrics."""
 
+from thew.train.callbacks import Callback, CheckpointBest, CSVLogger, EarlyStopping, Progress, TensorBoard
+from thew.train.history import History
+from thew.train.metrics import METRICS
 from thew.train.precision import PRECISIONS, LossScaling
 from thew.train.trainer import Trainer
 
-__all__ = ["PRECISIONS", "LossScaling", "Trainer"]
+__all__ = [
+    "METRICS",
+    "PRECISIONS",
+    "CSVLogger",
+    "Callback",
+    "CheckpointBest",
+    "EarlyStopping",
+    "History",
+    "LossScaling",
+    "Progress",
+    "TensorBoard",
+    "Trainer",
+]

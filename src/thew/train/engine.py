@@ -31,7 +31,8 @@ from thew.train.step import (
     build_step,
 )
 
-Key = tuple[tuple[int, ...], tuple[int, ...], str, bool]  # shapes of samples and targets, targets' dtype, training
+# Shapes of samples and targets, the targets' dtype, training; without targets there is nothing of the second and third.
+Key = tuple[tuple[int, ...], tuple[int, ...] | None, str, bool]
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,8 @@ class Engine:
     def run(self, x: Array, y: Array, training: bool) -> list[Any]:
         """Loss, prediction and, where gradients are checked, their sums of squares."""
         key = (x.shape, y.shape, y.dtype.char, training)
-        prepared = self._prepared.get(key, lambda: self._prepare(x, y, training))
-        single = prepared.executable.single
-        if single is not None:
-            results = single.call([x, y, *prepared.numbers])
-        else:
-            feeds = dict(zip(prepared.names, (x, y, *prepared.numbers), strict=True))
-            results = list(prepared.executable.run(feeds).values())
+        prepared = self._prepared.get(key, lambda: self._plan(_type_of(x), _type_of(y), training))
+        results = self._results(prepared, [x, y, *prepared.numbers])
         return [results[position] for position in prepared.positions]
 
     def prepare(self, x: TensorType, y: TensorType, training: bool) -> Prepared:
@@ -96,12 +92,20 @@ class Engine:
         """The loss scale's state: scale, clean steps, skipped steps."""
         return self.states.get(SCALE)
 
-    def _prepare(self, x: Array, y: Array, training: bool) -> Prepared:
-        known = [TensorType(from_numpy(array.dtype), array.shape) for array in (x, y)]
-        return self._plan(known[0], known[1], training)
+    def predict(self, x: Array) -> Array:
+        """What the model gives, as it stands."""
+        prepared = self._prepared.get((x.shape, None, "", False), lambda: self._plan(_type_of(x), None, False))
+        found: Array = self._results(prepared, [x])[prepared.positions[0]]
+        return found
 
-    def _plan(self, x: TensorType, y: TensorType, training: bool) -> Prepared:
-        if training:
+    def _results(self, prepared: Prepared, feeds: list[Array]) -> list[Any]:
+        single = prepared.executable.single
+        if single is not None:
+            return single.call(feeds)
+        return list(prepared.executable.run(dict(zip(prepared.names, feeds, strict=True))).values())
+
+    def _plan(self, x: TensorType, y: TensorType | None, training: bool) -> Prepared:
+        if training and y is not None:
             step = build_step(self.model, self.loss, self.optimizer, x, y, self.precision)
         else:
             step = build_evaluation(self.model, self.loss, x, y, self.precision)
@@ -116,6 +120,10 @@ class Engine:
         wanted = filter(None, (step.loss, step.prediction, step.squares))
         numbers = tuple(self.numbers[name] for name in names if name in self.numbers)
         return Prepared(step, executable, names, numbers, tuple(results.index(name) for name in wanted))
+
+
+def _type_of(array: Array) -> TensorType:
+    return TensorType(from_numpy(array.dtype), array.shape)
 
 
 def adopt(model: Module, dtype: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from thew.errors import InputError, UnsupportedError
 from thew.ir import Graph
 from thew.ir.graph import Array
-from thew.passes.autocast import autocast
+from thew.passes.narrow_training import narrow_training
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Precision:
 
     def cast(self, graph: Graph) -> Graph:
         """The graph with its products in half precision, where the policy says so."""
-        return autocast(graph, self.half, self.wide) if self.half else graph
+        return narrow_training(graph, self.half, self.wide) if self.half else graph
 
 
 _POLICIES = {

@@ -39,7 +39,7 @@ class StepGraph:
 
     Attributes:
         graph: inputs are the batch, numbers of the step, and states.
-        loss: the output that is the loss.
+        loss: the output that is the loss; empty where there is none.
         prediction: the output that is the model's.
         squares: the output with each gradient's sum of squares, where they are checked; empty elsewhere.
         successors: the output that is a state's next value, empty where a state is only read.
@@ -59,33 +59,31 @@ class StepGraph:
 
 
 def trace(
-    model: Module, loss: Loss, x: TensorType, target: TensorType, dtype: str, training: bool
+    model: Module, loss: Loss | None, x: TensorType, target: TensorType | None, dtype: str, training: bool
 ) -> tuple[Graph, dict[str, Array]]:
-    """The graph of (loss, prediction) with all types static, and the model's floating-point arrays that it reads, which
-    are graph inputs in it.
+    """The graph of (loss, prediction), or without a target of the prediction alone, with all types static, and the
+    model's floating-point arrays that it reads, which are graph inputs in it.
     """
     arrays = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     paths = {id(module): path for path, module in reversed(list(model.named_modules()))}
     traced = Trace(type(model).__name__, arrays, paths, dtype)
     flags = [(module, module.training) for module in model.modules()]
     for module, flag in flags:
-        module.training = training and flag and module.trainable
+        module.training = training and flag and not module.is_frozen
     try:
-        inputs = (traced.input(INPUT, x.shape or (), x.dtype), traced.input(TARGET, target.shape or (), target.dtype))
-        prediction = model(inputs[0])
+        prediction = model(traced.input(INPUT, x.shape or (), x.dtype))
         if not isinstance(prediction, Tensor):
             got = type(prediction).__name__
             raise ShapeError(f"{type(model).__name__}: must give one tensor to be trained, got {got}")
-        outputs = [loss(prediction, inputs[1]), prediction]
+        outputs = [prediction]
+        if loss is not None and target is not None:
+            outputs.insert(0, loss(prediction, traced.input(TARGET, target.shape or (), target.dtype)))
     finally:
         for module, flag in flags:
             module.training = flag
     graph = traced.finish(outputs)
-    read = {
-        name: array
-        for array in arrays.values()
-        if (name := traced.constant_of(array)) is not None and array.dtype.kind == "f"
-    }
+    found = {traced.constant_of(array): array for array in arrays.values() if array.dtype.kind == "f"}
+    read = {name: found[name] for name in graph.constants if name in found}  # in the order of use
     return _with_inputs(graph, read, dtype), read
 
 
@@ -97,11 +95,14 @@ def _with_inputs(graph: Graph, arrays: Mapping[str, Array], dtype: str) -> Graph
     return specialise(lowered, {value.name: value.type for value in lowered.inputs})
 
 
-def build_evaluation(model: Module, loss: Loss, x: TensorType, target: TensorType, precision: Precision) -> StepGraph:
-    """The graph that gives loss and prediction as the model stands, changing nothing."""
+def build_evaluation(
+    model: Module, loss: Loss, x: TensorType, target: TensorType | None, precision: Precision
+) -> StepGraph:
+    """The graph that gives the loss, with a target, and the prediction as the model stands, changing nothing."""
     graph, read = trace(model, loss, x, target, precision.wide, training=False)
-    loss_name, prediction = graph.outputs
-    return StepGraph(precision.cast(graph), loss_name, prediction, "", dict.fromkeys(read, ""), read, {}, ())
+    *losses, prediction = graph.outputs
+    name = losses[0] if losses else ""
+    return StepGraph(precision.cast(graph), name, prediction, "", dict.fromkeys(read, ""), read, {}, ())
 
 
 def build_step(

@@ -6,6 +6,7 @@ arrays that the plan's steps update where they lie; the model's own arrays are t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,9 +23,17 @@ from thew.optim import SGD, Constant, Optimizer, Schedule
 from thew.passes.lower_training import OFFSET
 from thew.runtime.device import parse_cores, target
 from thew.runtime.executable import Settings
+from thew.train import checkpoint
+from thew.train.batches import epoch_batches, source_of
+from thew.train.callbacks import Callback
 from thew.train.engine import Engine, Prepared
+from thew.train.history import History
+from thew.train.loop import Counters, Fit, measured
+from thew.train.metrics import Means, Metric, metrics_of
 from thew.train.precision import LossScaling, precision_of
 from thew.train.step import HYPER
+
+Classes = CrossEntropyLoss | NLLLoss  # losses whose targets are numbers of classes
 
 
 class Trainer:
@@ -75,7 +84,7 @@ class Trainer:
         self.schedule = Constant() if schedule is None else schedule
         self.input_shape = None if input_shape is None else tuple(int(extent) for extent in input_shape)
         self.threads, self.seed = threads, seed
-        self.steps_done = 0
+        self.counters, self.history = Counters(), History()
         policy = precision_of(precision, loss_scaling)
         self.precision, self._loss = policy.name, loss_of(loss)
         self._dtype = to_numpy(policy.wide)
@@ -102,19 +111,133 @@ class Trainer:
 
     def step_with_prediction(self, x: Any, y: Any) -> tuple[float, Array]:
         """As `step`, with what the model gave for the batch before the update."""
-        factor = self.schedule.factor(self.steps_done)
+        factor = self.schedule.factor(self.counters.steps)
         if factor != self._factor:
             self._factor = factor
             np.copyto(self._engine.numbers[HYPER], self.optimizer.hyper(factor))
-        self._engine.numbers[OFFSET][0] = self.steps_done
+        self._engine.numbers[OFFSET][0] = self.counters.steps
         loss, prediction, *_ = self._engine.run(self._samples(x), self._targets(x, y), True)
-        self.steps_done += 1
+        self.counters.steps += 1
         return float(loss), prediction
 
     def evaluate_batch(self, x: Any, y: Any) -> tuple[float, Array]:
         """Loss and prediction of one batch, with the model as it stands."""
         loss, prediction = self._engine.run(self._samples(x), self._targets(x, y), False)
         return float(loss), prediction
+
+    # Epochs
+
+    def fit(
+        self,
+        data: Any,
+        epochs: int = 1,
+        batch_size: int = 64,
+        validation: Any = None,
+        callbacks: Sequence[Callback] = (),
+        *,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        metrics: Sequence[str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | None = None,
+        progress: bool | None = None,
+    ) -> History:
+        """Trains for some epochs. One that was cut off, here or in the run that a checkpoint is of, goes on.
+
+        SIGINT and SIGTERM end it at the step's end, with a checkpoint where one is asked for.
+
+        Args:
+            data: (x, y) as arrays, samples by number (`thew.data`), or an iterable of batches, once an epoch.
+            epochs: how many, those that were done before it was cut off among them.
+            batch_size: samples of a step; the last of an epoch may have fewer.
+            validation: data to evaluate after every epoch.
+            callbacks: from `thew.train`.
+            shuffle: whether samples come in another order every epoch.
+            drop_last: whether a last batch that is not full is left out.
+            metrics: names from `thew.train.METRICS`; accuracy where targets are classes by default.
+            checkpoint: path to save to, after every epoch and at the end.
+            checkpoint_every: save every so many steps too.
+            progress: whether to show a bar on standard error; by default where that is a terminal.
+
+        Returns:
+            The history of all epochs so far, as columns.
+
+        Raises:
+            InputError: an argument does not fit.
+        """
+        return Fit(
+            self, data, epochs, batch_size, validation, callbacks, shuffle, drop_last, metrics, checkpoint,
+            checkpoint_every, progress,
+        ).run()  # fmt: skip
+
+    def evaluate(self, data: Any, batch_size: int = 256, metrics: Sequence[str] | None = None) -> dict[str, float]:
+        """Means of loss and metrics over data, with the model as it stands."""
+        means = Means()
+        for x, y in epoch_batches(source_of(data), batch_size, 0, None, False):
+            loss, prediction = self.evaluate_batch(x, y)
+            means.add(len(x), {"loss": loss, **measured(self.metrics_for(metrics, y), prediction, y)})
+        return means.means()
+
+    def predict(self, x: Any, batch_size: int = 256) -> Array:
+        """What the model gives for samples (n, …)."""
+        samples = np.asarray(x)
+        parts = [
+            self._engine.predict(self._samples(samples[i : i + batch_size])) for i in range(0, len(samples), batch_size)
+        ]
+        if not parts:
+            raise InputError("predict: x must have at least one sample, got none")
+        return np.concatenate(parts)
+
+    def stop(self, why: str) -> None:
+        """Ends `fit` after the step or epoch under way."""
+        self.history.stopped = why
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the step done last."""
+        return self.optimizer.lr * self._factor
+
+    def metrics_for(self, names: Sequence[str] | None, target: Any) -> dict[str, Metric]:
+        """The metrics of these names, or those that fit the targets."""
+        return metrics_of(names, np.asarray(target).dtype.kind in "iu" and isinstance(self._loss, Classes))
+
+    # Checkpoints
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a checkpoint of all that training goes on from. The file appears whole or not at all."""
+        checkpoint.save(self, self._engine, self._loss, path)
+
+    @staticmethod
+    def resume(
+        path: str | os.PathLike[str],
+        model: Module | None = None,
+        loss: Any = None,
+        *,
+        threads: int | None = None,
+        cores: str | None = None,
+        isa: str | None = None,
+    ) -> Trainer:
+        """A trainer that goes on bit for bit where a checkpoint was written.
+
+        Args:
+            path: the checkpoint.
+            model: a module of the same structure, into which its arrays are put; by default the checkpoint's own graph.
+            loss: must be given again where it was a function.
+            threads: workers, by default as before; results are the same for any number.
+            cores: as for `Trainer`.
+            isa: as for `Trainer`.
+
+        Raises:
+            CheckpointError: the file is not there, truncated, edited, or does not fit the model.
+        """
+        return checkpoint.resume(path, model, loss, threads, cores, isa)
+
+    def restore(self, states: dict[str, Array], counters: Counters, history: History) -> None:
+        """Takes over where another trainer of the same model has stopped: optimiser states, counters, history."""
+        self._engine.states.update((name, array.copy()) for name, array in states.items())
+        self.counters, self.history = counters, history
+
+    # What it takes
 
     def prepare(self, batch_size: int, target_shape: Sequence[int] = (), target_dtype: str = "int64") -> Prepared:
         """Plans the step for a size of batch without running it; the target's shape is that of one sample's."""
@@ -148,7 +271,7 @@ class Trainer:
 
     def _targets(self, x: Any, y: Any) -> Array:
         targets: Array = np.asarray(y)
-        are_classes = isinstance(self._loss, CrossEntropyLoss | NLLLoss)
+        are_classes = isinstance(self._loss, Classes)
         if targets.dtype.kind in "iub" and (are_classes or not isinstance(self._loss, Module)):
             targets = np.ascontiguousarray(targets, np.int64)
         else:

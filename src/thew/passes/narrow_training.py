@@ -40,7 +40,7 @@ FOLLOWING = frozenset(
 )
 
 
-def autocast(graph: Graph, half: str, wide: str) -> Graph:
+def narrow_training(graph: Graph, half: str, wide: str) -> Graph:
     """The graph with `half` in place of `wide` where that is safe; inputs, constants and outputs stay wide.
 
     Args:
@@ -48,10 +48,10 @@ def autocast(graph: Graph, half: str, wide: str) -> Graph:
         half: the narrow dtype, fp16 or bf16.
         wide: the dtype of the graph, fp32 or fp64.
     """
-    return _Autocast(graph, half, wide).rewritten()
+    return _Narrowing(graph, half, wide).rewritten()
 
 
-class _Autocast:
+class _Narrowing:
     """The walk: what each value is by now, and its casts so far."""
 
     def __init__(self, graph: Graph, half: str, wide: str) -> None:

@@ -1,0 +1,144 @@
+"""Checkpoints: one safetensors file that holds all that training goes on from.
+
+The tensors are the model's and the optimiser's; the description, JSON in the header's metadata, is the model's graph as
+text, loss, optimiser, schedule, precision, counters and history. One file, so that one rename makes all of it appear at
+once; a digest over both parts, so that a truncated or edited file is refused. Nothing in it is code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thew.errors import CheckpointError, ModelError
+from thew.ir import Graph
+from thew.ir.graph import Array
+from thew.ir.parse import parse_graph
+from thew.ir.text import print_graph
+from thew.nn import GraphModule, Module
+from thew.onnx.writer import write_atomically
+from thew.optim import optimizer_from, schedule_from
+from thew.train.history import History
+from thew.train.loop import Counters
+from thew.train.precision import LossScaling
+from thew.train.safetensors import pack, unpack
+
+if TYPE_CHECKING:
+    from thew.train.engine import Engine
+    from thew.train.trainer import Trainer
+
+FORMAT = 1
+_KEY, _DIGEST = "thew.checkpoint", "thew.sha256"
+MODEL, STATE = "model.", "state."
+
+
+def _digest(description: str, tensors: dict[str, Array]) -> str:
+    found = hashlib.sha256(description.encode())
+    for name in sorted(tensors):
+        found.update(f"\n{name} {tensors[name].dtype} {tensors[name].shape}\n".encode())
+        found.update(tensors[name].tobytes())
+    return found.hexdigest()
+
+
+def write(path: str | os.PathLike[str], graph: Graph, states: dict[str, Array], description: dict[str, Any]) -> None:
+    """Writes a checkpoint, atomically: temporary file, fsync, rename."""
+    tensors = {f"{MODEL}{name}": array for name, array in graph.constants.items()}
+    tensors.update((f"{STATE}{name}", array) for name, array in states.items())
+    text = json.dumps({"format": FORMAT, "graph": print_graph(graph), **description}, separators=(",", ":"))
+    write_atomically(Path(path), pack(tensors, {_KEY: text, _DIGEST: _digest(text, tensors)}))
+
+
+def read(path: str | os.PathLike[str]) -> tuple[Graph, dict[str, Array], dict[str, Any]]:
+    """Graph, states and description of a checkpoint.
+
+    Raises:
+        CheckpointError: it is not there, truncated, edited, or of another version.
+    """
+    where = f"checkpoint '{os.fspath(path)}'"
+    try:
+        tensors, metadata = unpack(Path(path).read_bytes(), where)
+    except OSError as error:
+        raise CheckpointError(f"{where}: must be readable, got {error}") from error
+    text = metadata.get(_KEY, "")
+    if metadata.get(_DIGEST) != _digest(text, tensors):
+        raise CheckpointError(f"{where}: must be as it was written, but its digest differs; use an earlier one")
+    try:
+        description = json.loads(text)
+        if description.pop("format") != FORMAT:
+            raise CheckpointError(
+                f"{where}: must be of format {FORMAT}, got another; train with the version that wrote it"
+            )
+        parts: dict[str, dict[str, Array]] = {
+            part: {name.removeprefix(part): array for name, array in tensors.items() if name.startswith(part)}
+            for part in (MODEL, STATE)
+        }
+        graph = parse_graph(description.pop("graph"), parts[MODEL])
+    except (ValueError, KeyError, TypeError, AttributeError, ModelError) as error:
+        raise CheckpointError(f"{where}: must be a checkpoint of Thew, got {type(error).__name__}: {error}") from error
+    return graph, parts[STATE], description
+
+
+def save(trainer: Trainer, engine: Engine, loss: Any, path: str | os.PathLike[str]) -> None:
+    """Writes what a trainer is."""
+    model, shape = trainer.model, trainer.input_shape
+    if shape is None:
+        raise CheckpointError("save: the trainer must know its input_shape, got none; give it to Trainer")
+    trainable = {name for name, _ in model.named_trainable()}
+    description = {
+        "parameters": [name for name, _ in model.named_parameters()],
+        "buffers": [name for name, _ in model.named_buffers()],
+        "frozen": [name for name, _ in model.named_parameters() if name not in trainable],
+        "input_shape": shape,
+        "loss": loss.to_dict() if hasattr(loss, "to_dict") else None,
+        "optimizer": trainer.optimizer.to_dict(),
+        "schedule": trainer.schedule.to_dict(),
+        "precision": trainer.precision,
+        "loss_scaling": asdict(engine.precision.scaling),
+        "threads": trainer.threads,
+        "seed": trainer.seed,
+        "counters": asdict(trainer.counters),
+        "history": trainer.history.columns,
+    }
+    graph = model.graph(("n", *shape), dtype=engine.precision.wide, training=True)
+    write(path, graph, engine.states, description)
+
+
+def resume(
+    path: str | os.PathLike[str],
+    model: Module | None,
+    loss: Any,
+    threads: int | None,
+    cores: str | None,
+    isa: str | None,
+) -> Trainer:
+    """The trainer that a checkpoint is of."""
+    from thew.train.trainer import Trainer
+
+    graph, states, known = read(path)
+    if loss is None:
+        loss = known["loss"]
+    if loss is None:
+        raise CheckpointError(f"checkpoint '{os.fspath(path)}': its loss was a function; give it to resume")
+    if model is None:
+        model = GraphModule(graph, known["parameters"], known["buffers"])
+        if known["frozen"]:
+            model.freeze(*known["frozen"])
+    trainer = Trainer(
+        model, loss, optimizer_from(known["optimizer"]), known["input_shape"], known["precision"],
+        known["threads"] if threads is None else threads, known["seed"], schedule=schedule_from(known["schedule"]),
+        loss_scaling=LossScaling(**known["loss_scaling"]), cores=cores, isa=isa,
+    )  # fmt: skip
+    own = trainer.model.state_dict()
+    for name in (*known["parameters"], *known["buffers"]):
+        if name in graph.constants:
+            if name not in own or own[name].shape != graph.constants[name].shape:
+                raise CheckpointError(f"checkpoint '{os.fspath(path)}': the model must have '{name}' as it was saved")
+            np.copyto(own[name], graph.constants[name])
+    trainer.restore(states, Counters(**known["counters"]), History(known["history"]))
+    return trainer

@@ -1,0 +1,138 @@
+"""The loop of `Trainer.fit`: epochs over batches, validation, callbacks, checkpoints.
+
+All that it counts lies in `Counters`, which a checkpoint holds, so that a fit that was cut off goes on as if it had not
+been.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from thew.errors import InputError
+from thew.train.batches import Batch, Samples, count_batches, epoch_batches, source_of
+from thew.train.callbacks import Callback, Progress
+from thew.train.history import History
+from thew.train.metrics import Means, Metric
+from thew.train.signals import stopping_on_signals
+
+if TYPE_CHECKING:
+    from thew.train.trainer import Trainer
+
+
+@dataclass
+class Counters:
+    """How far training has come.
+
+    Attributes:
+        steps: steps done, skipped ones among them.
+        epochs: whole epochs done.
+        batches: batches done of the epoch that is under way.
+        first_epoch: the epoch in which the fit that is under way began; None where none is.
+        sums: of the epoch that is under way (`Means`).
+    """
+
+    steps: int = 0
+    epochs: int = 0
+    batches: int = 0
+    first_epoch: int | None = None
+    sums: dict[str, float] = field(default_factory=lambda: Means().sums)
+
+
+@dataclass
+class Fit:
+    """One call of fit."""
+
+    trainer: Trainer
+    data: Any
+    epochs: int
+    batch_size: int
+    validation: Any
+    callbacks: Sequence[Callback]
+    shuffle: bool
+    drop_last: bool
+    metrics: Sequence[str] | None
+    checkpoint: str | os.PathLike[str] | None
+    checkpoint_every: int | None
+    progress: bool | None
+
+    def run(self) -> History:
+        """Trains; gives the trainer's history."""
+        if self.epochs < 0 or self.batch_size < 1:
+            raise InputError(f"fit: epochs must be at least 0 and batch_size 1, got {self.epochs}, {self.batch_size}")
+        counters, history = self.trainer.counters, self.trainer.history
+        source = source_of(self.data)
+        if counters.first_epoch is None:
+            counters.first_epoch = counters.epochs
+        history.stopped = ""
+        show = sys.stderr.isatty() if self.progress is None else self.progress
+        callbacks = [*self.callbacks, *([Progress()] if show else ())]
+        batches = count_batches(source, self.batch_size, self.drop_last)
+        with stopping_on_signals(self.trainer.stop):
+            for callback in callbacks:
+                callback.on_fit_begin(self.trainer, batches)
+            try:
+                while counters.epochs < counters.first_epoch + self.epochs and not history.stopped:
+                    self._epoch(source, callbacks)
+            finally:
+                for callback in callbacks:
+                    callback.on_fit_end(self.trainer)
+        is_whole = counters.epochs >= counters.first_epoch + self.epochs
+        if is_whole or not history.stopped.startswith("SIG"):
+            counters.first_epoch = None
+        self._save()
+        return history
+
+    def _save(self) -> None:
+        if self.checkpoint is not None:
+            self.trainer.save(self.checkpoint)
+
+    def _epoch(self, source: Samples | Iterable[Batch], callbacks: Sequence[Callback]) -> None:
+        """The rest of the epoch under way."""
+        trainer, counters = self.trainer, self.trainer.counters
+        seed = trainer.seed if self.shuffle else None
+        means, began, seen = Means(counters.sums), time.perf_counter(), 0
+        counters.sums = means.sums
+        found = epoch_batches(source, self.batch_size, counters.epochs, seed, self.drop_last, counters.batches)
+        for x, y in found:
+            loss, prediction = trainer.step_with_prediction(x, y)
+            means.add(len(x), {"loss": loss, **self._measured(prediction, y)})
+            counters.batches, seen = counters.batches + 1, seen + len(x)
+            row = {"samples": len(x), "batch_loss": loss, **means.means()}
+            row["samples_per_second"] = seen / (time.perf_counter() - began)
+            for callback in callbacks:
+                callback.on_step_end(trainer, row)
+            if self.checkpoint_every and counters.steps % self.checkpoint_every == 0:
+                self._save()
+            if trainer.history.stopped:
+                return
+        if not counters.batches:
+            raise InputError("fit: data must yield at least one batch an epoch, got none; a generator yields only once")
+        self._finish_epoch(means.means(), time.perf_counter() - began, seen, callbacks)
+
+    def _finish_epoch(self, means: dict[str, float], seconds: float, seen: int, callbacks: Sequence[Callback]) -> None:
+        trainer, counters = self.trainer, self.trainer.counters
+        row = {"epoch": float(counters.epochs + 1), **means}
+        if self.validation is not None:
+            found = trainer.evaluate(self.validation, self.batch_size, self.metrics)
+            row.update((f"val_{name}", value) for name, value in found.items())
+        row.update(lr=trainer.learning_rate, seconds=seconds, samples_per_second=seen / seconds)
+        trainer.schedule.observe(row.get("val_loss", row["loss"]))
+        trainer.history.append(row)
+        counters.epochs, counters.batches, counters.sums = counters.epochs + 1, 0, Means().sums
+        for callback in callbacks:
+            callback.on_epoch_end(trainer, row)
+        if counters.first_epoch is not None and counters.epochs < counters.first_epoch + self.epochs:
+            self._save()
+
+    def _measured(self, prediction: Any, target: Any) -> dict[str, float]:
+        return measured(self.trainer.metrics_for(self.metrics, target), prediction, target)
+
+
+def measured(metrics: dict[str, Metric], prediction: Any, target: Any) -> dict[str, float]:
+    """Every metric of one batch."""
+    return {name: metric(prediction, target) for name, metric in metrics.items()}

@@ -1,0 +1,59 @@
+"""Metrics of predictions, and means of them over batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from thew.errors import InputError
+from thew.ir.graph import Array
+
+Metric = Callable[[Array, Array], float]
+
+
+def accuracy(prediction: Array, target: Array) -> float:
+    """Share of samples whose largest output (axis 1) is the target's class."""
+    return float(np.mean(prediction.argmax(1) == target))
+
+
+def top5(prediction: Array, target: Array) -> float:
+    """Share of samples whose target is among the five largest outputs."""
+    best = np.argsort(-prediction, axis=1, kind="stable")[:, :5]
+    return float(np.mean((best == np.expand_dims(target, 1)).any(1)))
+
+
+def mean_absolute_error(prediction: Array, target: Array) -> float:
+    """Mean of |prediction − target|."""
+    return float(np.mean(np.abs(prediction - target)))
+
+
+METRICS: Mapping[str, Metric] = {"accuracy": accuracy, "top5": top5, "mean_absolute_error": mean_absolute_error}
+
+
+def metrics_of(names: Sequence[str] | None, targets_are_classes: bool) -> dict[str, Metric]:
+    """The metrics of these names; accuracy where none are named and targets are classes."""
+    if names is None:
+        names = ("accuracy",) if targets_are_classes else ()
+    for name in names:
+        if name not in METRICS:
+            raise InputError(f"metrics: must be among {', '.join(METRICS)}, got {name!r}")
+    return {name: METRICS[name] for name in names}
+
+
+class Means:
+    """Means over samples of what is known of batches; plain numbers, so that a checkpoint can hold them."""
+
+    def __init__(self, sums: Mapping[str, float] | None = None) -> None:
+        self.sums: dict[str, float] = dict(sums or {"samples": 0})
+
+    def add(self, count: int, values: Mapping[str, float]) -> None:
+        """Enters a batch of so many samples."""
+        self.sums["samples"] += count
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * count
+
+    def means(self) -> dict[str, float]:
+        """The means so far."""
+        count = self.sums["samples"]
+        return {name: total / count for name, total in self.sums.items() if name != "samples"} if count else {}
