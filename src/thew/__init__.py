@@ -12,7 +12,7 @@ from thew._version import __version__
 from thew.errors import Error
 
 if TYPE_CHECKING:
-    from thew import models, nn, optim
+    from thew import data, models, nn, optim, train
     from thew.ir import Graph
     from thew.onnx import export_onnx, from_onnx
     from thew.runtime import InferenceSession
@@ -24,9 +24,11 @@ _LAZY = {
     "Trainer": "thew.train",
     "export_onnx": "thew.onnx",
     "from_onnx": "thew.onnx",
+    "data": "thew.data",
     "models": "thew.models",
     "nn": "thew.nn",
     "optim": "thew.optim",
+    "train": "thew.train",
 }
 
 __all__ = [
@@ -35,11 +37,13 @@ __all__ = [
     "InferenceSession",
     "Trainer",
     "__version__",
+    "data",
     "export_onnx",
     "from_onnx",
     "models",
     "nn",
     "optim",
+    "train",
 ]
 
 

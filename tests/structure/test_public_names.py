@@ -76,6 +76,7 @@ PUBLIC = [
     "thew",
     "thew.bench",
     "thew.cli",
+    "thew.data",
     "thew.ir",
     "thew.models",
     "thew.nn",

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from thew.cli import bench, doctor, explain, kernels, profile, quickstart, run
+from thew.cli import bench, doctor, explain, kernels, profile, quickstart, run, train
 from thew.cli.options import command
 from thew.errors import Error
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(command(run.run))
+app.command("train")(command(train.train))
 app.command("explain")(command(explain.explain))
 app.command("profile")(command(profile.profile))
 app.command("doctor")(command(doctor.doctor))

@@ -18,10 +18,13 @@ import typer
 
 
 class Precision(StrEnum):
-    """Precisions that the command line takes."""
+    """Precisions that the command line takes; the mixed ones are for training."""
 
     FP32 = "fp32"
     FP64 = "fp64"
+    MIXED_FP16 = "mixed-fp16"
+    MIXED_BF16 = "mixed-bf16"
+    MIXED_FP64_FP16 = "mixed-fp64-fp16"
 
 
 @dataclass(frozen=True)

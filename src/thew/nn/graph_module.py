@@ -44,8 +44,9 @@ class GraphModule(Module):
         buffers: constants that are running statistics; by default those of batch norms.
 
     Example:
-        >>> model = thew.from_onnx("model.onnx")
-        >>> trainer = thew.Trainer(model, input_shape=(3, 32, 32))
+        >>> from thew import nn
+        >>> sorted(GraphModule(nn.Linear(4, 2).graph(("n", 4))).state_dict())
+        ['bias', 'weight']
     """
 
     def __init__(

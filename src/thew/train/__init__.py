@@ -1,6 +1,6 @@
 """Training: `Trainer`, its callbacks, precisions and metrics."""
 
-from thew.train.callbacks import Callback, CheckpointBest, CSVLogger, EarlyStopping, Progress, TensorBoard
+from thew.train.callbacks import Callback, CheckpointBest, CSVLogger, EarlyStopping, Progress, Reach, TensorBoard
 from thew.train.history import History
 from thew.train.metrics import METRICS
 from thew.train.precision import PRECISIONS, LossScaling
@@ -16,6 +16,7 @@ __all__ = [
     "History",
     "LossScaling",
     "Progress",
+    "Reach",
     "TensorBoard",
     "Trainer",
 ]

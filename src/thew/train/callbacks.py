@@ -67,6 +67,19 @@ class EarlyStopping(_Monitor):
             trainer.stop(f"{self.monitor} has not become better for {self.waited} epochs")
 
 
+class Reach(_Monitor):
+    """Stops once a column is at least (or, of a loss, at most) so much."""
+
+    def __init__(self, value: float, monitor: str = "val_accuracy", mode: str = "") -> None:
+        super().__init__(monitor, mode)
+        self.best = self.sign * value
+
+    def on_epoch_end(self, trainer: Trainer, row: Row) -> None:
+        """Compares, and stops."""
+        if self.is_best(row) or self.sign * row[self.monitor] == self.best:
+            trainer.stop(f"{self.monitor} is {row[self.monitor]:.4f}")
+
+
 class CheckpointBest(_Monitor):
     """Saves a checkpoint whenever a column is at its best."""
 

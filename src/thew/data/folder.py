@@ -1,0 +1,71 @@
+"""`ImageFolder`: pictures in one folder a class, decoded when they are taken."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from thew.data.images import Preparation
+from thew.errors import InputError, UnsupportedError
+from thew.ir.graph import Array
+
+IMAGENET = Preparation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
+
+
+class ImageFolder:
+    """Samples by number from ``folder/<class>/<picture>``; classes are numbered in order of their names.
+
+    Args:
+        folder: where the classes' folders are.
+        size: height and width of every sample: the picture is scaled so that it covers them, and the middle is taken.
+        preparation: normalisation and augmentation; by default the statistics of ImageNet.
+
+    Raises:
+        InputError: there is no class, or no picture.
+        UnsupportedError: Pillow is not installed.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        size: tuple[int, int] = (224, 224),
+        preparation: Preparation = IMAGENET,
+    ) -> None:
+        root = Path(folder)
+        self.classes = tuple(sorted(path.name for path in root.iterdir() if path.is_dir())) if root.is_dir() else ()
+        found = [
+            (path, number)
+            for number, name in enumerate(self.classes)
+            for path in sorted((root / name).rglob("*"))
+            if path.suffix.lower() in _ENDINGS
+        ]
+        if not found:
+            raise InputError(f"data '{root}': must hold one folder of pictures for each class, got none")
+        self.paths = [path for path, _ in found]
+        self.labels = np.array([number for _, number in found], np.int64)
+        self.size, self.shape = size, (3, *size)
+        self.preparation = preparation
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, numbers: Array, epoch: int) -> tuple[Array, Array]:
+        """Those pictures, decoded, normalised and augmented, and their labels."""
+        pictures = np.stack([self._decoded(self.paths[number]) for number in numbers])
+        return self.preparation.apply(pictures, numbers, epoch), self.labels[numbers]
+
+    def _decoded(self, path: Path) -> Array:
+        try:
+            from PIL import Image
+        except ImportError as error:
+            raise UnsupportedError("ImageFolder: needs Pillow; pip install 'thew[images]'") from error
+        h, w = self.size
+        with Image.open(path) as picture:
+            scale = max(h / picture.height, w / picture.width)
+            wanted = (max(w, round(picture.width * scale)), max(h, round(picture.height * scale)))
+            fitted = picture.convert("RGB").resize(wanted)
+        left, top = (fitted.width - w) // 2, (fitted.height - h) // 2
+        return np.asarray(fitted.crop((left, top, left + w, top + h)), np.uint8).transpose(2, 0, 1)
