@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/guide/building.md")
-ROOMS = ("thew.nn", "thew.models")
+ROOMS = ("thew.nn", "thew.models", "thew.optim")
 
 
 @pytest.mark.parametrize("page", PAGES)
