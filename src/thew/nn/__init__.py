@@ -33,7 +33,7 @@ from thew.nn.container import ModuleList, Sequential
 from thew.nn.conv import Conv1d, Conv2d, ConvTranspose2d
 from thew.nn.dropout import Dropout
 from thew.nn.graph_module import GraphModule
-from thew.nn.linear import Identity, Linear
+from thew.nn.linear import Embedding, Identity, Linear
 from thew.nn.loss import (
     LOSSES,
     BCEWithLogitsLoss,
@@ -64,6 +64,7 @@ __all__ = [
     "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GraphModule",
     "GroupNorm",

@@ -74,13 +74,19 @@ class GraphModule(Module):
         return self._graph.replace(constants={**self._graph.constants, **own})
 
     def graph(
-        self, *input_shapes: tuple[Dim, ...], dtype: str = "fp32", training: bool = False, name: str = ""
+        self,
+        *input_shapes: tuple[Dim, ...],
+        dtype: str = "fp32",
+        training: bool = False,
+        name: str = "",
+        input_dtype: str = "",
     ) -> Graph:
         """The graph for inputs of these shapes; without any, the graph that was imported, with the arrays of now."""
         if not input_shapes and not training:
             return self.original
         shapes = input_shapes or tuple(value.type.shape or () for value in self._graph.inputs)
-        return super().graph(*shapes, dtype=dtype, training=training, name=name or self._graph.name)
+        known = {"dtype": dtype, "training": training, "input_dtype": input_dtype}
+        return super().graph(*shapes, name=name or self._graph.name, **known)  # type: ignore[arg-type]
 
     def forward(self, *inputs: Tensor) -> Any:
         """Adds the graph's nodes to the trace."""

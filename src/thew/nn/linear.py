@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from thew.ir.graph import Array
 from thew.nn import functional, init
 from thew.nn.module import Module
@@ -35,6 +37,31 @@ class Linear(Module):
     def extra_repr(self) -> str:
         """The arguments."""
         return f"{self.in_features}, {self.out_features}" + (", bias=False" if self.bias is None else "")
+
+
+class Embedding(Module):
+    """Rows of a table (num_embeddings, embedding_dim) by number, for integers of any shape.
+
+    Example:
+        >>> from thew import nn
+        >>> nn.Embedding(10, 4).weight.shape
+        (10, 4)
+    """
+
+    weight: Array
+
+    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.register_parameter("weight", init.normal_(np.empty((num_embeddings, embedding_dim), np.float32)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…) integers to (…, embedding_dim)."""
+        return x.trace.node("gather", [self.weight, x], axis=0)[0]
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"{self.num_embeddings}, {self.embedding_dim}"
 
 
 class Identity(Module):

@@ -66,15 +66,21 @@ class Module:
             return self.forward(*inputs, **options)  # type: ignore[no-any-return]  # a tuple where forward gives one
 
     def graph(
-        self, *input_shapes: tuple[Dim, ...], dtype: str = "fp32", training: bool = False, name: str = ""
+        self,
+        *input_shapes: tuple[Dim, ...],
+        dtype: str = "fp32",
+        training: bool = False,
+        name: str = "",
+        input_dtype: str = "",
     ) -> Graph:
         """The graph of this module for inputs of these shapes.
 
         Args:
             input_shapes: one shape an input; an extent may be a symbol, as in ``("n", 3, 224, 224)``.
-            dtype: dtype of inputs; parameters are cast to it.
+            dtype: dtype of the computation; parameters are cast to it.
             training: whether dropout and batch norm act as in training; the module's own flag is left as it was.
             name: the graph's name; the class's where empty.
+            input_dtype: dtype of the inputs, where it is another ("int64" for numbers of an embedding).
 
         Raises:
             ShapeError: where a layer cannot take what reaches it.
@@ -85,7 +91,7 @@ class Module:
         flags = {id(module): (module, module.training) for _, module in self.named_modules()}
         self.train(training)
         try:
-            results = self(*(trace.input("input", shape) for shape in input_shapes))
+            results = self(*(trace.input("input", shape, input_dtype) for shape in input_shapes))
         finally:
             for module, flag in flags.values():
                 module.training = flag

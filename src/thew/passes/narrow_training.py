@@ -7,7 +7,9 @@ Constants and parameters are wide, and are cast where a narrow op reads them. Th
 
 from __future__ import annotations
 
+from thew.dtypes import to_numpy
 from thew.ir import Graph, Node, TensorType
+from thew.ir.graph import as_constant
 from thew.ops.activation import ACTIVATIONS
 
 NARROW = frozenset({"conv", "conv_transpose", "matmul", "gemm"})
@@ -59,6 +61,7 @@ class _Narrowing:
         self._nodes: list[Node] = []
         self._narrow: set[str] = set()  # values that are narrow under their own names
         self._casts: dict[tuple[str, str], str] = {}
+        self._constants = dict(graph.constants)
         self._made = set(graph.producers)
         self._types: dict[str, TensorType] = {}
 
@@ -66,7 +69,8 @@ class _Narrowing:
         """The graph with casts, and types where dtypes changed."""
         for node in self._graph.nodes:
             self._visit(node)
-        return self._graph.replace(nodes=tuple(self._nodes), types={**self._graph.types, **self._types})
+        types = {**self._graph.types, **self._types}
+        return self._graph.replace(nodes=tuple(self._nodes), constants=self._constants, types=types)
 
     def _is_wide_float(self, name: str) -> bool:
         known = self._graph.type_of(name)
@@ -110,9 +114,12 @@ class _Narrowing:
             return name
         if (name, dtype) not in self._casts:
             made = f"{name}.{dtype}"
+            self._casts[name, dtype] = made
+            if name in self._constants:
+                self._constants[made] = as_constant(self._constants[name].astype(to_numpy(dtype)))
+                return made
             self._nodes.append(Node("cast", (name,), (made,), {"to": dtype}, made))
             self._enter(made, name, dtype)
-            self._casts[name, dtype] = made
         return self._casts[name, dtype]
 
     def _enter(self, name: str, like: str, dtype: str) -> None:

@@ -95,6 +95,7 @@ def save(trainer: Trainer, engine: Engine, loss: Any, path: str | os.PathLike[st
         "buffers": [name for name, _ in model.named_buffers()],
         "frozen": [name for name, _ in model.named_parameters() if name not in trainable],
         "input_shape": shape,
+        "input_dtype": trainer.input_dtype,
         "loss": loss.to_dict() if hasattr(loss, "to_dict") else None,
         "optimizer": trainer.optimizer.to_dict(),
         "schedule": trainer.schedule.to_dict(),
@@ -105,7 +106,8 @@ def save(trainer: Trainer, engine: Engine, loss: Any, path: str | os.PathLike[st
         "counters": asdict(trainer.counters),
         "history": trainer.history.columns,
     }
-    graph = model.graph(("n", *shape), dtype=engine.precision.wide, training=True)
+    wide = engine.precision.wide
+    graph = model.graph(("n", *shape), dtype=wide, training=True, input_dtype=trainer.input_dtype)
     write(path, graph, engine.states, description)
 
 
@@ -133,6 +135,7 @@ def resume(
         model, loss, optimizer_from(known["optimizer"]), known["input_shape"], known["precision"],
         known["threads"] if threads is None else threads, known["seed"], schedule=schedule_from(known["schedule"]),
         loss_scaling=LossScaling(**known["loss_scaling"]), cores=cores, isa=isa,
+        input_dtype=known["input_dtype"],
     )  # fmt: skip
     own = trainer.model.state_dict()
     for name in (*known["parameters"], *known["buffers"]):

@@ -52,6 +52,7 @@ class Trainer:
         loss_scaling: how the loss is scaled in the precisions with fp16.
         cores: "all", "big", "little" or a list such as "0-3": the CPUs that the workers are kept on.
         isa: use nothing better than this instruction set.
+        input_dtype: of samples, "int64" for numbers of an embedding; by default that of the precision.
 
     Raises:
         InputError: an argument is none of the above.
@@ -76,6 +77,7 @@ class Trainer:
         loss_scaling: LossScaling | None = None,
         cores: str | None = None,
         isa: str | None = None,
+        input_dtype: str | None = None,
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 1024:
             raise InputError(f"threads: must be between 1 and 1024, got {threads!r}")
@@ -87,7 +89,8 @@ class Trainer:
         self.counters, self.history = Counters(), History()
         policy = precision_of(precision, loss_scaling)
         self.precision, self._loss = policy.name, loss_of(loss)
-        self._dtype = to_numpy(policy.wide)
+        self.input_dtype = input_dtype or policy.wide
+        self._dtype, self._input = to_numpy(policy.wide), to_numpy(self.input_dtype)
         settings = Settings(target(threads, isa), parse_cores(cores))
         self._engine = Engine(self.model, self._loss, self.optimizer, policy, settings, seed)
         self._factor = 1.0
@@ -243,7 +246,7 @@ class Trainer:
         """Plans the step for a size of batch without running it; the target's shape is that of one sample's."""
         if self.input_shape is None:
             raise InputError("Trainer: input_shape must be given to plan before the first batch, got none")
-        x = TensorType(self._engine.precision.wide, (batch_size, *self.input_shape))
+        x = TensorType(self.input_dtype, (batch_size, *self.input_shape))
         return self._engine.prepare(x, TensorType(target_dtype, (batch_size, *target_shape)), True)
 
     @property
@@ -262,8 +265,8 @@ class Trainer:
         return None if state is None else dict(zip(("scale", "clean", "skipped"), map(float, state), strict=True))
 
     def _samples(self, x: Any) -> Array:
-        if type(x) is not np.ndarray or x.dtype != self._dtype or not x.flags.c_contiguous:
-            x = np.ascontiguousarray(x, self._dtype)
+        if type(x) is not np.ndarray or x.dtype != self._input or not x.flags.c_contiguous:
+            x = np.ascontiguousarray(x, self._input)
         if self.input_shape is not None and x.shape[1:] != self.input_shape:
             raise InputError(f"x: must have shape (n, {', '.join(map(str, self.input_shape))}), got {x.shape}")
         samples: Array = x

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from thew.ops.gradients.backward import Backward, Gradients
 from thew.ops.opdef import differentiate_by
@@ -61,6 +62,30 @@ def _layer_normalization(back: Backward) -> Gradients:
 def _group_normalization(back: Backward) -> Gradients:
     how = {name: back.call.attribute(name) for name in ("num_groups", "epsilon")}
     return _only(back, back.ops("group_norm_grad", [back.dy, *back.node.inputs[:2]], 3, **how), 0, 1, 2)
+
+
+@differentiate_by("lrn")
+def _lrn(back: Backward) -> Gradients:
+    """With s = bias + α/size · Σ x² over the window: dx = dy · s^−β − 2αβ/size · x · Σ' dy · y / s, Σ' over those that
+    have the channel in their windows.
+    """
+    shape, size = back.call.shape(0), back.call.attribute("size")
+    low, high = (size - 1) // 2, size // 2
+    flat = (shape[0], 1, shape[1], prod(shape[2:]))
+
+    def window_sum(name: str, before: int, after: int) -> str:
+        pooled = back.op(
+            "average_pool", back.reshaped(name, flat), kernel_shape=(size, 1), pads=(before, 0, after, 0),
+            count_include_pad=1,
+        )  # fmt: skip
+        return back.reshaped(back.scaled(pooled, size), shape)
+
+    alpha, beta = back.call.attribute("alpha") / size, back.call.attribute("beta")
+    squares = window_sum(back.op("mul", back.x, back.x), low, high)
+    scale = back.op("add", back.scaled(squares, alpha), back.number(back.call.attribute("bias"), back.x))
+    direct = back.op("mul", back.dy, back.op("pow", scale, back.number(-beta, back.x)))
+    shared = window_sum(back.op("div", back.op("mul", back.dy, back.y), scale), high, low)
+    return [back.op("sub", direct, back.scaled(back.op("mul", back.x, shared), 2 * alpha * beta))]
 
 
 @differentiate_by("instance_normalization")
