@@ -30,6 +30,16 @@ Tensor tensor_from(const std::string& dtype, const std::vector<std::int64_t>& sh
 
 // None (absent), or (place, index, offset_bytes, dtype, shape, strides) with place "arena", "external", "constant" or
 // "state". The last element of the latter two is a data pointer, 0 where only the description is wanted.
-Operand operand_from(nb::handle entry);
+// A stage may name what it hands to the next: place "strip", which is nowhere yet.
+Operand operand_from(nb::handle entry, bool of_stage = false);
+
+// A step's description: all but inputs and outputs, with the (kernel, op, name, inputs, outputs, attributes) of each of
+// its stages, if it has any, in full.
+StepDesc step_from(const std::string& kernel, const std::string& op, const std::string& name,
+                   const nb::dict& attributes, int threads, const nb::list& stages);
+
+// Describes the operands in `desc`.
+void describe_operands(StepDesc& desc, const std::vector<Operand>& inputs, const std::vector<Operand>& outputs);
+std::vector<Operand> operands_from(const nb::list& entries, bool of_stage = false);
 
 }  // namespace thew::bind

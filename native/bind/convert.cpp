@@ -63,7 +63,7 @@ Tensor tensor_from(const std::string& dtype, const std::vector<std::int64_t>& sh
     return tensor;
 }
 
-Operand operand_from(nb::handle entry) {
+Operand operand_from(nb::handle entry, bool of_stage) {
     Operand operand;
     operand.tensor.rank = -1;
     if (entry.is_none()) return operand;
@@ -77,12 +77,41 @@ Operand operand_from(nb::handle entry) {
         operand.place = place == "constant" ? Place::constant : Place::state;
         auto address = nb::cast<std::uintptr_t>(fields[6]);
         if (address != 0) operand.tensor.data = reinterpret_cast<std::byte*>(address) + operand.offset_bytes;
-    } else {
+    } else if (!of_stage || place != "strip") {
         require(place == "arena" || place == "external",
                 "operand: place must be 'arena', 'external', 'constant' or 'state', got '" + place + "'");
         operand.place = place == "arena" ? Place::arena : Place::external;
     }
     return operand;
+}
+
+std::vector<Operand> operands_from(const nb::list& entries, bool of_stage) {
+    std::vector<Operand> operands;
+    for (nb::handle entry : entries) operands.push_back(operand_from(entry, of_stage));
+    return operands;
+}
+
+void describe_operands(StepDesc& desc, const std::vector<Operand>& inputs, const std::vector<Operand>& outputs) {
+    for (const Operand& operand : inputs) {
+        desc.inputs.push_back(operand.tensor);
+        desc.constant.push_back(operand.place == Place::constant);
+    }
+    for (const Operand& operand : outputs) desc.outputs.push_back(operand.tensor);
+}
+
+StepDesc step_from(const std::string& kernel, const std::string& op, const std::string& name,
+                   const nb::dict& attributes, int threads, const nb::list& stages) {
+    StepDesc desc{kernel, op, name, {}, {}, {}, attributes_from(attributes), threads, {}};
+    desc.caches = caches_for(desc.attributes);
+    for (nb::handle entry : stages) {
+        auto fields = nb::cast<nb::tuple>(entry);
+        StepDesc stage = step_from(nb::cast<std::string>(fields[0]), nb::cast<std::string>(fields[1]),
+                                   nb::cast<std::string>(fields[2]), nb::cast<nb::dict>(fields[5]), threads, {});
+        describe_operands(stage, operands_from(nb::cast<nb::list>(fields[3]), true),
+                          operands_from(nb::cast<nb::list>(fields[4]), true));
+        desc.stages.push_back(std::move(stage));
+    }
+    return desc;
 }
 
 }  // namespace thew::bind

@@ -37,22 +37,16 @@ void bind_kernels(nb::module_& module) {
     module.def(
         "step_needs",
         [](const std::string& kernel, const std::string& op, const std::string& name, const nb::list& inputs,
-           const nb::list& outputs, const nb::dict& attributes, int threads) {
-            StepDesc desc{kernel, op, name, {}, {}, {}, attributes_from(attributes), threads, {}};
-            desc.caches = caches_for(desc.attributes);
-            for (nb::handle entry : inputs) {
-                Operand operand = operand_from(entry);
-                desc.inputs.push_back(operand.tensor);
-                desc.constant.push_back(operand.place == Place::constant);
-            }
-            for (nb::handle entry : outputs) desc.outputs.push_back(operand_from(entry).tensor);
+           const nb::list& outputs, const nb::dict& attributes, int threads, const nb::list& stages) {
+            StepDesc desc = step_from(kernel, op, name, attributes, threads, stages);
+            describe_operands(desc, operands_from(inputs), operands_from(outputs));
             std::unique_ptr<Step> step = make_step(desc, true);
             std::vector<bool> packs(desc.inputs.size());
             for (std::size_t i = 0; i < packs.size(); ++i) packs[i] = desc.constant[i] && step->packs(i);
             return nb::make_tuple(step->scratch_bytes(), step->packed_bytes(), packs);
         },
         nb::arg("kernel"), nb::arg("op"), nb::arg("name"), nb::arg("inputs"), nb::arg("outputs"), nb::arg("attributes"),
-        nb::arg("threads"));
+        nb::arg("threads"), nb::arg("stages") = nb::list());
 }
 
 }  // namespace thew::bind

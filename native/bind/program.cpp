@@ -58,12 +58,6 @@ void run(const Program& program, const nb::tuple& arrays, std::size_t inputs, do
     program.run(pointers, seconds, trace);
 }
 
-std::vector<Operand> operands_from(const nb::list& entries) {
-    std::vector<Operand> operands;
-    for (nb::handle entry : entries) operands.push_back(operand_from(entry));
-    return operands;
-}
-
 }  // namespace
 
 void bind_program(nb::module_& module) {
@@ -78,13 +72,12 @@ void bind_program(nb::module_& module) {
         .def(
             "add",
             [](Program& self, const std::string& kernel, const std::string& op, const std::string& name,
-               const nb::list& inputs, const nb::list& outputs, const nb::dict& attributes) {
-                StepDesc desc{kernel, op, name, {}, {}, {}, attributes_from(attributes), 1, {}};
-                desc.caches = caches_for(desc.attributes);
-                return self.add(std::move(desc), operands_from(inputs), operands_from(outputs));
+               const nb::list& inputs, const nb::list& outputs, const nb::dict& attributes, const nb::list& stages) {
+                return self.add(step_from(kernel, op, name, attributes, 1, stages), operands_from(inputs),
+                                operands_from(outputs));
             },
             nb::arg("kernel"), nb::arg("op"), nb::arg("name"), nb::arg("inputs"), nb::arg("outputs"),
-            nb::arg("attributes"))
+            nb::arg("attributes"), nb::arg("stages") = nb::list())
         .def("finish", &Program::finish, nb::arg("arena_bytes"), nb::arg("external_bytes"), nb::arg("limit_bytes") = 0)
         .def(
             "run", [](const Program& self, const nb::tuple& arrays, std::size_t inputs) { run(self, arrays, inputs); },

@@ -43,6 +43,7 @@ const std::unordered_map<std::string, Found>& rows_by_name() {
 }  // namespace
 
 std::unique_ptr<Step> make_step(const StepDesc& desc, bool dry) {
+    if (!desc.stages.empty()) return make_strips(desc, dry);
     const std::string where = desc.op + " '" + desc.name + "': ";
     const auto found = rows_by_name().find(desc.kernel);
     require(found != rows_by_name().end(), where + "the kernel must be one of this build's rows, got '" + desc.kernel +

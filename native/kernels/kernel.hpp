@@ -48,6 +48,13 @@ struct StepDesc {
     Attributes attributes;
     int threads;
     Caches caches;
+    std::vector<StepDesc> stages{};  // of a "strips" step (kernels/strips.cpp); `inputs` are those of all, without what
+                                     // one hands to the next
+};
+
+// Which input rows an output row needs: rows [row·stride − pad, row·stride − pad + extent), as far as they exist.
+struct RowWindow {
+    std::int64_t extent, stride, pad;
 };
 
 // A step ready to run. Immutable once made: run() may be called from several threads at once.
@@ -61,6 +68,13 @@ public:
     // `inputs` and `outputs` are as described, with data; `scratch` has scratch_bytes() and kAlignment.
     // workers.count <= StepDesc::threads.
     virtual void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const = 0;
+
+    // Steps whose output is an image (n = 1) may offer to compute some of its rows: extent 0 says that this one does
+    // not.
+    virtual RowWindow row_window() const { return {0, 0, 0}; }
+    // Rows [first, last) of the output on the calling thread alone. Of input 0 only the rows that they need are read,
+    // of the output only they are written: `data` counts from a row 0 that may not be in memory.
+    virtual void run_rows(const Tensor*, const Tensor*, std::int64_t, std::int64_t, std::byte*) const {}
 };
 
 struct Family {
@@ -76,5 +90,6 @@ std::string row_name(const Row& row);   // the composed name
 const char* dtype_name(DType dtype);
 std::size_t dtype_bytes(DType dtype);
 std::unique_ptr<Step> make_step(const StepDesc& desc, bool dry);  // finds the family and row by desc.kernel
+std::unique_ptr<Step> make_strips(const StepDesc& desc, bool dry);
 
 }  // namespace thew

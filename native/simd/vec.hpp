@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "cpu/isa.hpp"
 
@@ -52,6 +53,35 @@ THEW_INLINE Vec<T> load(const T* from) {  // any alignment
 template <class T>
 THEW_INLINE void store(T* to, Vec<T> value) {
     *reinterpret_cast<typename VecOf<T>::type*>(to) = value;
+}
+// Half a register: a core that splits its widest operations runs these twice as fast.
+template <class T>
+struct NarrowOf {
+    typedef T type __attribute__((vector_size(kVectorBytes / 2), aligned(sizeof(T)), may_alias));
+    typedef T value __attribute__((vector_size(kVectorBytes / 2)));
+};
+template <class T>
+using Narrow = typename NarrowOf<T>::value;
+
+template <class T>
+THEW_INLINE Narrow<T> load_narrow(const T* from) {
+    return *reinterpret_cast<const typename NarrowOf<T>::type*>(from);
+}
+template <class T, int... I>
+THEW_INLINE Narrow<T> low_half(Vec<T> x, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(x, x, I...);
+}
+template <class T>
+THEW_INLINE Narrow<T> low_half(Vec<T> x) {
+    return low_half<T>(x, std::make_integer_sequence<int, kLanes<T> / 2>{});
+}
+template <class T, int... I>
+THEW_INLINE Vec<T> widen(Narrow<T> x, std::integer_sequence<int, I...>) {  // the upper half is whatever
+    return __builtin_shufflevector(x, x, I...);
+}
+template <class T>
+THEW_INLINE Vec<T> widen(Narrow<T> x) {
+    return widen<T>(x, std::make_integer_sequence<int, kLanes<T>>{});
 }
 template <class T>
 THEW_INLINE Vec<T> splat(T value) {

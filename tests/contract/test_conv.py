@@ -6,6 +6,7 @@ A sum of k = kh·kw·c/group products, each rounded once more as it is added, wi
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +46,7 @@ CASES = (
     Case(1024, 6, 4, 4, (1, 1), pads=NO_PADS), Case(5, 3, 1, 1, (1, 1), pads=NO_PADS),
 )  # fmt: skip
 ANY, POINT = CASES[3], CASES[16]
+FEW = Case(3, 47, 8, 7, n=2)
 
 ACTIVATIONS: dict[str, tuple[list[float], Any]] = {
     "": ([], lambda x: x),
@@ -59,11 +61,18 @@ ACTIVATIONS: dict[str, tuple[list[float], Any]] = {
 
 
 def fits(row: Any, case: Case) -> bool:
+    if row.algorithm == "direct":
+        return case.group == 1 and case.c * case.kernel[0] <= 64
     return bool(row.algorithm != "pointwise" or (case.kernel == (1, 1) and case.pads == NO_PADS))
 
 
 def for_row(row: Any) -> Case:
-    return POINT if row.algorithm == "pointwise" else ANY
+    return {"pointwise": POINT, "direct": FEW}.get(row.algorithm, ANY)
+
+
+def writable(row: Any, layout: str) -> str:
+    """The layout of y and the residual: `direct` writes channels-last only."""
+    return "channels_last" if row.algorithm == "direct" else layout
 
 
 def convolved(case: Case, x: Any, weight: Any) -> Any:
@@ -142,8 +151,9 @@ def test_strides(row: Any, layout: str) -> None:
     residual = RNG.standard_normal(convolved(case, x, weight).shape).astype(x.dtype)
     exact = convolved(case, x, weight) + channels(bias) + residual
     for which in range(6):
-        given = [placed(t, layout) if which in (n, 5) else t for n, t in enumerate((x, weight, bias, residual))]
-        y = placed(np.zeros(exact.shape, x.dtype), layout if which >= 4 else "channels_last")
+        given = [placed(t, layout) if which in (n, 5) else t for n, t in enumerate((x, weight, bias))]
+        given.append(placed(residual, writable(row, layout if which in (3, 5) else "plain")))
+        y = placed(np.zeros(exact.shape, x.dtype), writable(row, layout) if which >= 4 else "channels_last")
         native.run_kernel(row.name, "conv", given, [y], attributes(case), (), 2)
         assert np.all(np.abs(y - exact) <= tolerance(case, x, weight, np.abs(residual) + np.abs(channels(bias))))
 
@@ -152,11 +162,11 @@ def test_strides(row: Any, layout: str) -> None:
 @pytest.mark.parametrize("row", ROWS)
 def test_epilogues(row: Any, activation: str) -> None:
     """Residual first, activation after it; the residual absent, elsewhere, or where y is to be written."""
-    for case in (for_row(row), Case(700, 21, 3, 3, (1, 1), pads=NO_PADS)):
+    for case in filter(partial(fits, row), (for_row(row), Case(700, 21, 3, 3, (1, 1), pads=NO_PADS))):
         x, weight, bias = operands(case, row)
         weight /= 16
         sums = convolved(case, x, weight) + channels(bias)
-        added = RNG.standard_normal(sums.shape).astype(x.dtype)
+        added = placed(RNG.standard_normal(sums.shape).astype(x.dtype), writable(row, "plain"))
         for place in ("absent", "elsewhere", "in place"):
             y = placed(added, "channels_last")
             residual = {"absent": None, "elsewhere": added, "in place": y}[place]
@@ -201,7 +211,7 @@ def test_images_of_one_dimension(row: Any) -> None:
     case = Case(5, 9, 1, 20, (1, size), (1, 2), (0, pad, 0, pad))
     x, weight, bias = operands(case, row)
     exact = (convolved(case, x, weight) + channels(bias))[:, :, 0]
-    y = np.zeros(exact.shape, x.dtype)
+    y = placed(np.zeros(exact.shape, x.dtype), writable(row, "plain"))
     given = {"strides": [2], "pads": [pad, pad]}
     native.run_kernel(row.name, "conv", [x[:, :, 0], weight[:, :, 0], bias], [y], given, (1,), 1)
     assert np.all(np.abs(y - exact) <= tolerance(case, x, weight, np.abs(channels(bias)))[:, :, 0])
@@ -209,9 +219,9 @@ def test_images_of_one_dimension(row: Any) -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_rejects(row: Any) -> None:
-    case = POINT
+    case = for_row(row) if row.algorithm == "direct" else POINT
     x, weight, bias = operands(case, row)
-    y = np.zeros(convolved(case, x, weight).shape, x.dtype)
+    y = placed(np.zeros(convolved(case, x, weight).shape, x.dtype), writable(row, "plain"))
 
     def run(inputs: list[Any], output: Any = y, **changed: Any) -> None:
         native.run_kernel(row.name, "conv", inputs, [output], {**attributes(case), **changed}, (1,), 1)
@@ -227,3 +237,6 @@ def test_rejects(row: Any) -> None:
     if row.algorithm == "pointwise":
         with pytest.raises(PlanError, match="implicit"):
             run([x, RNG.standard_normal((case.oc, case.c, 3, 3)).astype(x.dtype)], pads=(1, 1, 1, 1))
+    if row.algorithm == "direct":
+        with pytest.raises(PlanError, match="channels-last"):
+            run([x, weight], np.ascontiguousarray(y))

@@ -17,7 +17,7 @@ import pytest
 import thew
 from thew.ir import Graph, GraphBuilder
 from thew.passes import pipeline
-from thew.plan import KernelRow, Needs, Plan, Target, build_plan
+from thew.plan import KernelRow, Needs, Plan, PlanOptions, Target, build_plan
 from thew.runtime.executable import prepare_graph
 from thew.runtime.native import kernel_table
 
@@ -50,7 +50,8 @@ def target(isa: str) -> Target:
 
 
 def plan_of(graph: Graph, isa: str) -> Plan:
-    return build_plan(prepare_graph(graph, {value.name: value.type for value in graph.inputs}), target(isa))
+    prepared = prepare_graph(graph, {value.name: value.type for value in graph.inputs})
+    return build_plan(prepared, target(isa), PlanOptions(strips=False))  # which are the device's to accept
 
 
 def convolution(x: tuple[int, ...], weight: tuple[int, ...], attributes: dict[str, Any]) -> Graph:

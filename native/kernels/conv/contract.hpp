@@ -10,7 +10,7 @@
 // elements'.
 //
 // Algorithms: `implicit` takes any window; `pointwise` takes windows of 1×1 without padding, and reads x in place where
-// its rows allow.
+// its rows allow; `direct` takes one group of a few channels, best planes (NCHW), and writes channels-last only.
 #pragma once
 
 #include "kernels/matmul/contract.hpp"
@@ -31,9 +31,17 @@ struct Patches {
     bool columns;       // width runs of a planes image, packed a column of pixels at a time
     std::int64_t unit;  // elements of a pixel in a width run
     std::int64_t run;   // elements of a run
+
+    // direct: output rows of a band, and the elements of a line of it and bytes of it all.
+    std::int64_t band_rows, band_width, band_bytes;
 };
 
+inline constexpr int kMostSegments = 64;  // planes × window rows that `direct` takes
+
+enum class ConvAlgorithm : std::uint8_t { implicit, pointwise, direct };
+
 struct ConvEntry {
+    ConvAlgorithm algorithm;
     MatmulEntry trunk;  // its run() takes a as a strided view: pointwise
     void (*run)(const Product& product, const Patches& patches, const Workers& workers, std::byte* packed_a);
 };

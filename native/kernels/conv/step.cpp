@@ -73,30 +73,53 @@ public:
             window_of(desc, desc.inputs[0].rank,
                       std::vector<std::int64_t>(desc.inputs[1].shape + 2, desc.inputs[1].shape + desc.inputs[1].rank));
         require_window(desc, window, at.x, at.y, false);
-        const bool pointwise = entry.run == nullptr;
+        const bool pointwise = entry.algorithm == ConvAlgorithm::pointwise, direct = is_direct();
         if (pointwise) require_pointwise(desc, window);
+        if (direct) require_direct(desc, at, window);
         patches_ = patches_of(at, window);
         lay_out_product(at, pointwise);
         lay_out_weights(at, pointwise);
         product_.epilogue = parse_epilogue(desc.attributes);
 
         const TileShape tile = tile_shape(trunk);
-        choose_blocking(product_, desc.caches, tile, desc.threads, trunk.reads_in_place,
-                        !pointwise && patches_.columns ? trunk.column_pitch : 0);
+        if (direct) {
+            choose_band(at, tile, desc.threads);
+        } else {
+            choose_blocking(product_, desc.caches, tile, desc.threads, trunk.reads_in_place,
+                            !pointwise && patches_.columns ? trunk.column_pitch : 0);
+        }
         has_bias_ = present(desc, 2);
         has_residual_ = present(desc, 3);
         bias_elements_ = has_bias_ && at.w.shape[0] > 1 && desc.inputs[2].stride[0] != 1 ? at.w.shape[0] : 0;
         bias_stride_ = has_bias_ ? desc.inputs[2].stride[0] : 1;
+        if (at.x.shape[0] == 1 && desc.constant[1]) {
+            rows_ = {window.extent(0), window.stride[0], window.pad[0]};
+        }
         memory_ = TrunkMemory(product_, b_, tile, desc.threads, desc.constant[1], bias_elements_);
         if (desc.constant[1] && !dry) memory_.pack_constant(b_, desc.inputs[1].data);
     }
 
-    std::size_t scratch_bytes() const override { return memory_.scratch_bytes(); }
+    std::size_t scratch_bytes() const override {
+        return memory_.scratch_bytes() + static_cast<std::size_t>(patches_.band_bytes * threads_);
+    }
     std::size_t packed_bytes() const override { return memory_.packed_bytes(); }
     bool packs(std::size_t input) const override { return input == 1 && memory_.b_is_constant(); }
 
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
+        run_product(product_, inputs, outputs, workers, scratch);
+    }
+    RowWindow row_window() const override { return rows_; }
+    void run_rows(const Tensor* inputs, const Tensor* outputs, std::int64_t first, std::int64_t last,
+                  std::byte* scratch) const override {
         Product product = product_;
+        product.first = first * patches_.out_w;
+        product.m = last * patches_.out_w;
+        run_product(product, inputs, outputs, Workers{1, nullptr, nullptr}, scratch);
+    }
+
+private:
+    void run_product(Product product, const Tensor* inputs, const Tensor* outputs, const Workers& workers,
+                     std::byte* scratch) const {
         product.a = inputs[0].data;
         product.c = outputs[0].data;
         product.b = memory_.b_for_run(b_, inputs[1].data, workers, scratch);
@@ -109,7 +132,36 @@ public:
         }
     }
 
-private:
+    bool is_direct() const { return entry_.algorithm == ConvAlgorithm::direct; }
+
+    static void require_direct(const StepDesc& desc, const Operands& at, const Window2d& window) {
+        const std::int64_t planes = at.x.shape[1];
+        require(at.group == 1 && planes > 0 && planes * window.kernel[0] <= kMostSegments,
+                where(desc) + "x must have one group of at most " + std::to_string(kMostSegments) +
+                    " channels × window rows, got " + std::to_string(planes) + " × " +
+                    std::to_string(window.kernel[0]) + "; use an implicit row");
+        const bool apart = at.y.stride[1] != 1 || (at.residual.rank >= 0 && at.residual.stride[1] != 1);
+        require(at.y.shape[1] == 1 || !apart,
+                where(desc) + "y and the residual must be channels-last; use an implicit row");
+    }
+
+    // As many rows as share their padded copy of x and leave room for others in the second level, and enough bands for
+    // all workers.
+    void choose_band(const Operands& at, const TileShape& tile, int threads) {
+        constexpr std::int64_t kBandBytes = 64 << 10;
+        Patches& p = patches_;
+        threads_ = threads;
+        product_.blocking.in_place = true;  // nothing is packed
+        p.band_width = (p.out_w - 1) * p.stride_w + (p.kw - 1) * p.dilation_w + 1;
+        const std::int64_t line_bytes = at.x.shape[1] * p.band_width * tile.element_bytes;
+        const std::int64_t halo = (p.kh - 1) * p.dilation_h + 1;
+        const std::int64_t fit = (kBandBytes / std::max<std::int64_t>(line_bytes, 1) - halo) / p.stride_h + 1;
+        const std::int64_t lines = at.y.shape[0] * p.out_h;
+        const std::int64_t share = threads > 1 ? ceil_div(lines, std::int64_t{kTilesPerWorker} * threads) : lines;
+        p.band_rows = std::clamp<std::int64_t>(std::min(fit, share), 1, std::max<std::int64_t>(p.out_h, 1));
+        p.band_bytes = round_up(((p.band_rows - 1) * p.stride_h + halo) * line_bytes, 64);
+    }
+
     static void require_pointwise(const StepDesc& desc, const Window2d& window) {
         for (int axis = 0; axis < 2; ++axis) {
             require(window.kernel[axis] == 1 && window.pad[axis] == 0 && window.pad_end[axis] <= 0,
@@ -134,9 +186,11 @@ private:
             product_.row.residual[d] = added ? residual.stride[axes[d]] : 0;
         }
         product_.m = items_of(product_.row);
-        // Strides without a say in what may be merged: those of no residual, and of x where patches are gathered.
-        join_strides(product_.row, !pointwise, !added);
-        collapse(product_.row);
+        if (!is_direct()) {  // which walks images, rows and columns itself
+            // Strides without a say in what may be merged: those of no residual, and of x where patches are gathered.
+            join_strides(product_.row, !pointwise, !added);
+            collapse(product_.row);
+        }
         product_.items = at.group;
         product_.item.rank = 1;
         product_.item.extent[0] = at.group;
@@ -148,7 +202,7 @@ private:
 
     void lay_out_weights(const Operands& at, bool pointwise) {
         const Tensor& w = at.w;
-        const bool by_plane = !pointwise && patches_.width_runs && patches_.unit != w.shape[1];
+        const bool by_plane = is_direct() || (!pointwise && patches_.width_runs && patches_.unit != w.shape[1]);
         const int order[3] = {by_plane ? 1 : 2, by_plane ? 2 : 3, by_plane ? 3 : 1};
         std::int64_t k = 1;
         for (int d = 0; d < 3; ++d) {
@@ -174,7 +228,9 @@ private:
     Patches patches_{};
     TrunkB b_{};
     TrunkMemory memory_;
+    RowWindow rows_{0, 0, 0};
     bool has_bias_ = false, has_residual_ = false;
+    std::int64_t threads_ = 0;  // that take a band each
     std::int64_t bias_elements_ = 0, bias_stride_ = 1;
 };
 

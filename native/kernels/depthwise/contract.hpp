@@ -24,7 +24,8 @@ struct DepthwiseArgs {
     const void* packed;     // [multiplier][kh·kw + 1][padded_c]: bias, then one line a tap
     const void* zeros;      // [padded_c]
     Epilogue epilogue;
-    bool residual;  // a residual will be given
+    bool residual;               // a residual will be given
+    std::int64_t first_row = 0;  // rows [first_row, oh) of y are computed
 };
 
 struct DepthwiseViews {

@@ -183,7 +183,7 @@ std::int64_t depthwise_scratch_bytes(const DepthwiseArgs& args) {
 template <class Tile>
 void run_depthwise(const DepthwiseArgs& args, const DepthwiseViews& views, const Workers& workers, std::byte* scratch) {
     using T = typename Tile::Element;
-    const std::int64_t bands = (args.oh + Tile::TH - 1) / Tile::TH;
+    const std::int64_t bands = (args.oh - args.first_row + Tile::TH - 1) / Tile::TH;
     // Items of whole rows keep the reads long (cutting channels so that rows stay in L1 was a third slower: the streams
     // get too short for the prefetchers); channels are split only where rows are too few to share out.
     std::int64_t blocks = 1;
@@ -195,7 +195,7 @@ void run_depthwise(const DepthwiseArgs& args, const DepthwiseViews& views, const
     const std::int64_t bytes = DepthwiseScratch<Tile>::bytes(args);
     auto body = [&](std::int64_t item, int worker) {
         DepthwiseWork<Tile> work(args, views, scratch + worker * bytes);
-        const std::int64_t first = item % blocks * block, row = item / blocks % bands * Tile::TH;
+        const std::int64_t first = item % blocks * block, row = args.first_row + item / blocks % bands * Tile::TH;
         const std::int64_t j = item / blocks / bands % args.multiplier, n = item / blocks / bands / args.multiplier;
         work.rows({n, j, row, 0, first, first + block < args.c ? first + block : args.c});
     };

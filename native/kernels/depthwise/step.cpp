@@ -1,4 +1,6 @@
 // Checks a depthwise convolution, repacks its weights, and runs it.
+#include <algorithm>
+
 #include "base/aligned.hpp"
 #include "kernels/activation_parse.hpp"
 #include "kernels/depthwise/contract.hpp"
@@ -41,15 +43,32 @@ public:
     }
 
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
-        const Tensor x = as_image(inputs[0]), y = as_image(outputs[0]);
-        const Tensor r = args_.residual ? as_image(inputs[3]) : Tensor{};
-        const DepthwiseViews views{x.data,      y.data,      x.stride[0], x.stride[2], x.stride[3],
-                                   y.stride[0], y.stride[1], y.stride[2], y.stride[3], r.data,
-                                   r.stride[0], r.stride[1], r.stride[2], r.stride[3]};
-        entry_.run(args_, views, workers, scratch);
+        run_with(args_, inputs, outputs, workers, scratch);
+    }
+    RowWindow row_window() const override {
+        return {args_.n == 1 ? (args_.kh - 1) * args_.dilation_h + 1 : 0, args_.stride_h, args_.pad_top};
+    }
+    void run_rows(const Tensor* inputs, const Tensor* outputs, std::int64_t first, std::int64_t last,
+                  std::byte* scratch) const override {
+        DepthwiseArgs args = args_;
+        args.first_row = first;
+        args.oh = last;
+        // A tile may reach beyond the last row: what only its discarded outputs need is outside the image.
+        args.h = std::min(args.h, (last - 1) * args.stride_h - args.pad_top + (args.kh - 1) * args.dilation_h + 1);
+        run_with(args, inputs, outputs, Workers{1, nullptr, nullptr}, scratch);
     }
 
 private:
+    void run_with(const DepthwiseArgs& args, const Tensor* inputs, const Tensor* outputs, const Workers& workers,
+                  std::byte* scratch) const {
+        const Tensor x = as_image(inputs[0]), y = as_image(outputs[0]);
+        const Tensor r = args.residual ? as_image(inputs[3]) : Tensor{};
+        const DepthwiseViews views{x.data,      y.data,      x.stride[0], x.stride[2], x.stride[3],
+                                   y.stride[0], y.stride[1], y.stride[2], y.stride[3], r.data,
+                                   r.stride[0], r.stride[1], r.stride[2], r.stride[3]};
+        entry_.run(args, views, workers, scratch);
+    }
+
     template <class T>
     T weight_at(const Tensor& weight, std::int64_t oc, std::int64_t tap) const {
         return static_cast<const T*>(

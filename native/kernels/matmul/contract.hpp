@@ -43,6 +43,7 @@ struct Blocking {
 };
 
 struct Product {
+    std::int64_t first;            // rows [first, m) are computed
     std::int64_t m, n, k, k_real;  // k as packed, and before it was padded
     std::int64_t items;
     Walk row, item;

@@ -16,6 +16,11 @@ namespace {
 // Offsets of rows [first, last) along one set of the walk's strides.
 inline void walk_rows(const Walk& walk, const std::int64_t* stride, std::int64_t first, std::int64_t last,
                       std::int64_t* offsets) {
+    if (walk.rank <= 1) {
+        const std::int64_t step = walk.rank == 1 ? stride[0] : 0;
+        for (std::int64_t row = first; row < last; ++row) *offsets++ = row * step;
+        return;
+    }
     std::int64_t index[kMaxRank], offset = 0, rest = first;
     for (int d = walk.rank - 1; d >= 0; --d) {
         index[d] = rest % walk.extent[d];
@@ -57,7 +62,7 @@ struct Driver {
 
     Driver(const Product& product, const Rows& a_rows, std::byte* scratch)
         : p(product), rows(a_rows), packed_a(reinterpret_cast<T*>(scratch)) {
-        m_tiles = (p.m + p.blocking.rows - 1) / p.blocking.rows;
+        m_tiles = (p.m - p.first + p.blocking.rows - 1) / p.blocking.rows;
         n_tiles = (p.n + p.blocking.columns - 1) / p.blocking.columns;
         k_blocks = p.k == 0 ? 1 : (p.k + p.blocking.depth - 1) / p.blocking.depth;  // an empty sum is written too
     }
@@ -81,7 +86,7 @@ struct Driver {
     void pack_shared(const Workers& workers) {
         auto body = [&](std::int64_t task, int) {
             const std::int64_t k_block = task % k_blocks, m_tile = task / k_blocks % m_tiles;
-            const std::int64_t item = task / k_blocks / m_tiles, first = m_tile * p.blocking.rows;
+            const std::int64_t item = task / k_blocks / m_tiles, first = p.first + m_tile * p.blocking.rows;
             const std::int64_t last = first + p.blocking.rows < p.m ? first + p.blocking.rows : p.m;
             const std::int64_t k0 = k_block * p.blocking.depth;
             const T* a = static_cast<const T*>(p.a) + walk_one(p.item, p.item.a, item);
@@ -92,7 +97,7 @@ struct Driver {
 
     void run_tile(std::int64_t task, int worker) {
         const std::int64_t n_tile = task % n_tiles, m_tile = task / n_tiles % m_tiles, item = task / n_tiles / m_tiles;
-        const std::int64_t first = m_tile * p.blocking.rows;
+        const std::int64_t first = p.first + m_tile * p.blocking.rows;
         const std::int64_t last = first + p.blocking.rows < p.m ? first + p.blocking.rows : p.m;
         std::int64_t c_offset[kMaxBlockRows], residual_offset[kMaxBlockRows];
         walk_rows(p.row, p.row.c, first, last, c_offset);
@@ -128,6 +133,7 @@ struct Driver {
         if (k1 == p.k) set_activation(write, p.epilogue);
         const T* b = static_cast<const T*>(p.b) + walk_one(p.item, p.item_b, item);
         const bool direct = p.c_n == 1 && (!addend || addend_n == 1);
+        const bool rows_follow = p.blocking.in_place && p.blocking.a_row == k1 - k0;  // one after the other
 
         const Panels panels(m, Tiles::kRows);
         const std::int64_t n0 = n_tile * p.blocking.columns;
@@ -140,26 +146,38 @@ struct Driver {
             write.bias = bias && k0 == 0 ? bias + n : nullptr;
             for (std::int64_t panel = 0, row = 0; panel < panels.count; ++panel) {
                 const int height = panels.height(panel);
-                const TileKernel<T> kernel = kTiles.kernels[height - 1][vectors - 1];
+                const TileKernel<T> kernel = kTiles.kernel(height, columns);
                 write.c_offset = c_offset + row;
                 write.addend_offset = addend_offset + row;
                 write.c = c + n * p.c_n;
                 write.addend = addend ? addend + n * addend_n : nullptr;
                 const bool panelled = Rows::kColumns || Tiles::Multiply::kPanels;
                 const T* a_rows = a + (panelled ? panel * Tiles::kRows : row) * p.blocking.a_row;
+                const T* next_b = n + Tiles::kPanel < n1 ? b + (n + Tiles::kPanel) * p.k + k0 * Tiles::kPanel : nullptr;
+                const T* next_a = rows_follow && n == n0 && panel + 1 < panels.count ? a_rows + height * ld() : nullptr;
+                const Ahead ahead = ahead_of(next_a, next_b, panel, k1 - k0, b_panel);
                 if (direct) {
-                    kernel(a_rows, ld(), step(), b_panel, k1 - k0, write);
+                    kernel(a_rows, ld(), step(), b_panel, k1 - k0, ahead, write);
                 } else {
-                    through_buffer(kernel, a_rows, b_panel, k1 - k0, write, height, addend_n);
+                    through_buffer(kernel, a_rows, b_panel, k1 - k0, ahead, write, height, addend_n);
                 }
                 row += height;
             }
         }
     }
 
+    // The first pass over rows that are read in place brings in the next tile's; later ones, a slice of the next panel
+    // of b each, until it is all there.
+    static Ahead ahead_of(const T* next_a, const T* next_b, std::int64_t panel, std::int64_t k, const T* none) {
+        if (next_a) return {reinterpret_cast<const char*>(next_a), kAheadBytes};
+        const std::int64_t slice = k / 4 * kAheadBytes, at = panel * slice;
+        const bool wanted = next_b && at < k * Tiles::kPanel * static_cast<std::int64_t>(sizeof(T));
+        return {reinterpret_cast<const char*>(wanted ? next_b : none) + (wanted ? at : 0), wanted ? kAheadBytes : 0};
+    }
+
     // c or what is added has columns apart: the tile is computed on copies.
-    void through_buffer(TileKernel<T> kernel, const T* a, const T* b, std::int64_t k, const Write<T>& write, int height,
-                        std::int64_t addend_n) const {
+    void through_buffer(TileKernel<T> kernel, const T* a, const T* b, std::int64_t k, Ahead ahead,
+                        const Write<T>& write, int height, std::int64_t addend_n) const {
         T c[Tiles::kRows * Tiles::kPanel], addend[Tiles::kRows * Tiles::kPanel];
         std::int64_t offset[Tiles::kRows];
         for (int i = 0; i < height; ++i) {
@@ -172,7 +190,7 @@ struct Driver {
         buffered.c = c;
         buffered.addend = write.addend ? addend : nullptr;
         buffered.c_offset = buffered.addend_offset = offset;
-        kernel(a, ld(), step(), b, k, buffered);
+        kernel(a, ld(), step(), b, k, ahead, buffered);
         for (int i = 0; i < height; ++i) {
             T* to = write.c + write.c_offset[i];
             for (int n = 0; n < write.columns; ++n) to[n * p.c_n] = c[offset[i] + n];

@@ -18,12 +18,24 @@
 namespace thew {
 namespace {
 
+// What the tiles after this one will read from beyond the second-level cache: asked for at kAheadLines cache lines
+// every four k. A step of 0 asks for nothing new.
+struct Ahead {
+    const char* at;
+    std::int64_t step;  // bytes: kAheadBytes, or 0
+};
+inline constexpr int kAheadLines = 4, kAheadBytes = kAheadLines * 64;
+
 struct Broadcast {
     static constexpr bool kPanels = false;  // whether packed rows are in panels even where they are not columns
 
-    template <class T, int H, int V>
+    // Of the last of V vectors only the lower half counts where kNarrow is set.
+    template <class T, int H, int V, bool kNarrow>
     static THEW_INLINE void multiply(const T* a, std::int64_t ld, std::int64_t a_step, const T* b, std::int64_t k,
-                                     Vec<T> (&acc)[H][V]) {
+                                     Ahead ahead, Vec<T> (&acc)[H][V]) {
+        constexpr int kWhole = kNarrow ? V - 1 : V;
+        Narrow<T> last[H];
+        if constexpr (kNarrow) unroll<H>([&](auto i) THEW_FLAT { last[i] = low_half<T>(acc[i][V - 1]); });
         constexpr int kPointers = (H + 2) / 3;  // each serves rows at 0, ld and 2·ld: what x86 can address
         const T* rows[kPointers];
         unroll<kPointers>([&](auto g) THEW_FLAT {
@@ -32,16 +44,22 @@ struct Broadcast {
         });
         auto step = [&](auto u) THEW_FLAT {
             Vec<T> w[V];
-            unroll<V>([&](auto v) THEW_FLAT {
+            Narrow<T> w_last{};
+            unroll<kWhole>([&](auto v) THEW_FLAT {
                 w[v] = load(b + (u * V + v) * kLanes<T>);
                 THEW_PIN(w[v]);
             });
+            if constexpr (kNarrow) w_last = load_narrow(b + (u * V + V - 1) * kLanes<T>);
             unroll<H>([&](auto i) THEW_FLAT {
                 Vec<T> x = splat(*(rows[i / 3] + (i % 3) * ld));
-                unroll<V>([&](auto v) THEW_FLAT {
+                unroll<kWhole>([&](auto v) THEW_FLAT {
                     acc[i][v] = x * w[v] + acc[i][v];
                     THEW_PIN(acc[i][v]);
                 });
+                if constexpr (kNarrow) {
+                    last[i] = low_half<T>(x) * w_last + last[i];
+                    THEW_PIN(last[i]);
+                }
             });
             unroll<kPointers>([&](auto g) THEW_FLAT {
                 rows[g] += a_step;
@@ -49,6 +67,8 @@ struct Broadcast {
             });
         };
         for (; k >= 4; k -= 4) {
+            unroll<kAheadLines>([&](auto line) THEW_FLAT { __builtin_prefetch(ahead.at + line * 64, 0, 2); });
+            ahead.at += ahead.step;
             unroll<4>(step);
             b += 4 * V * kLanes<T>;
         }
@@ -56,6 +76,7 @@ struct Broadcast {
             step(Constant<0>{});
             b += V * kLanes<T>;
         }
+        if constexpr (kNarrow) unroll<H>([&](auto i) THEW_FLAT { acc[i][V - 1] = widen<T>(last[i]); });
     }
 };
 
@@ -70,8 +91,8 @@ struct Lanes {
     static constexpr bool kPanels = true;
 
     // k is a multiple of L. Two k at a time, so that neighbouring loads pair: 10 loads to 96 multiply-adds at 12×8.
-    template <class T, int H, int V>
-    static THEW_INLINE void multiply(const T* a, std::int64_t, std::int64_t, const T* b, std::int64_t k,
+    template <class T, int H, int V, bool>
+    static THEW_INLINE void multiply(const T* a, std::int64_t, std::int64_t, const T* b, std::int64_t k, Ahead,
                                      Vec<T> (&acc)[H][V]) {
         constexpr int L = kLanes<T>, kGroups = PanelRows / L;
         auto pair = [&](auto u) THEW_FLAT {

@@ -8,12 +8,12 @@ namespace thew {
 namespace {
 
 template <class T>
-using TileKernel = void (*)(const T* a, std::int64_t ld, std::int64_t step, const T* b, std::int64_t k,
+using TileKernel = void (*)(const T* a, std::int64_t ld, std::int64_t step, const T* b, std::int64_t k, Ahead ahead,
                             const Write<T>& write);
 
-template <class T, int H, int V, class Multiply>
-void tile(const T* a, std::int64_t ld, std::int64_t step, const T* b, std::int64_t k, const Write<T>& write) {
-    Vec<T> acc[H][V];
+// Before the multiplications: what the tile will touch afterwards is asked for, sums start at the bias.
+template <class T, int H, int V>
+THEW_INLINE void begin_tile(Vec<T> (&acc)[H][V], const Write<T>& write) {
     prefetch_tile<T, H, V>(write);
     const bool whole = write.columns == V * kLanes<T>;
     unroll<V>([&](auto v) THEW_FLAT {
@@ -23,8 +23,11 @@ void tile(const T* a, std::int64_t ld, std::int64_t step, const T* b, std::int64
         }
         unroll<H>([&](auto i) THEW_FLAT { acc[i][v] = start; });
     });
-    Multiply::template multiply<T, H, V>(a, ld, step, b, k, acc);
-    if (whole) {
+}
+
+template <class T, int H, int V>
+THEW_INLINE void end_tile(Vec<T> (&acc)[H][V], const Write<T>& write) {
+    if (write.columns == V * kLanes<T>) {
         write_tile<T, H, V, true>(acc, write);
     } else {
         write_tile<T, H, V, false>(acc, write);
@@ -32,18 +35,35 @@ void tile(const T* a, std::int64_t ld, std::int64_t step, const T* b, std::int64
     if (write.activation > Activation::clip) activate_rows(write, H);
 }
 
+template <class T, int H, int V, bool kNarrow, class Multiply>
+void tile(const T* a, std::int64_t ld, std::int64_t step, const T* b, std::int64_t k, Ahead ahead,
+          const Write<T>& write) {
+    Vec<T> acc[H][V];
+    begin_tile<T, H, V>(acc, write);
+    Multiply::template multiply<T, H, V, kNarrow>(a, ld, step, b, k, ahead, acc);
+    end_tile<T, H, V>(acc, write);
+}
+
+// Whether a last vector of which at most half counts is multiplied as half a register: of use where the widest ones are
+// split in two, as on Zen 4; elsewhere it costs nothing.
+template <class T>
+inline constexpr bool kNarrowTails = kVectorBytes == 64 && sizeof(T) == 4;
+
 template <class T, int H, int V, class Multiply_>
 struct TileSet {
     using Multiply = Multiply_;
-    static constexpr int kRows = H, kPanel = V * kLanes<T>;
-    TileKernel<T> kernels[H][V];  // [rows - 1][vectors - 1]
+    static constexpr int kRows = H, kPanel = V * kLanes<T>, kHalf = kLanes<T> / 2;
+    TileKernel<T> kernels[H][2 * V];  // [rows - 1][half vectors of columns - 1]
 
-    constexpr TileSet() : kernels() { fill(std::make_integer_sequence<int, H * V>{}); }
+    constexpr TileSet() : kernels() { fill(std::make_integer_sequence<int, 2 * H * V>{}); }
+    TileKernel<T> kernel(int rows, int columns) const { return kernels[rows - 1][(columns - 1) / kHalf]; }
 
 private:
     template <int... I>
     constexpr void fill(std::integer_sequence<int, I...>) {
-        ((kernels[I / V][I % V] = tile<T, I / V + 1, I % V + 1, Multiply>), ...);
+        ((kernels[I / (2 * V)][I % (2 * V)] = tile < T, I / (2 * V) + 1, I % (2 * V) / 2 + 1,
+          kNarrowTails<T> && I % 2 == 0, Multiply >),
+         ...);
     }
 };
 

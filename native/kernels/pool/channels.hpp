@@ -65,12 +65,14 @@ template <class Op, class T>
 void pool_by_channels(const PoolArgs& args, const T* x, T* y, const Workers& workers) {
     // Rows are shared out; where they are few (global pooling), channels are too, four vectors at the least.
     constexpr std::int64_t unit = 4 * kLanes<T>;
+    const std::int64_t lines = args.oh - args.first_row;
     std::int64_t blocks = 1;
-    while (workers.count > 1 && args.n * args.oh * blocks < 4 * workers.count && blocks * unit < args.c) blocks *= 2;
+    while (workers.count > 1 && args.n * lines * blocks < 4 * workers.count && blocks * unit < args.c) blocks *= 2;
     const std::int64_t block = (args.c + blocks * unit - 1) / (blocks * unit) * unit;
     blocks = (args.c + block - 1) / block;
     auto body = [&](std::int64_t item, int) {
-        const std::int64_t first = item % blocks * block, oy = item / blocks % args.oh, n = item / blocks / args.oh;
+        const std::int64_t first = item % blocks * block, oy = args.first_row + item / blocks % lines;
+        const std::int64_t n = item / blocks / lines;
         const std::int64_t last = first + block < args.c ? first + block : args.c;
         const std::int64_t top = oy * args.stride_h - args.pad_top;
         const Span rows = clip(top, args.kh, args.dilation_h, args.h, args.pad_bottom, args.count_include_pad);
@@ -87,7 +89,7 @@ void pool_by_channels(const PoolArgs& args, const T* x, T* y, const Workers& wor
             pool_pixel<Op, T>(window, first, last, y + n * args.y_n + oy * args.y_h + ox * args.y_w);
         }
     };
-    parallel_for(workers, args.n * args.oh * blocks, body);
+    parallel_for(workers, args.n * lines * blocks, body);
 }
 
 }  // namespace

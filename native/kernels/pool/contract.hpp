@@ -25,6 +25,7 @@ struct PoolArgs {
     std::int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w;
     std::int64_t pad_top, pad_left, pad_bottom, pad_right;
     std::int64_t x_n, x_c, x_h, x_w, y_n, y_c, y_h, y_w;  // strides in elements
+    std::int64_t first_row = 0;                           // rows [first_row, oh) of y are computed; channels-last only
 };
 
 struct PoolEntry {

@@ -19,6 +19,18 @@ public:
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
         entry_.run(args_, inputs[0].data, outputs[0].data, workers, scratch);
     }
+    RowWindow row_window() const override {
+        const bool channels_last = args_.c == 1 || (args_.x_c == 1 && args_.y_c == 1);
+        return {args_.n == 1 && channels_last ? (args_.kh - 1) * args_.dilation_h + 1 : 0, args_.stride_h,
+                args_.pad_top};
+    }
+    void run_rows(const Tensor* inputs, const Tensor* outputs, std::int64_t first, std::int64_t last,
+                  std::byte* scratch) const override {
+        PoolArgs args = args_;
+        args.first_row = first;
+        args.oh = last;
+        entry_.run(args, inputs[0].data, outputs[0].data, Workers{1, nullptr, nullptr}, scratch);
+    }
 
 private:
     const PoolEntry& entry_;

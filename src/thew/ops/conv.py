@@ -63,6 +63,14 @@ def is_pointwise(call: Call) -> bool:
     return prod(found.kernel) == 1 and not any(found.pads) and call.attribute("group") == 1
 
 
+FEW_CHANNELS = 4  # too few for vectors over them
+
+
+def is_first_layer(call: Call) -> bool:
+    """Whether it convolves a few planes in one group, as the first layer of a net does."""
+    return is_planar(call) and call.attribute("group") == 1 and 0 < call.shape(0)[1] <= FEW_CHANNELS
+
+
 def is_planar(call: Call) -> bool:
     """Whether it has one or two spatial dimensions, as the native kernels want."""
     return len(call.shape(0)) in (3, 4)
@@ -131,6 +139,7 @@ define(
         candidates=(
             Candidate("depthwise", "direct", "channels_last", lambda call: is_planar(call) and is_depthwise(call)),
             Candidate("conv", "pointwise", "channels_last", lambda call: is_planar(call) and is_pointwise(call)),
+            Candidate("conv", "direct", "channels_last", is_first_layer),
             Candidate("conv", "implicit", "channels_last", is_planar),
         ),
     )
@@ -210,5 +219,6 @@ define(
         {**WINDOW, "output_padding": (), "output_shape": ()},
         inputs=(2, 3),
         flops=lambda call: 2 * prod(call.shape(0)) * prod(call.shape(1)[1:]),
+        candidates=(Candidate("view", "strided", when=is_planar),),  # several convolutions on views: plan/transposed.py
     )
 )

@@ -270,5 +270,6 @@ define(
         _tile,
         inputs=(2, 2),
         flops=_no_flops,
+        candidates=(Candidate("view", "strided", dtypes=NATIVE),),
     )
 )

@@ -13,6 +13,7 @@ from thew.plan.memory import Use, assign_offsets
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.plan import Plan, is_plain, plain_strides, same_layout
 from thew.plan.states import State, overwritten
+from thew.plan.strips import fuse_strips
 from thew.plan.target import Target
 
 # Families whose contracts allow an output to lie exactly on an input.
@@ -48,6 +49,8 @@ def build_plan(
     for node in graph.nodes:
         lower(builder, node)
     _write_outputs(builder)
+    if options.strips:
+        fuse_strips(builder)
     sizes = {index: buffer.size_bytes for index, buffer in enumerate(builder.buffers) if buffer.place == "arena"}
     layout = assign_offsets([_use(draft) for draft in builder.drafts], sizes, share=options.memory_planning)
     steps = tuple(builder.as_step(draft, layout.offsets) for draft in builder.drafts)

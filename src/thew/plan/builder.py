@@ -71,6 +71,7 @@ class Draft:
     attributes: Mapping[str, Any]
     flops: int
     needs: Needs
+    stages: tuple[Draft, ...] = ()  # see thew.plan.strips
 
 
 def choice_of(candidate: Candidate, row: KernelRow, layout: str) -> Choice:
@@ -189,10 +190,19 @@ class Builder:
             offset = located.offset_bytes + (offsets[located.buffer] if offsets and buffer.place == "arena" else 0)
             return View(buffer.place, buffer.index, buffer.name, offset, located.dtype, located.shape, located.strides)
 
-        outputs = tuple(found for found in map(view, draft.outputs) if found is not None)
-        return Step(
-            draft.row.name, draft.op, draft.name, tuple(map(view, draft.inputs)), outputs, draft.attributes, draft.flops
-        )
+        def step(draft: Draft, inputs: Sequence[View | None], outputs: Sequence[View | None]) -> Step:
+            stages = []
+            handed: View | None = None
+            for i, stage in enumerate(draft.stages):
+                (written,) = stage.outputs
+                read = [handed if i > 0 else view(stage.inputs[0]), *map(view, stage.inputs[1:])]
+                handed = View("strip", 0, "", 0, written.dtype, written.shape, written.strides)
+                stages.append(step(stage, read, outputs if i == len(draft.stages) - 1 else [handed]))
+            kept = tuple(found for found in outputs if found is not None)
+            name = draft.row.name
+            return Step(name, draft.op, draft.name, tuple(inputs), kept, draft.attributes, draft.flops, tuple(stages))
+
+        return step(draft, list(map(view, draft.inputs)), list(map(view, draft.outputs)))
 
     # Choosing
 

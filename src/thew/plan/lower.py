@@ -1,7 +1,8 @@
 """How each node becomes steps or views.
 
-`VIEWS` holds the ops that only move data, and so are views where possible and strided copies where not; every other
-op is one step of its best candidate. `NORMALISED` gives the attributes that a step wants in resolved form.
+`VIEWS` holds the ops that only move data, and so are views where possible and strided copies where not (and the one
+that is several steps of another op, on views); every other op is one step of its best candidate. `NORMALISED` gives the
+attributes that a step wants in resolved form.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from thew.ir import Node
 from thew.ops import Call, conv, get, pool
 from thew.ops.reduce import resolved_axes
 from thew.ops.window import Window
-from thew.plan.builder import Builder, Located, NoKernel, choice_of
+from thew.plan.builder import MAX_RANK, Builder, Located, NoKernel, choice_of
 from thew.plan.choices import Choice, key_of
 from thew.plan.plan import is_channels_last, is_plain, plain_strides, same_layout
 from thew.plan.target import KernelRow
+from thew.plan.transposed import lower_conv_transpose
 
 
 def lower(builder: Builder, node: Node) -> None:
@@ -84,15 +86,12 @@ def _kernel_inputs(builder: Builder, node: Node, layout: str) -> list[Located | 
             views.append(None)
             continue
         wanted = "any" if name in builder.graph.constants or layout == "any" else layout
-        if node.op == "conv" and position == 0 and builder.view(name).shape[1] <= FEW_CHANNELS:
+        if node.op == "conv" and position == 0 and builder.view(name).shape[1] <= conv.FEW_CHANNELS:
             wanted = (
                 "any"  # gathered as they are: converting costs a pass, and vectors over so few channels gain nothing
             )
         views.append(builder.view(name, wanted))
     return views
-
-
-FEW_CHANNELS = 4
 
 
 def step_attributes(call: Call) -> dict[str, Any]:
@@ -285,6 +284,27 @@ def _pad(builder: Builder, node: Node, call: Call) -> None:
     _alias(builder, node, whole)
 
 
+def _tile(builder: Builder, node: Node, call: Call) -> None:
+    """A copy into the output with each repeated axis seen as two, from the input repeated at a stride of 0."""
+    view, repeats = builder.view(node.inputs[0]), _constant_ints(call, 1)
+    whole = builder.output(node.outputs[0], "plain")
+    shape: list[int] = []
+    source: list[int] = []
+    destination: list[int] = []
+    for count, extent, stride, out in zip(repeats, view.shape, view.strides, whole.strides, strict=True):
+        if count != 1:
+            shape, source, destination = [*shape, count], [*source, 0], [*destination, out * extent]
+        shape, source, destination = [*shape, extent], [*source, stride], [*destination, out]
+    if len(shape) > MAX_RANK:
+        raise NoKernel(node, f"axes and repeated axes must be at most {MAX_RANK} together, got {len(shape)}")
+    read, written = (
+        replace(part, shape=tuple(shape), strides=tuple(strides))
+        for part, strides in ((view, source), (whole, destination))
+    )
+    builder.copy(read, written, node.name)
+    _alias(builder, node, whole)
+
+
 def _depth_to_space(builder: Builder, node: Node, call: Call) -> None:
     view = builder.view(node.inputs[0], "plain")
     n, c, h, w = view.shape
@@ -319,6 +339,7 @@ def _regroup(builder: Builder, node: Node, view: Located, split: tuple[int, ...]
 
 VIEWS: dict[str, Callable[[Builder, Node, Call], None]] = {
     "concat": _concat,
+    "conv_transpose": lower_conv_transpose,
     "depth_to_space": _depth_to_space,
     "dropout": _identity,
     "expand": _expand,
@@ -330,6 +351,7 @@ VIEWS: dict[str, Callable[[Builder, Node, Call], None]] = {
     "space_to_depth": _space_to_depth,
     "split": _split,
     "squeeze": _reshape,
+    "tile": _tile,
     "transpose": _transpose,
     "unsqueeze": _reshape,
 }

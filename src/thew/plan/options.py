@@ -17,6 +17,8 @@ class PlanOptions:
         fitted_blocking: loops are cut to this machine's caches; off, to those of a small generic core.
         layouts: values stay in the layout that suits the whole graph; off, every value lies in C order between steps.
         winograd: convolutions may multiply in Winograd's transformed domain.
+        strips: chains of convolutions run depth first, a strip of rows at a time, where what lies between would leave
+            the second-level cache.
         memory_planning: buffers whose lives do not overlap share memory; off, every buffer has its own.
     """
 
@@ -24,6 +26,7 @@ class PlanOptions:
     fitted_blocking: bool = True
     layouts: bool = True
     winograd: bool = True
+    strips: bool = True
     memory_planning: bool = True
 
     @staticmethod

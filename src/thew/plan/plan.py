@@ -20,15 +20,16 @@ from thew.plan.choices import Choice, Choices
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.states import State
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """A strided tensor and where it lies.
 
-    `place` is "arena", "external" (array `index` of the call: inputs, then outputs), "state" or "constant" (by name).
-    Strides are in elements, of the logical axes: channels-last data of shape (n, c, h, w) has stride 1 at c.
+    `place` is "arena", "external" (array `index` of the call: inputs, then outputs), "state" or "constant" (by name),
+    or "strip" (what one stage of a step hands to the next). Strides are in elements, of the logical axes: channels-last
+    data of shape (n, c, h, w) has stride 1 at c.
     """
 
     place: str
@@ -40,14 +41,18 @@ class View:
     strides: tuple[int, ...]
 
     def __str__(self) -> str:
-        named = {"constant": f"%{self.name}", "state": f"${self.name}"}
+        named = {"constant": f"%{self.name}", "state": f"${self.name}", "strip": "strip"}
         at = {"arena": f"@{self.offset_bytes}", "external": f"#{self.index}", **named}[self.place]
         return f"{at}:{self.dtype}[{','.join(map(str, self.shape))}]{layout_name(self.shape, self.strides)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One kernel call: a row of the table, the op and node it serves, and its views."""
+    """One kernel call: a row of the table, the op and node it serves, and its views.
+
+    A step of kernel "strips" runs its stages depth first: each reads as its input 0 what the one before it wrote; the
+    step's inputs are all the others, in order.
+    """
 
     kernel: str
     op: str
@@ -56,6 +61,12 @@ class Step:
     outputs: tuple[View, ...]
     attributes: Mapping[str, Any]
     flops: int = 0
+    stages: tuple[Step, ...] = ()
+
+    @property
+    def algorithm(self) -> str:
+        """The rows that the call runs."""
+        return " → ".join(stage.kernel for stage in self.stages) or self.kernel
 
     @property
     def moved_bytes(self) -> int:
@@ -66,7 +77,8 @@ class Step:
     def __str__(self) -> str:
         sources = ", ".join("-" if view is None else str(view) for view in self.inputs)
         extras = " ".join(f"{key}={value}" for key, value in self.attributes.items())
-        return f"{', '.join(map(str, self.outputs))} = {self.kernel}({sources}) {extras} '{self.name}'"
+        line = f"{', '.join(map(str, self.outputs))} = {self.kernel}({sources}) {extras} '{self.name}'"
+        return "".join([line, *(f"\n    {stage}" for stage in self.stages)])
 
 
 @dataclass(frozen=True)
@@ -152,7 +164,9 @@ def _step_from(fields: dict[str, Any]) -> Step:
     attributes = {
         key: tuple(value) if isinstance(value, list) else value for key, value in fields.pop("attributes").items()
     }
-    return Step(inputs=tuple(map(_view_from, fields.pop("inputs"))), outputs=outputs, attributes=attributes, **fields)
+    stages = tuple(map(_step_from, fields.pop("stages")))
+    inputs = tuple(map(_view_from, fields.pop("inputs")))
+    return Step(inputs=inputs, outputs=outputs, attributes=attributes, stages=stages, **fields)
 
 
 def plain_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

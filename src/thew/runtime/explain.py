@@ -123,12 +123,14 @@ def _native_rows(stage: NativeStage, rounds: int) -> Iterator[Row]:
         peak = None if rate is None else peak_flops(precision, stage.plan.threads)
         share = None if rate is None or not peak else rate * 1e9 / peak
         yield Row(
-            step.name, step.op, step.kernel, precision, step.outputs[0].shape,
+            step.name, step.op, step.algorithm, precision, step.outputs[0].shape,
             None if seconds is None else float(seconds), rate, share, step.moved_bytes, _fused(step),
         )  # fmt: skip
 
 
 def _fused(step: Any) -> str:
+    if step.stages:
+        return " → ".join(_fused(stage) or stage.op for stage in step.stages)
     parts = []
     if step.op in ("conv", "matmul"):
         parts += ["bias"] if len(step.inputs) > 2 and step.inputs[2] is not None else []

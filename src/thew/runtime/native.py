@@ -76,12 +76,22 @@ def _check_constant(view: View, array: Array) -> None:
         )
 
 
+def _stages(step: Step, constants: Mapping[str, Array] | None) -> list[tuple[Any, ...]]:
+    def described(views: Iterable[View | None]) -> list[Operand]:
+        return [_operand(view, constants) for view in views]
+
+    return [
+        (stage.kernel, stage.op, stage.name, described(stage.inputs), described(stage.outputs), dict(stage.attributes))
+        for stage in step.stages
+    ]
+
+
 def step_needs(step: Step, threads: int) -> Needs:
     """What a step would take, without packing anything. Raises PlanError where its kernel cannot run it."""
     inputs = [_operand(view, None) for view in step.inputs]
     outputs = [_operand(view, None) for view in step.outputs]
     scratch, packed, packs = _native.step_needs(
-        step.kernel, step.op, step.name, inputs, outputs, dict(step.attributes), threads
+        step.kernel, step.op, step.name, inputs, outputs, dict(step.attributes), threads, _stages(step, None)
     )
     return Needs(scratch, packed, tuple(packs))
 
@@ -110,7 +120,9 @@ class Program:
                     arrays[view.name] = native_constant(constants, view.name)
             inputs = [_operand(view, arrays) for view in step.inputs]
             outputs = [_operand(view, arrays) for view in step.outputs]
-            freed = self._program.add(step.kernel, step.op, step.name, inputs, outputs, dict(step.attributes))
+            freed = self._program.add(
+                step.kernel, step.op, step.name, inputs, outputs, dict(step.attributes), _stages(step, arrays)
+            )
             for view, packed in zip(step.inputs, freed, strict=True):
                 if view is not None and view.place == "constant" and not packed:
                     self._kept[view.name] = arrays[view.name]
