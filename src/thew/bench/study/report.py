@@ -86,7 +86,7 @@ def _peers(files: Files, drawn: Iterable[str]) -> Iterator[str]:
         reasons = dict.fromkeys(
             r["energy"]["absent"] for one in files.reports for r in one["results"] if "absent" in r["energy"]
         )
-        yield f"Energy was not measured: {'; '.join(reasons)}."
+        yield f"Energy was not measured. {'; '.join(reasons)}."
         yield ""
     yield from _scaling(rows)
 
@@ -96,7 +96,7 @@ def _peer_cells(row: Row, has_energy: bool) -> list[str]:
     return [
         row.contender,
         f"{row.images_per_second:.2f}",
-        *(f"{value * 1e3:.1f}" for value in (row.p50, row.p90, row.p99)),
+        *map(_milliseconds, (row.p50, row.p90, row.p99)),
         str(row.calls),
         f"{row.ratio:.2f}",
         "-" if row.share_of_peak is None else f"{100 * row.share_of_peak:.0f}",
@@ -148,7 +148,7 @@ def _techniques(files: Files, drawn: Iterable[str]) -> Iterator[str]:
         (
             [
                 label(row.contender),
-                f"{row.p50 * 1e3:.1f}",
+                _milliseconds(row.p50),
                 f"{row.ratio:.2f}",
                 f"{none.ratio / row.ratio:.2f}" if none is not None else "-",
                 "-" if row.planned_bytes is None else f"{row.planned_bytes / 1e6:.1f}",
@@ -178,6 +178,10 @@ def _method(files: Files) -> Iterator[str]:
     )
     commands = dict.fromkeys(report["command"] for report in files.reports)
     yield from ("", "```sh", *commands, "```")
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f}" if seconds >= 0.01 else f"{seconds * 1e3:.3f}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
