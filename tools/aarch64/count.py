@@ -27,6 +27,7 @@ from networks import NETWORKS, make_files
 from regions import Region, read_region
 
 ENGINES = ("thew", "ncnn", "mnn", "litert", "onnxruntime")
+MOST_FUNCTIONS = 30
 REFUSED = 3  # the guest's exit status where an engine does not have what is asked for
 
 
@@ -65,7 +66,7 @@ def measure(layout: Layout, plugin: Path, network: str, engine: str, precision: 
         **figures,
         "kernels": by_kernel(steps),
         "steps": steps,
-        "functions": dict(functions(layout, whole, about["base"])),
+        "functions": dict(itertools.islice(functions(layout, whole, about["base"]), MOST_FUNCTIONS)),
     }
 
 

@@ -23,8 +23,19 @@ SETTINGS = {
 }
 
 
+def root_of(layout: Layout, cpu: str) -> Path:
+    """The sysroot as this core sees it: the same files, and a /proc/cpuinfo of its own (libraries fail without one)."""
+    root = layout.root / "cores" / cpu
+    (root / "proc").mkdir(parents=True, exist_ok=True)
+    (root / "proc/cpuinfo").write_text(CORES[cpu].cpuinfo)
+    for entry in layout.sysroot.iterdir():
+        if entry.name != "proc" and not (root / entry.name).is_symlink():
+            (root / entry.name).symlink_to(entry)
+    return root
+
+
 def guest_command(layout: Layout, cpu: str, arguments: list[str], plugin: str = "") -> list[str]:
-    command = ["qemu-aarch64", "-cpu", cpu, "-L", str(layout.sysroot)]
+    command = ["qemu-aarch64", "-cpu", cpu, "-L", str(root_of(layout, cpu))]
     if plugin:
         command += ["-plugin", plugin]
     return [*command, str(layout.sysroot / "usr/bin" / PYTHON), *arguments]

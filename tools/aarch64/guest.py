@@ -25,7 +25,7 @@ from thew.bench.tasks import ModelTask, from_dict
 MARK = 0x54485700  # as in count.c
 START, WHOLE, STEPS = 0, 1, 2
 REFUSED = 3
-WARM_UPS = 2
+WARM_UPS = 1
 ONE_PRECISION = ("litert", "onnxruntime")  # engines that run the model as it is
 
 

@@ -16,12 +16,39 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TOOLS = Path(__file__).resolve().parent
 PYTHON = "python3.11"  # Debian 12's, in the sysroot; the cross-built wheel is for the same version
 
-# What each emulated core stands for; anything newer than it has ends in SIGILL.
+
+@dataclass(frozen=True)
+class Core:
+    """An emulated core: what it stands for (anything newer than it has ends in SIGILL), and what Linux says of it."""
+
+    stands_for: str
+    implementer: int
+    part: int
+    features: str
+
+    @property
+    def cpuinfo(self) -> str:
+        lines = {
+            "processor": "0",
+            "Features": self.features,
+            "CPU implementer": f"{self.implementer:#04x}",
+            "CPU architecture": "8",
+            "CPU variant": "0x0",
+            "CPU part": f"{self.part:#05x}",
+            "CPU revision": "3",
+        }
+        return "".join(f"{name}\t: {value}\n" for name, value in lines.items())
+
+
+_V80 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
+_V82 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
 CORES = {
-    "cortex-a53": "ARMv8.0: Raspberry Pi 3, Jetson Nano",
-    "cortex-a72": "ARMv8.0: Raspberry Pi 4",
-    "cortex-a76": "fp16 arithmetic, dotprod, LSE atomics: Raspberry Pi 5, Jetson Orin, Graviton2",
-    "max": "everything QEMU knows: i8mm, bf16, SVE2, SME",
+    "cortex-a53": Core("ARMv8.0: Raspberry Pi 3, Jetson Nano", 0x41, 0xD03, _V80),
+    "cortex-a72": Core("ARMv8.0: Raspberry Pi 4", 0x41, 0xD08, _V80),
+    "cortex-a76": Core(
+        "fp16 arithmetic, dotprod, LSE atomics: Raspberry Pi 5, Jetson Orin, Graviton2", 0x41, 0xD0B, _V82
+    ),
+    "max": Core("everything QEMU knows: i8mm, bf16, SVE2, SME", 0x00, 0x051, f"{_V82} sve sve2 i8mm bf16 asimdfhm"),
 }
 
 

@@ -42,12 +42,9 @@ Acquire::Retries "3";
 def hide_the_host(root: Path) -> None:
     """QEMU looks for absolute paths in the root first: files there hide what the host says of its own processor.
 
-    /proc/cpuinfo names no model and the cache descriptions are blank, so that detection asks the (emulated) processor
-    itself, and counts do not depend on the machine that they are taken on.
+    The cache descriptions are blank, so that detection goes by the (emulated) processor's own name, and counts do not
+    depend on the machine that they are taken on. /proc/cpuinfo differs from core to core: see emulate.py.
     """
-    (root / "proc").mkdir(exist_ok=True)
-    processor = "processor\t: 0\nFeatures\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid\nCPU architecture: 8\n"
-    (root / "proc/cpuinfo").write_text(processor)
     for cpu in range(MOST_CPUS):
         folder = root / f"sys/devices/system/cpu/cpu{cpu}"
         for index in range(CACHE_INDICES):
