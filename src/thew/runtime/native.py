@@ -117,7 +117,9 @@ class Program:
             arrays = dict(self.states)
             for view in step.inputs:
                 if view is not None and view.place == "constant":
-                    arrays[view.name] = native_constant(constants, view.name)
+                    # One that is kept stays as it is: an earlier step holds its address.
+                    kept = self._kept.get(view.name)
+                    arrays[view.name] = native_constant(constants, view.name) if kept is None else kept
             inputs = [_operand(view, arrays) for view in step.inputs]
             outputs = [_operand(view, arrays) for view in step.outputs]
             freed = self._program.add(
