@@ -67,6 +67,7 @@ SERVER = {
     "class/hwmon/hwmon3/energy1_label": "Ecore000",
     "class/hwmon/hwmon3/energy9_input": "1",
     "class/hwmon/hwmon3/energy9_label": "Esocket0",
+    "class/hwmon/hwmon3/power1_average": "5000000",  # of the same chip: the same thing again
     "class/hwmon/hwmon4/name": "power_meter",
     "class/hwmon/hwmon4/power1_average": "91000000",
 }

@@ -10,6 +10,7 @@ from thew.bench.tasks import MatmulTask, ModelTask, OverheadTask, Task
 from thew.errors import InputError
 
 VERSION_OF = ("thew",)
+SESSION_OPTIONS = ("precision", "mode", "isa")
 
 
 def environment(threads: int) -> Mapping[str, str]:
@@ -37,10 +38,11 @@ def prepare(task: Task) -> Ready | None:
 
 
 def _options(told: Mapping[str, str]) -> dict[str, Any]:
-    """What a session takes: ``precision``, and techniques that are ``off``."""
+    """What a session takes by these names, and techniques that are ``off``."""
     from thew.plan import PlanOptions
 
-    techniques = {name: state for name, state in told.items() if name != "precision"}
+    own = {name: value for name, value in told.items() if name in SESSION_OPTIONS}
+    techniques = {name: state for name, state in told.items() if name not in SESSION_OPTIONS}
     if set(techniques.values()) - {"off"}:
         raise InputError(f"contender thew: a technique can be left out with =off, got {techniques}")
-    return {"precision": told.get("precision", "fp32"), "options": PlanOptions.without(techniques)}
+    return {**own, "options": PlanOptions.without(techniques)}

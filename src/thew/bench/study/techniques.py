@@ -10,6 +10,7 @@ WORDS = {
     "fitted_blocking": "cache parameters fitted to this machine",
     "layouts": "layouts for the whole graph",
     "winograd": "Winograd",
+    "strips": "strips, depth first",
     "memory_planning": "memory planning",
 }
 

@@ -18,15 +18,18 @@ _FORMS = (("energy*_input", "energy"), ("power*_input", "power"), ("power*_avera
 
 
 def find(root: Path) -> Iterator[Sensor]:
-    """Each channel once; one that gives both its power now and an average counts with the first."""
-    seen: set[tuple[Path, str, str]] = set()
+    """Each channel once; a chip that counts energy is not asked for its power, which is the same thing again."""
+    seen: set[tuple[Path, str]] = set()
+    counters: set[Path] = set()
     for pattern, quantity in _FORMS:
         for path in sorted(root.glob(f"class/hwmon/hwmon*/{pattern}")):
-            channel = path.name.split("_")[0]
-            if (path.parent, quantity, channel) in seen:
+            chip, channel = path.parent, path.name.split("_")[0]
+            if (chip, channel) in seen or (quantity == "power" and chip in counters):
                 continue
-            seen.add((path.parent, quantity, channel))
-            name = text_of(path.parent / f"{channel}_label") or text_of(path.parent / "name") or path.parent.name
+            seen.add((chip, channel))
+            if quantity == "energy":
+                counters.add(chip)
+            name = text_of(chip / f"{channel}_label") or text_of(chip / "name") or chip.name
             core = re.match(r"Ecore\d+", name) is not None
             yield Sensor(KIND, name, quantity, partial(_micro, path), is_counted=not core, is_readable=may_read(path))
 
