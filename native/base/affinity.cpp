@@ -4,7 +4,9 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <memory>
+#include <utility>
 
 namespace thew {
 namespace {
@@ -15,6 +17,18 @@ struct MaskFree {
     void operator()(cpu_set_t* mask) const { CPU_FREE(mask); }
 };
 using Mask = std::unique_ptr<cpu_set_t, MaskFree>;
+
+// Keeps the calling thread on these CPUs; false where one is no CPU, or the system refuses.
+bool keep_on(const std::vector<int>& cpus) {
+    const auto [least, most] = std::minmax_element(cpus.begin(), cpus.end());
+    if (cpus.empty() || *least < 0 || *most >= kMostCpus) return false;
+    Mask mask(CPU_ALLOC(*most + 1));
+    const std::size_t bytes = CPU_ALLOC_SIZE(*most + 1);
+    if (!mask) return false;
+    CPU_ZERO_S(bytes, mask.get());
+    for (int cpu : cpus) CPU_SET_S(cpu, bytes, mask.get());
+    return sched_setaffinity(0, bytes, mask.get()) == 0;
+}
 
 }  // namespace
 
@@ -33,14 +47,16 @@ std::vector<int> allowed_cpus() {
     return cpus;
 }
 
-bool pin_thread(int cpu) {
-    if (cpu < 0 || cpu >= kMostCpus) return false;
-    Mask mask(CPU_ALLOC(cpu + 1));
-    const std::size_t bytes = CPU_ALLOC_SIZE(cpu + 1);
-    if (!mask) return false;
-    CPU_ZERO_S(bytes, mask.get());
-    CPU_SET_S(cpu, bytes, mask.get());
-    return sched_setaffinity(0, bytes, mask.get()) == 0;
+bool pin_thread(int cpu) { return keep_on({cpu}); }
+
+Confined::Confined(const std::vector<int>& cpus) {
+    if (cpus.empty()) return;
+    std::vector<int> before = allowed_cpus();
+    if (before != cpus && keep_on(cpus)) before_ = std::move(before);
+}
+
+Confined::~Confined() {
+    if (!before_.empty()) keep_on(before_);
 }
 
 }  // namespace thew

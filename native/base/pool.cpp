@@ -14,6 +14,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "base/affinity.hpp"
@@ -29,6 +30,7 @@ static_assert(Pool::kMostThreads < static_cast<int>(kJoined));
 constexpr std::size_t kLine = 128;  // two 64-byte lines: adjacent-line prefetch, and 128-byte lines of some Arm cores
 constexpr std::chrono::microseconds kSpin{30};
 constexpr int kPausesPerLook = 32;
+constexpr std::int64_t kSharesPerWorker = 4;  // a hand-out is that part of a worker's part of what is left
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -95,11 +97,11 @@ public:
 
     void run(std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context) {
         job_ = {body, context, tiles};
-        next_.store(1, std::memory_order_relaxed);  // tile 0 is the caller's
+        next_.store(0, std::memory_order_relaxed);
         const std::uint32_t generation = (gate_.load(std::memory_order_relaxed) & ~(kOpen | kJoined)) + kGeneration;
         gate_.store(generation | kOpen);  // sequentially consistent: ordered with the look at who sleeps, below
         wake(tiles - 1);
-        take_tiles(0, 0);
+        take_tiles(0);
         const std::uint32_t gate = gate_.fetch_and(~kOpen, std::memory_order_acq_rel);
         if ((gate & kJoined) != 0) await_joined();
         if (failed_.load(std::memory_order_relaxed)) rethrow();
@@ -112,12 +114,25 @@ private:
         std::int64_t tiles;
     };
 
+    // The next tiles of a run, at least one where any are left: as guided self-scheduling hands them out
+    // (Polychronopoulos and Kuck, 1987), shares of what is left, so that many small tiles cost few hand-outs and the
+    // last ones even out what unequal or busy cores have done before.
+    std::pair<std::int64_t, std::int64_t> take_share(std::int64_t tiles) {
+        const std::int64_t shares = kSharesPerWorker * static_cast<std::int64_t>(crew_.size() + 1);
+        std::int64_t first = next_.load(std::memory_order_relaxed), last = first;
+        do {
+            if (first >= tiles) return {tiles, tiles};
+            last = first + std::max<std::int64_t>(1, (tiles - first) / shares);
+        } while (!next_.compare_exchange_weak(first, last, std::memory_order_relaxed));
+        return {first, last};
+    }
+
     // Body may throw: what it throws is kept, and the tiles not yet started are dropped.
-    void take_tiles(std::int64_t tile, int worker) {
+    void take_tiles(int worker) {
         const Job job = job_;
         try {
-            for (; tile < job.tiles; tile = next_.fetch_add(1, std::memory_order_relaxed)) {
-                job.body(job.context, tile, worker);
+            for (auto [tile, last] = take_share(job.tiles); tile < last; std::tie(tile, last) = take_share(job.tiles)) {
+                for (; tile < last; ++tile) job.body(job.context, tile, worker);
             }
         } catch (...) {
             next_.store(job.tiles, std::memory_order_relaxed);
@@ -158,7 +173,7 @@ private:
             if ((gate & kStop) == kStop) return;
             if (!gate_.compare_exchange_strong(gate, gate + 1, std::memory_order_acquire)) continue;
             done = gate / kGeneration;
-            take_tiles(next_.fetch_add(1, std::memory_order_relaxed), worker);
+            take_tiles(worker);
             gate = gate_.fetch_sub(1, std::memory_order_acq_rel) - 1;
             if ((gate & (kOpen | kJoined)) == 0) {  // the last to leave a closed gate
                 left_.fetch_add(1);

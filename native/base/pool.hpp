@@ -1,5 +1,6 @@
-// The thread pool behind Workers. Tiles are handed out one at a time from a counter, so unequal cores stay busy; a
-// worker that runs out spins for some tens of microseconds and then sleeps, so an idle pool costs nothing.
+// The thread pool behind Workers. Tiles are handed out from a counter in shares that fall to single tiles toward the
+// end, so unequal cores stay busy; a worker that runs out spins for some tens of microseconds and then sleeps, so an
+// idle pool costs nothing.
 //
 // Invariants: the caller is worker 0 and works too; it never waits for a worker that has not joined its run, so a
 // sleeping or preempted worker delays nobody. A caller that finds the pool busy (another thread's run, or a run from
@@ -28,7 +29,8 @@ public:
     static constexpr int kMostThreads = 1024;
 
     int threads() const { return threads_; }
-    Workers workers();  // valid as long as the pool
+    const std::vector<int>& cpus() const { return cpus_; }  // that the caller is to stay on too, while it runs
+    Workers workers();                                      // valid as long as the pool
     // As Workers::run. Once a body has thrown no further tile is started; the first exception is the one rethrown.
     void run(std::int64_t tiles, void (*body)(void* context, std::int64_t tile, int worker), void* context);
 

@@ -3,6 +3,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 
 namespace thew::bind {
@@ -37,8 +39,9 @@ Attributes attributes_from(const nb::dict& values) {
     return attributes;
 }
 
-Caches caches_for(const Attributes& attributes) {
-    return attributes.text("caches") == "generic" ? generic_caches() : caches();
+Caches caches_for(const Attributes& attributes, int threads) {
+    if (attributes.text("caches") == "generic") return generic_caches();
+    return caches(static_cast<int>(std::clamp<std::int64_t>(attributes.integer("sharing", threads), 1, kEveryCore)));
 }
 
 Tensor tensor_from(const std::string& dtype, const std::vector<std::int64_t>& shape,
@@ -102,7 +105,7 @@ void describe_operands(StepDesc& desc, const std::vector<Operand>& inputs, const
 StepDesc step_from(const std::string& kernel, const std::string& op, const std::string& name,
                    const nb::dict& attributes, int threads, const nb::list& stages) {
     StepDesc desc{kernel, op, name, {}, {}, {}, attributes_from(attributes), threads, {}};
-    desc.caches = caches_for(desc.attributes);
+    desc.caches = caches_for(desc.attributes, threads);
     for (nb::handle entry : stages) {
         auto fields = nb::cast<nb::tuple>(entry);
         StepDesc stage = step_from(nb::cast<std::string>(fields[0]), nb::cast<std::string>(fields[1]),

@@ -32,8 +32,8 @@ constexpr std::size_t kMostExternals = 16;  // beyond it, one allocation a run
 
 // `arrays`: inputs, then outputs, C-contiguous. Dtypes and shapes are the session's to check; sizes are checked here,
 // since a wrong one would write out of bounds.
-void run(const Program& program, const nb::tuple& arrays, std::size_t inputs, double* seconds = nullptr,
-         Trace* trace = nullptr) {
+template <class Run>
+void run(const Program& program, const nb::tuple& arrays, std::size_t inputs, std::size_t parts, const Run& how) {
     std::size_t count = arrays.size();
     if (count != program.external_count()) {
         throw PlanError("run: needs " + std::to_string(program.external_count()) + " arrays, got " +
@@ -47,15 +47,15 @@ void run(const Program& program, const nb::tuple& arrays, std::size_t inputs, do
     void** pointers = many_views ? many_pointers.data() : few_pointers;
     for (std::size_t i = 0; i < count; ++i) {
         views[i].take(arrays[i].ptr(), i < inputs ? PyBUF_SIMPLE : PyBUF_WRITABLE);
-        if (views[i].bytes() != program.external_bytes(i)) {
+        if (views[i].bytes() != program.external_bytes(i) * parts) {
             throw PlanError("run: array " + std::to_string(i) + " must have " +
-                            std::to_string(program.external_bytes(i)) + " bytes, got " +
+                            std::to_string(program.external_bytes(i) * parts) + " bytes, got " +
                             std::to_string(views[i].bytes()));
         }
         pointers[i] = views[i].data();
     }
     nb::gil_scoped_release release;
-    program.run(pointers, seconds, trace);
+    how(pointers);
 }
 
 }  // namespace
@@ -73,28 +73,41 @@ void bind_program(nb::module_& module) {
             "add",
             [](Program& self, const std::string& kernel, const std::string& op, const std::string& name,
                const nb::list& inputs, const nb::list& outputs, const nb::dict& attributes, const nb::list& stages) {
-                return self.add(step_from(kernel, op, name, attributes, 1, stages), operands_from(inputs),
+                return self.add(step_from(kernel, op, name, attributes, self.workers().count, stages), operands_from(inputs),
                                 operands_from(outputs));
             },
             nb::arg("kernel"), nb::arg("op"), nb::arg("name"), nb::arg("inputs"), nb::arg("outputs"),
             nb::arg("attributes"), nb::arg("stages") = nb::list())
         .def("finish", &Program::finish, nb::arg("arena_bytes"), nb::arg("external_bytes"), nb::arg("limit_bytes") = 0)
         .def(
-            "run", [](const Program& self, const nb::tuple& arrays, std::size_t inputs) { run(self, arrays, inputs); },
+            "run",
+            [](const Program& self, const nb::tuple& arrays, std::size_t inputs) {
+                run(self, arrays, inputs, 1, [&](void* const* externals) { self.run(externals); });
+            },
             nb::arg("arrays"), nb::arg("inputs"))
         .def(
             "profile",
             [](const Program& self, const nb::tuple& arrays, std::size_t inputs) {
                 std::vector<double> seconds(self.step_count());
-                run(self, arrays, inputs, seconds.data());
+                run(self, arrays, inputs, 1, [&](void* const* externals) { self.run(externals, seconds.data()); });
                 return seconds;
             },
             nb::arg("arrays"), nb::arg("inputs"))
         .def(
+            "run_parts",  // arrays of all parts, one after the other; each part on one of `threads` workers
+            [](const Program& self, const nb::tuple& arrays, std::size_t inputs, int parts, int threads,
+               const std::vector<int>& cpus) {
+                require(parts >= 1, "run_parts: parts must be at least 1, got " + std::to_string(parts));
+                Pool& pool = shared_pool(threads, cpus);
+                run(self, arrays, inputs, static_cast<std::size_t>(parts),
+                    [&](void* const* externals) { self.run_parts(externals, parts, pool); });
+            },
+            nb::arg("arrays"), nb::arg("inputs"), nb::arg("parts"), nb::arg("threads"), nb::arg("cpus"))
+        .def(
             "trace",  // spans as (step, worker, phase, tile, begin, end), in seconds of the steady clock
             [](const Program& self, const nb::tuple& arrays, std::size_t inputs) {
                 Trace trace(self.workers());
-                run(self, arrays, inputs, nullptr, &trace);
+                run(self, arrays, inputs, 1, [&](void* const* externals) { self.run(externals, nullptr, &trace); });
                 nb::list spans;
                 for (const Span& span : trace.spans()) {
                     spans.append(nb::make_tuple(span.step, span.worker, static_cast<int>(span.phase), span.tile,

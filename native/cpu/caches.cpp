@@ -99,11 +99,11 @@ std::vector<CacheLevel> cache_levels(int cpu, const std::string& root) {
     return levels;
 }
 
-Caches per_core(const std::vector<CacheLevel>& levels) {
+Caches per_thread(const std::vector<CacheLevel>& levels, int threads) {
     Caches caches{};
     caches.line_bytes = kLine;
     for (const CacheLevel& found : levels) {
-        const std::size_t share = found.bytes / static_cast<std::size_t>(found.shared_by);
+        const std::size_t share = found.bytes / static_cast<std::size_t>(std::clamp(threads, 1, found.shared_by));
         if (found.level == 1) {
             caches.l1_bytes = share;
             caches.l1_ways = found.ways;
@@ -118,11 +118,11 @@ Caches per_core(const std::vector<CacheLevel>& levels) {
     return caches;
 }
 
-Caches caches() {
-    static const Caches found = per_core(cache_levels(describe_cpu().strongest()));
-    return found;
+Caches caches(int threads) {
+    static const std::vector<CacheLevel> levels = cache_levels(describe_cpu().strongest());
+    return per_thread(levels, threads);
 }
 
-Caches generic_caches() { return per_core({std::begin(kGuess), std::end(kGuess)}); }
+Caches generic_caches() { return per_thread({std::begin(kGuess), std::end(kGuess)}); }
 
 }  // namespace thew

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/affinity.hpp"
 #include "base/error.hpp"
 
 namespace thew {
@@ -120,6 +121,7 @@ private:
 };
 
 void Program::run(void* const* externals, double* seconds, Trace* trace) const {
+    const Confined confined(pool_.cpus());
     Lease arena(*this);
     std::byte* scratch = arena.data() + arena_bytes_;
     const Workers workers = trace ? trace->workers() : pool_.workers();
@@ -149,6 +151,18 @@ void Program::run(void* const* externals, double* seconds, Trace* trace) const {
             before = after;
         }
     }
+}
+
+void Program::run_parts(void* const* externals, std::int64_t parts, Pool& pool) const {
+    const Confined confined(pool.cpus());
+    auto body = [&](std::int64_t part, int) {
+        std::vector<void*> own(external_bytes_.size());
+        for (std::size_t i = 0; i < own.size(); ++i) {
+            own[i] = static_cast<std::byte*>(externals[i]) + static_cast<std::size_t>(part) * external_bytes_[i];
+        }
+        run(own.data());
+    };
+    parallel_for(pool.workers(), parts, body);
 }
 
 }  // namespace thew

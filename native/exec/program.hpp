@@ -47,6 +47,10 @@ public:
     // `trace`, also records who did what.
     void run(void* const* externals, double* seconds = nullptr, Trace* trace = nullptr) const;
 
+    // Runs as often as there are parts, at once on the workers of `pool`: part p finds external array i at externals[i]
+    // plus p times its bytes. A part is as one run; the program's own pool must be of one thread.
+    void run_parts(void* const* externals, std::int64_t parts, Pool& pool) const;
+
     Workers workers() const { return pool_.workers(); }
 
     std::size_t step_count() const { return steps_.size(); }

@@ -63,9 +63,11 @@ void silent_board_uses_the_table() {
     }
     files.push_back({"proc/cpuinfo", cpuinfo});
     Tree tree(files);
-    const thew::Caches caches = thew::per_core(thew::cache_levels(3, tree.root()));
+    const thew::Caches caches = thew::per_thread(thew::cache_levels(3, tree.root()));
     CHECK(caches.l1_bytes == 32 * 1024 && caches.l1_ways == 2);
     CHECK(caches.l2_bytes == 256 * 1024 && caches.l2_ways == 16);  // 1 MB shared by four
+    CHECK(thew::per_thread(thew::cache_levels(3, tree.root()), 1).l2_bytes == 1024 * 1024);
+    CHECK(thew::per_thread(thew::cache_levels(3, tree.root()), 2).l2_bytes == 512 * 1024);
     CHECK(caches.l3_bytes_per_core == 0 && caches.line_bytes == 64);
     const thew::Cpu cpu = thew::describe_cpu(tree.root());
     CHECK(cpu.model == "Cortex-A72" && cpu.cores.size() == 4 && cpu.cores[3].kind == 0);
@@ -110,7 +112,7 @@ void shared_cache_is_divided_by_cores() {
         cache_files(files, cpu, 3, "Unified", 3, "32M", "16", "0-7");
     }
     Tree tree(files);
-    const thew::Caches caches = thew::per_core(thew::cache_levels(5, tree.root()));
+    const thew::Caches caches = thew::per_thread(thew::cache_levels(5, tree.root()));
     CHECK(caches.l1_bytes == 48 * 1024 && caches.l1_ways == 12);
     CHECK(caches.l2_bytes == 2048 * 1024);
     CHECK(caches.l3_bytes_per_core == std::size_t{8} * 1024 * 1024);
@@ -118,7 +120,7 @@ void shared_cache_is_divided_by_cores() {
 
 void nothing_known_is_guessed() {
     Tree tree(Files{{"proc/cpuinfo", "Features\t: fp asimd"}});
-    const thew::Caches caches = thew::per_core(thew::cache_levels(0, tree.root()));
+    const thew::Caches caches = thew::per_thread(thew::cache_levels(0, tree.root()));
     CHECK(caches.l1_bytes > 0 && caches.l1_ways > 0 && caches.l2_bytes > 0 && caches.l2_ways > 0);
     CHECK(!thew::describe_cpu(tree.root()).cores.empty());
 }

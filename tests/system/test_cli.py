@@ -192,7 +192,7 @@ FAILURES = {
     "an unknown option": (("run", "lenet5", "--colour"), 2, "--colour"),
     "a missing argument": (("run",), 2, "model"),
     "an unknown command": (("fly",), 2, "fly"),
-    "a value out of range": (("doctor", "--threads", "0"), 2, "threads"),
+    "a value out of range": (("doctor", "--threads", "-1"), 2, "threads"),
     "an unknown precision": (("doctor", "--precision", "fp7"), 2, "fp7"),
     "an unknown peer": (("bench", "model", "lenet5", "--peers", "abacus", "--rounds", "1"), 0, "must be one of"),
     "a precision that peers lack": (("bench", "model", "lenet5", "--precision", "fp64"), 2, "must be fp32"),

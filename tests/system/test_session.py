@@ -1,6 +1,7 @@
 """Sessions: shapes, threads, memory, errors, Python steps, saved plans; the oracle is the NumPy interpreter."""
 
 import dataclasses
+import os
 import threading
 import tracemalloc
 
@@ -12,6 +13,7 @@ from thew.errors import InputError, MemoryLimitError, PlanError
 from thew.ir import GraphBuilder
 from thew.ops.interpret import evaluate
 from thew.plan import Choice, PlanOptions
+from thew.runtime import device
 from thew.runtime.device import facts, target
 from thew.runtime.native import supported_rows
 
@@ -246,3 +248,47 @@ def test_half_models_run_natively(dtype):
     # One rounding of the result to half, either way: a unit in the last place.
     epsilon = float(np.float32(2.0) ** (-10 if dtype == "fp16" else -7))
     np.testing.assert_allclose(got.astype(np.float32), want.astype(np.float32), rtol=2 * epsilon, atol=epsilon / 8)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 6, 16])
+@pytest.mark.parametrize("fixed", [False, True])
+def test_throughput_mode_agrees_whatever_the_batch(batch, fixed):
+    graph = small_network(batch if fixed else "n")
+    session = thew.InferenceSession(graph, threads=2, mode="throughput")
+    x = np.random.default_rng(batch).standard_normal((batch, 3, 14, 14)).astype(np.float32)
+    check(session, graph, x)
+    check(session, graph, x)
+    (whole,) = thew.InferenceSession(graph, threads=1).run(None, {"x": x})
+    (parts,) = session.run(None, {"x": x})
+    np.testing.assert_allclose(parts, whole, rtol=1e-6, atol=1e-6)  # the same sums, cut elsewhere
+    assert session.plan.inputs[0].type.shape[0] < batch or batch == 1
+    assert session.peak_memory_bytes > 0
+
+
+def test_throughput_mode_keeps_together_what_depends_on_the_batch():
+    b = GraphBuilder("mixed")
+    graph = b.graph([b.node("softmax", [b.input("x", "fp32", ("n", 5))], "y", axis=0)])
+    session = thew.InferenceSession(graph, threads=2, mode="throughput")
+    (y,) = session.run(None, {"x": np.ones((4, 5), np.float32)})
+    np.testing.assert_allclose(y, np.full((4, 5), 0.25), rtol=1e-6)
+    with pytest.raises(InputError, match="mode"):
+        thew.InferenceSession(graph, mode="speed")
+
+
+def test_the_caller_stays_on_the_chosen_cores_and_is_let_go():
+    before = os.sched_getaffinity(0)
+    core = min(before)
+    session = thew.InferenceSession(small_network(), threads=1, cores=str(core))
+    session.run(None, {"x": np.zeros((1, 3, 14, 14), np.float32)})
+    assert os.sched_getaffinity(0) == before
+
+
+def test_threads_by_default_are_those_granted(monkeypatch):
+    cores = device.granted_threads()
+    assert 1 <= cores <= len(os.sched_getaffinity(0))
+    real = device.facts()
+    for quota, threads in ((0.0, cores), (0.5, 1), (1.9, 1), (2.0, min(2, cores)), (64.0, cores)):
+        monkeypatch.setattr(device, "facts", lambda quota=quota: {**real, "quota": quota})
+        assert device.granted_threads() == threads
+        assert thew.InferenceSession(small_network(1)).plan.threads == threads
+    assert device.granted_threads([min(os.sched_getaffinity(0))]) == 1

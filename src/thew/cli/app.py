@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from thew.cli import bench, doctor, explain, kernels, profile, quickstart, run, train
+from thew.cli import bench, calibrate, doctor, explain, kernels, profile, quickstart, run, train
 from thew.cli.options import command
 from thew.errors import Error
 
@@ -30,6 +30,7 @@ app.command("explain")(command(explain.explain))
 app.command("profile")(command(profile.profile))
 app.command("doctor")(command(doctor.doctor))
 app.command("kernels")(command(kernels.kernels))
+app.command("calibrate")(command(calibrate.calibrate))
 app.command("quickstart")(command(quickstart.quickstart))
 app.add_typer(bench.app, name="bench")
 

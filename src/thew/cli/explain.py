@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ def explain(
     plan: Annotated[Path | None, typer.Option(help="Follow this saved plan.")] = None,
     save_plan: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
     without: Without = None,
+    alternatives: Annotated[bool, typer.Option(help="List all ways to run each layer, with estimates.")] = False,
 ) -> None:
     """Shows how each layer is run: algorithm, precision, time, GFLOP/s, share of the peak, bytes."""
     import thew
@@ -29,12 +30,48 @@ def explain(
     session = thew.InferenceSession(
         source, threads=common.threads, precision=common.precision, plan=plan, options=options
     )
-    explained = session.explain(
-        {declared.name: models.shape_of(declared, batch, size) for declared in session.get_inputs()}
-    )
+    shapes = {declared.name: models.shape_of(declared, batch, size) for declared in session.get_inputs()}
+    if alternatives:
+        _show_alternatives(common, source, session, shapes)
+        return
+    explained = session.explain(shapes)
     if save_plan is not None:
         session.plan.save(save_plan)
     if common.json:
         show.as_json({"model": model, **explained.to_dict()})
     else:
         show.line(str(explained))
+
+
+def _show_alternatives(common: Common, source: Any, session: Any, shapes: dict[str, tuple[int, ...]]) -> None:
+    from thew.ir import Graph
+    from thew.onnx import read
+    from thew.runtime.device import target
+    from thew.runtime.survey import survey_model
+
+    session.prepare(shapes)
+    plan = session.plan
+    graph = source if isinstance(source, Graph) else read(source)
+    found = survey_model(graph, target(common.threads), shapes, plan.options)
+    if common.json:
+        show.as_json(
+            {key: [_entry(way, way.choice == plan.choices.get(key)) for way in ways] for key, ways in found.items()}
+        )
+        return
+    rows = [
+        [key if first else "", way.choice.row, way.choice.layout, way.choice.precision, f"{way.seconds * 1e6:.1f}",
+         f"{way.packed_bytes / 1e3:.0f}", "chosen" if way.choice == plan.choices.get(key) else ""]
+        for key, ways in found.items()
+        for first, way in ((way is ways[0], way) for way in ways)
+    ]  # fmt: skip
+    show.table(
+        "Ways to run each layer, as estimated", ("layer", "kernel", "layout", "precision", "µs", "KB packed", ""), rows
+    )
+
+
+def _entry(way: Any, chosen: bool) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    cost = asdict(way.alternative.cost)
+    sizes = {"scratch_bytes": way.scratch_bytes, "packed_bytes": way.packed_bytes}
+    return {**asdict(way.choice), "seconds": way.seconds, **cost, **sizes, "chosen": chosen}

@@ -10,7 +10,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, get_type_hints
 
@@ -54,7 +54,9 @@ Without = Annotated[
 ]
 
 _OPTIONS: dict[str, Any] = {
-    "threads": Annotated[int, typer.Option(min=1, max=1024, help="Threads to compute with.", rich_help_panel="Common")],
+    "threads": Annotated[
+        int, typer.Option(min=0, max=1024, help="Threads; 0: one a core that is granted.", rich_help_panel="Common")
+    ],
     "cores": Annotated[
         str | None,
         typer.Option(help="CPUs to run on: all, big, little, or a list such as 0-3,6.", rich_help_panel="Common"),
@@ -81,6 +83,10 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         given = {name: arguments.pop(name) for name in _OPTIONS}
         common = Common(**{**given, "precision": str(given["precision"])})
         common.bind_cores()
+        if common.threads == 0:
+            from thew.runtime.device import granted_threads
+
+            common = replace(common, threads=granted_threads())
         function(common, **arguments)
 
     del wrapper.__wrapped__  # else inspect would see the function's own signature

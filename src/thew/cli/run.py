@@ -41,6 +41,7 @@ def run(
     batch: Annotated[int, typer.Option(min=1, help="Pictures at a time where the model leaves it open.")] = 1,
     plan: Annotated[Path | None, typer.Option(help="Follow this saved plan.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write all outputs to this .npz file.")] = None,
+    mode: Annotated[str, typer.Option(help="latency, or throughput: a batch in parts, one a thread.")] = "latency",
     without: Without = None,
 ) -> None:
     """Runs a model and shows the best classes; without --input, on random numbers."""
@@ -54,6 +55,7 @@ def run(
         threads=common.threads,
         precision=common.precision,
         plan=plan,
+        mode=mode,
         options=PlanOptions.without(without) if without else None,
     )
     files = list(_files(input or []))

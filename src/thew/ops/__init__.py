@@ -33,12 +33,13 @@ from thew.ops import (
     softmax,
     update,
 )
-from thew.ops.opdef import Call, Candidate, OpDef, attribute, call_of, define, find, get, names
+from thew.ops.opdef import Call, Candidate, OpDef, Work, attribute, call_of, define, find, get, names
 
 __all__ = [
     "Call",
     "Candidate",
     "OpDef",
+    "Work",
     "activation",
     "activation_grad",
     "attribute",

@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from thew.dtypes import FLOATS
+from thew.dtypes import FLOATS, size_bytes
 from thew.ir.graph import Array, Attribute
 from thew.ops.activation import EPILOGUE, check_epilogue, epilogue
-from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
+from thew.ops.opdef import Call, Candidate, OpDef, Work, call_of, define
 from thew.ops.rules import Shape, demand_broadcast_to, dtype_of, rank_at_least, typed, widened
 from thew.ops.window import MAX_EXTENT, Window, resolve_pads, window_of
 
@@ -128,6 +129,23 @@ def _flops(call: Call) -> int:
     return 2 * prod(output_shape(call)) * prod(call.shape(1)[1:])
 
 
+def _patches_bytes(call: Call) -> int:
+    """Bytes of the matrix of patches: a row for each pixel of the output."""
+    shape, group = output_shape(call), int(call.attribute("group"))
+    return prod(shape) // shape[1] * prod(call.shape(1)[1:]) * group * size_bytes(call.type(0).dtype)
+
+
+def _product(call: Call) -> Work:
+    columns = call.shape(1)[0] // call.attribute("group")
+    return Work(_flops(call) // 2, columns)
+
+
+def _gathered_product(call: Call) -> Work:
+    return replace(_product(call), moved_bytes=2 * _patches_bytes(call), workspace_bytes=PACKED_BLOCK_BYTES)
+
+
+PACKED_BLOCK_BYTES = 128 << 10  # of patches at a time: they stay in a second-level cache
+
 define(
     OpDef(
         "conv",
@@ -138,9 +156,11 @@ define(
         flops=_flops,
         candidates=(
             Candidate("depthwise", "direct", "channels_last", lambda call: is_planar(call) and is_depthwise(call)),
-            Candidate("conv", "pointwise", "channels_last", lambda call: is_planar(call) and is_pointwise(call)),
-            Candidate("conv", "direct", "channels_last", is_first_layer),
-            Candidate("conv", "implicit", "channels_last", is_planar),
+            Candidate(
+                "conv", "pointwise", "channels_last", lambda call: is_planar(call) and is_pointwise(call), work=_product
+            ),
+            Candidate("conv", "direct", "channels_last", is_first_layer, work=_product),
+            Candidate("conv", "implicit", "channels_last", is_planar, work=_gathered_product),
         ),
     )
 )

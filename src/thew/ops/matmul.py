@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from thew.dtypes import FLOATS
+from thew.dtypes import FLOATS, size_bytes
 from thew.ir.graph import Array
 from thew.ops.activation import EPILOGUE, check_epilogue, epilogue
-from thew.ops.opdef import Call, Candidate, OpDef, define
+from thew.ops.opdef import Call, Candidate, OpDef, Work, define
 from thew.ops.rules import Shape, broadcast, demand_broadcast_to, dtype_of, rank_at_least, typed, widened
 
 _NUMBERS = (*FLOATS, "int32", "int64", "uint32", "uint64")
@@ -49,6 +49,14 @@ def _reference(
     return [epilogue(attributes, np.asarray(product), residual, a.dtype)]
 
 
+def _packed(call: Call) -> Work:
+    shape, size = product_shape(call), size_bytes(call.type(0).dtype)
+    depth, columns = call.shape(0)[-1], shape[-1] if len(call.shape(1)) > 1 else 1
+    unpacked = [index for index in (0, 1) if call.value(index) is None]  # constants are packed once for all
+    moved = 2 * size * sum(prod(call.shape(index)) for index in unpacked)
+    return Work(prod(shape) * depth, columns, moved, moved // 2)
+
+
 define(
     OpDef(
         "matmul",
@@ -57,7 +65,7 @@ define(
         EPILOGUE,
         inputs=(2, 4),
         flops=lambda call: 2 * prod(product_shape(call)) * call.shape(0)[-1],
-        candidates=(Candidate("matmul", "packed"),),
+        candidates=(Candidate("matmul", "packed", work=_packed),),
     )
 )
 

@@ -69,6 +69,23 @@ class Call:
         return ShapeError(f"{self.node}: {rule}")
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What running an op by one of its candidates takes, beyond reading inputs and writing outputs once.
+
+    Attributes:
+        multiply_adds: executed, not those of the definition: fewer under Winograd.
+        columns: extent of the axis that lies across vectors, which a row pads to whole ones; 0 where that is no matter.
+        moved_bytes: read and written on the way: packing, transforms.
+        workspace_bytes: where those bytes go round: how much must stay near.
+    """
+
+    multiply_adds: int
+    columns: int = 0
+    moved_bytes: int = 0
+    workspace_bytes: int = 0
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A way to run an op: rows of the kernel table with this family and algorithm, where `when` holds.
@@ -77,6 +94,9 @@ class Candidate:
 
     `layout`: "channels_last" demands it of inputs 0 and outputs (and a residual), "any" takes every stride, "plain"
     needs C order.
+
+    `work` says what it takes, for the planner's estimate; None for half the op's `flops` as multiply-adds and nothing
+    else.
     """
 
     family: str
@@ -84,6 +104,7 @@ class Candidate:
     layout: str = "any"
     when: Callable[[Call], bool] = lambda call: True
     dtypes: tuple[str, ...] = ("fp32", "fp64")
+    work: Callable[[Call], Work] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,20 @@
 from thew.plan.build import build_plan, fingerprint
 from thew.plan.builder import NoKernel
 from thew.plan.choices import Choice, Choices, check_choices, key_of
+from thew.plan.cost import BUILT_IN, Cost, Costs
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.plan import Plan, Step, View
 from thew.plan.states import State, overwritten
+from thew.plan.survey import Way, step_of, survey
 from thew.plan.target import KernelRow, Needs, Target
 
 __all__ = [
     "ALL_TECHNIQUES",
+    "BUILT_IN",
     "Choice",
     "Choices",
+    "Cost",
+    "Costs",
     "KernelRow",
     "Needs",
     "NoKernel",
@@ -21,9 +26,12 @@ __all__ = [
     "Step",
     "Target",
     "View",
+    "Way",
     "build_plan",
     "check_choices",
     "fingerprint",
     "key_of",
     "overwritten",
+    "step_of",
+    "survey",
 ]

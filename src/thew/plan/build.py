@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Mapping
 
 from thew.ir import Graph, Node, Value
-from thew.plan.builder import Buffer, Builder, Draft, Located
+from thew.plan.builder import FITS, Buffer, Builder, Draft, Located, NoKernel
 from thew.plan.choices import Choices, check_choices, key_of
-from thew.plan.lower import VIEWS, lower
+from thew.plan.choose import Chooser
+from thew.plan.lower import VIEWS, Refused, lower
 from thew.plan.memory import Use, assign_offsets
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.plan import Plan, is_plain, plain_strides, same_layout
@@ -42,13 +43,10 @@ def build_plan(
     """
     choices = choices or {}
     check_choices(choices, frozenset(map(key_of, graph.nodes)))
-    builder = Builder(graph, target, options, choices)
     states = states or {}
-    _locate_externals(builder, states)
-    _choose_destinations(builder)
-    for node in graph.nodes:
-        lower(builder, node)
-    _write_outputs(builder)
+    chooser, builder = Chooser(graph, target, options, choices), None
+    while builder is None:
+        builder = _lowered(graph, target, options, chooser, states)
     if options.strips:
         fuse_strips(builder)
     sizes = {index: buffer.size_bytes for index, buffer in enumerate(builder.buffers) if buffer.place == "arena"}
@@ -70,12 +68,34 @@ def build_plan(
         packed_bytes=sum(draft.needs.packed_bytes for draft in builder.drafts),
         constant_bytes=_constant_bytes(builder),
         fingerprint=fingerprint(graph),
-        choices=builder.made,
+        choices=builder.choices,
         options=options,
         states=tuple(
             State(value.name, value.type, states[value.name]) for value in graph.inputs if value.name in states
         ),
     )
+
+
+def _lowered(
+    graph: Graph, target: Target, options: PlanOptions, chooser: Chooser, states: Mapping[str, str]
+) -> Builder | None:
+    """The graph lowered as chosen; None where something was refused, which is not chosen again."""
+    builder = Builder(graph, target, options, chooser.solution())
+    for node in graph.nodes:
+        if key_of(node) not in builder.decided:
+            why = chooser.refusals.get(key_of(node), ["no candidate holds for its dtypes, shapes and attributes"])
+            raise NoKernel(node, "; ".join(why))
+    _locate_externals(builder, states)
+    _choose_destinations(builder)
+    try:
+        for node in graph.nodes:
+            lower(builder, node)
+    except Refused as refused:
+        key = key_of(refused.node)
+        chooser.refuse(key, builder.decided[key][0].signature, str(refused))
+        return None
+    _write_outputs(builder)
+    return builder
 
 
 def fingerprint(graph: Graph) -> str:
@@ -120,42 +140,25 @@ def _outside(builder: Builder, name: str, index: int | None) -> Located:
     return Located(builder.new_buffer(buffer), 0, found.dtype, shape, plain_strides(shape))
 
 
-def _layouts(builder: Builder) -> dict[str, str]:
-    """The layout that each value will most likely have: convolutions and pools set it, the others follow."""
-    layouts: dict[str, str] = {}
-    for node in builder.graph.nodes:
-        chosen = builder.candidates(node)
-        wanted = "plain"
-        if node.op in ("concat", "pad", "slice", "split") or (
-            chosen and chosen[0][0].layout == "any" and chosen[0][0].family != "view"
-        ):
-            wanted = "channels_last" if any(layouts.get(name) == "channels_last" for name in node.inputs) else "plain"
-        elif chosen and chosen[0][0].family != "view":
-            wanted = chosen[0][0].layout
-        layouts.update(dict.fromkeys(node.outputs, wanted))
-    return layouts
-
-
 def _choose_destinations(builder: Builder) -> None:
     """Walks backwards: a concat's inputs are to be written in their part of it, an output in the caller's array."""
-    layouts = _layouts(builder)
     constants = builder.graph.constants
     inputs = {value.name for value in builder.graph.inputs}
     for node in reversed(builder.graph.nodes):
         if node.op == "concat":
-            _destine_concat(builder, node, layouts, constants.keys() | inputs)
+            _destine_concat(builder, node, constants.keys() | inputs)
         elif VIEWS.get(node.op) is VIEWS["reshape"]:
             _destine_reshape(builder, node, constants.keys() | inputs)
 
 
-def _destine_concat(builder: Builder, node: Node, layouts: dict[str, str], fixed: set[str]) -> None:
+def _destine_concat(builder: Builder, node: Node, fixed: set[str]) -> None:
     (output,) = node.outputs
     found = builder.graph.type_of(output)
     if found is None or not found.is_static:
         return
-    whole = builder.destinations.get(output)
-    if whole is None:
-        whole = builder.destinations[output] = builder.fresh(found.dtype, found.static_shape, layouts[output])
+    whole, layout = builder.destinations.get(output), builder.decided[key_of(node)][0].writes[0]
+    if whole is None or not FITS[layout](whole.shape, whole.strides):
+        whole = builder.destinations[output] = builder.fresh(found.dtype, found.static_shape, layout)
     axis = builder.call(node).attribute("axis") % len(whole.shape)
     start = 0
     for name in node.inputs:

@@ -6,20 +6,19 @@ of a buffer; several values may share one (views, slices of a concat). Layout is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from thew.dtypes import NATIVE, size_bytes
-from thew.errors import PlanError, UnsupportedError
+from thew.dtypes import size_bytes
+from thew.errors import PlanError
 from thew.ir import Graph, Node
-from thew.ops import Call, Candidate, find
-from thew.plan.choices import Choice, Choices, key_of
+from thew.ops import Call
+from thew.plan.alternatives import ANY, CHANNELS_LAST, LIKE, OTHER, PLAIN, Alternative, call_of_node
+from thew.plan.choices import Choice, key_of
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.plan import channels_last_strides, is_channels_last, is_plain, plain_strides
 from thew.plan.target import KernelRow, Needs, Target
-
-MAX_RANK = 8
 
 
 class NoKernel(PlanError):
@@ -74,9 +73,13 @@ class Draft:
     stages: tuple[Draft, ...] = ()  # see thew.plan.strips
 
 
-def choice_of(candidate: Candidate, row: KernelRow, layout: str) -> Choice:
-    """What running a candidate by a row is called."""
-    return Choice(f"{candidate.family}.{candidate.algorithm}", row.name, layout, row.a)
+FITS: Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
+    ANY: lambda shape, strides: True,
+    PLAIN: is_plain,
+    CHANNELS_LAST: is_channels_last,
+    LIKE + PLAIN: lambda shape, strides: is_plain(shape, strides) or not is_channels_last(shape, strides),
+    LIKE + CHANNELS_LAST: lambda shape, strides: is_channels_last(shape, strides) or not is_plain(shape, strides),
+}
 
 
 @dataclass
@@ -86,8 +89,8 @@ class Builder:
     graph: Graph
     target: Target
     options: PlanOptions = ALL_TECHNIQUES
-    choices: Choices = field(default_factory=dict)  # what is forced
-    made: dict[str, Choice] = field(default_factory=dict)  # what was chosen
+    decided: Mapping[str, Sequence[Alternative]] = field(default_factory=dict)  # by node, what to try in order
+    choices: dict[str, Choice] = field(default_factory=dict)  # what it came to
     buffers: list[Buffer] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
     located: dict[str, Located] = field(default_factory=dict)
@@ -97,9 +100,7 @@ class Builder:
 
     def call(self, node: Node) -> Call:
         """The node with the types and constants of its inputs."""
-        types = tuple(self.graph.type_of(name) if name else None for name in node.inputs)
-        values = tuple(self.graph.constants.get(name) if name else None for name in node.inputs)
-        return Call(node, types, values)
+        return call_of_node(self.graph, node)
 
     # Buffers and views
 
@@ -116,14 +117,19 @@ class Builder:
             count *= extent
         return Located(self.new_buffer(Buffer("arena", count * size_bytes(dtype))), 0, dtype, shape, strides)
 
-    def view(self, name: str, layout: str = "any") -> Located:
+    def source(self, node: Node, position: int = 0) -> Located:
+        """An input of a node in the layout that was decided on for it."""
+        wanted = self.decided[key_of(node)][0].reads[position]
+        return self.view(node.inputs[position], ANY if wanted == OTHER else wanted)
+
+    def view(self, name: str, layout: str = ANY) -> Located:
         """Where a value lies, as it is or (converted once, by a copy) in the layout asked for."""
         if name not in self.located:
             self._locate_constant(name)
         located = self.located[name]
-        fits = {"any": lambda *_: True, "plain": is_plain, "channels_last": is_channels_last}[layout]
-        if fits(located.shape, located.strides):
+        if FITS[layout](located.shape, located.strides):
             return located
+        layout = layout.removeprefix(LIKE)
         if (name, layout) not in self._converted:
             wanted = self.destinations.get(name)
             to_wanted = layout == "plain" and wanted is not None and is_plain(wanted.shape, wanted.strides)
@@ -144,7 +150,7 @@ class Builder:
         found = self.graph.type_of(name)
         assert found is not None
         wanted = self.destinations.get(name)
-        if wanted is not None and (layout != "channels_last" or is_channels_last(wanted.shape, wanted.strides)):
+        if wanted is not None and FITS[layout](wanted.shape, wanted.strides):
             return wanted
         return self.fresh(found.dtype, found.static_shape, layout)
 
@@ -203,34 +209,3 @@ class Builder:
             return Step(name, draft.op, draft.name, tuple(inputs), kept, draft.attributes, draft.flops, tuple(stages))
 
         return step(draft, list(map(view, draft.inputs)), list(map(view, draft.outputs)))
-
-    # Choosing
-
-    def candidates(self, node: Node) -> list[tuple[Candidate, list[KernelRow]]]:
-        """The candidates of a node that its op's conditions, the device's table, the options and a forced choice allow,
-        in order of preference.
-        """
-        op = find(node.op)
-        if op is None:
-            raise UnsupportedError(f"{node}: Thew has no such op")
-        call = self.call(node)
-        names = [*node.inputs, *node.outputs]
-        for name in names:
-            found = self.graph.type_of(name) if name else None
-            if name and (
-                found is None or not found.is_static or found.dtype not in NATIVE or len(found.static_shape) > MAX_RANK
-            ):
-                return []
-        dtype = next((found.dtype for found in call.types if found is not None), "")
-        forced = self.choices.get(key_of(node), Choice())
-        chosen = []
-        for candidate in op.candidates:
-            winograd = candidate.algorithm.startswith("winograd")
-            if dtype not in candidate.dtypes or (winograd and not self.options.winograd) or not candidate.when(call):
-                continue
-            family = "move" if candidate.family == "view" else candidate.family
-            able = self.target.find(family, candidate.algorithm, dtype)
-            rows = [row for row in able if forced.allows(choice_of(candidate, row, forced.layout))]
-            if rows and (candidate.layout == "any" or forced.layout in ("", candidate.layout)):
-                chosen.append((candidate, rows))
-        return chosen

@@ -9,89 +9,61 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from thew.errors import PlanError
 from thew.ir import Node
 from thew.ops import Call, conv, get, pool
 from thew.ops.reduce import resolved_axes
 from thew.ops.window import Window
-from thew.plan.builder import MAX_RANK, Builder, Located, NoKernel, choice_of
-from thew.plan.choices import Choice, key_of
-from thew.plan.plan import is_channels_last, is_plain, plain_strides, same_layout
-from thew.plan.target import KernelRow
+from thew.plan.alternatives import MAX_RANK, Alternative
+from thew.plan.builder import Builder, Located, NoKernel
+from thew.plan.choices import key_of
+from thew.plan.plan import plain_strides, same_layout
 from thew.plan.transposed import lower_conv_transpose
 
 
+class Refused(Exception):
+    """No row accepts a node in the layouts decided on."""
+
+    def __init__(self, node: Node, reason: str) -> None:
+        super().__init__(reason)
+        self.node = node
+
+
 def lower(builder: Builder, node: Node) -> None:
-    """Appends the steps of a node and locates its outputs. Raises NoKernel where native code cannot run it."""
-    chosen = builder.candidates(node)
-    forced = builder.choices.get(key_of(node))
-    if not chosen and forced is None:
-        raise NoKernel(node, "no candidate holds for its dtypes, shapes and attributes")
+    """Appends the steps of a node and locates its outputs. Raises Refused where that cannot be as decided."""
     reasons = []
-    for candidate, rows in chosen:
+    for alternative in builder.decided[key_of(node)]:
         try:
-            if candidate.family == "view":
+            if alternative.candidate.family == "view":
                 VIEWS[node.op](builder, node, builder.call(node))
-                row = rows[0]
             else:
-                row = _lower_to_kernel(builder, node, candidate.layout, rows)
+                _lower_to_kernel(builder, node, alternative)
         except NoKernel as error:
             reasons.append(str(error))
         else:
-            view = builder.located[key_of(node)]
-            layout = "plain" if is_plain(view.shape, view.strides) else "channels_last"
-            builder.made[key_of(node)] = choice_of(candidate, row, layout)
+            builder.choices[key_of(node)] = alternative.choice
             return
-    if forced is not None:
-        why = "; ".join(reasons) or "no candidate of that kind"
-        raise PlanError(f"{node}: choice must be one that a kernel can run, got {forced} ({why}); leave it out")
-    raise NoKernel(node, "; ".join(reasons))
+    raise Refused(node, "; ".join(dict.fromkeys(reasons)))
 
 
-def _lower_to_kernel(builder: Builder, node: Node, layout: str, rows: list[Any]) -> KernelRow:
+def _lower_to_kernel(builder: Builder, node: Node, alternative: Alternative) -> None:
     call = builder.call(node)
-    forced = builder.choices.get(key_of(node), Choice())
-    inputs = _kernel_inputs(builder, node, layout)
-    followed = layout
-    if layout == "any":
-        largest = max((view for view in inputs if view is not None), key=lambda view: prod(view.shape), default=None)
-        dense = largest is not None and len(largest.shape) > 2 and not is_plain(largest.shape, largest.strides)
-        followed = (
-            "channels_last" if dense and largest and is_channels_last(largest.shape, largest.strides) else "plain"
-        )
-        followed = forced.layout or followed
-    outputs = [builder.output(name, followed) for name in node.outputs if name]
-    op = get(node.op)
+    inputs = [builder.source(node, position) if name else None for position, name in enumerate(node.inputs)]
+    names = [name for name in node.outputs if name]
+    layout = alternative.choice.layout
+    outputs = [builder.output(name, layout) for name in names]
     attributes = step_attributes(call)
     if not builder.options.fitted_blocking:
         attributes["caches"] = "generic"
-    row = builder.emit(rows, node, inputs, outputs, attributes, op.flops(call))
-    names = [name for name in node.outputs if name]
+    if builder.target.sharing:
+        attributes["sharing"] = builder.target.sharing
+    builder.emit([alternative.row], node, inputs, outputs, attributes, get(node.op).flops(call))
     builder.located.update(zip(names, outputs, strict=True))
     if not builder.options.layouts:
         builder.located.update({name: builder.view(name, "plain") for name in names})
-    return row
-
-
-def _kernel_inputs(builder: Builder, node: Node, layout: str) -> list[Located | None]:
-    """Views of the inputs; the layout is asked of images only (activations of three axes and more), not of weights."""
-    views: list[Located | None] = []
-    for position, name in enumerate(node.inputs):
-        if not name:
-            views.append(None)
-            continue
-        wanted = "any" if name in builder.graph.constants or layout == "any" else layout
-        if node.op == "conv" and position == 0 and builder.view(name).shape[1] <= conv.FEW_CHANNELS:
-            wanted = (
-                "any"  # gathered as they are: converting costs a pass, and vectors over so few channels gain nothing
-            )
-        views.append(builder.view(name, wanted))
-    return views
 
 
 def step_attributes(call: Call) -> dict[str, Any]:
@@ -170,16 +142,16 @@ def _reshape(builder: Builder, node: Node, call: Call) -> None:
     """Same data, other shape: needs C order, which a 1×1 image in channels-last has as well."""
     found = builder.graph.type_of(node.outputs[0])
     assert found is not None
-    source = builder.view(node.inputs[0], "plain")
+    source = builder.source(node)
     _alias(builder, node, replace(source, shape=found.static_shape, strides=plain_strides(found.static_shape)))
 
 
 def _identity(builder: Builder, node: Node, call: Call) -> None:
-    _alias(builder, node, builder.view(node.inputs[0]))
+    _alias(builder, node, builder.source(node))
 
 
 def _transpose(builder: Builder, node: Node, call: Call) -> None:
-    source = builder.view(node.inputs[0])
+    source = builder.source(node)
     order = call.node.attributes.get("perm") or tuple(reversed(range(len(source.shape))))
     assert isinstance(order, tuple)
     axes = [int(axis) for axis in order]
@@ -195,7 +167,7 @@ def _constant_ints(call: Call, index: int) -> list[int]:
 
 
 def _slice(builder: Builder, node: Node, call: Call) -> None:
-    view = builder.view(node.inputs[0])
+    view = builder.source(node)
     starts, ends = _constant_ints(call, 1), _constant_ints(call, 2)
     axes = _constant_ints(call, 3) if call.has(3) else list(range(len(starts)))
     steps = _constant_ints(call, 4) if call.has(4) else [1] * len(starts)
@@ -218,7 +190,7 @@ def _backwards(start: int, end: int, step: int, extent: int) -> tuple[int, int, 
 
 
 def _split(builder: Builder, node: Node, call: Call) -> None:
-    view = builder.view(node.inputs[0])
+    view = builder.source(node)
     axis = call.attribute("axis") % len(view.shape)
     start = 0
     for name in node.outputs:
@@ -248,7 +220,7 @@ def _concat(builder: Builder, node: Node, call: Call) -> None:
 
 
 def _expand(builder: Builder, node: Node, call: Call) -> None:
-    view = builder.view(node.inputs[0])
+    view = builder.source(node)
     found = builder.graph.type_of(node.outputs[0])
     assert found is not None
     shape = found.static_shape
@@ -270,8 +242,7 @@ def _pad(builder: Builder, node: Node, call: Call) -> None:
     value = call.value(2) if call.has(2) else np.zeros(())
     if value is None:
         raise NoKernel(node, "the padding value must be constant")
-    channels_last = rank > 2 and not is_plain(view.shape, view.strides) and is_channels_last(view.shape, view.strides)
-    whole = builder.output(node.outputs[0], "channels_last" if channels_last else "plain")
+    whole = builder.output(node.outputs[0], builder.decided[key_of(node)][0].writes[0])
     middle = whole
     for position, axis in enumerate(axes):
         before, after = pads[position], pads[position + len(axes)]
@@ -306,7 +277,7 @@ def _tile(builder: Builder, node: Node, call: Call) -> None:
 
 
 def _depth_to_space(builder: Builder, node: Node, call: Call) -> None:
-    view = builder.view(node.inputs[0], "plain")
+    view = builder.source(node)
     n, c, h, w = view.shape
     b = int(call.attribute("blocksize"))
     depth = c // (b * b)
@@ -318,7 +289,7 @@ def _depth_to_space(builder: Builder, node: Node, call: Call) -> None:
 
 
 def _space_to_depth(builder: Builder, node: Node, call: Call) -> None:
-    view = builder.view(node.inputs[0], "plain")
+    view = builder.source(node)
     n, c, h, w = view.shape
     b = int(call.attribute("blocksize"))
     order = (0, 1, 3, 5, 2, 4) if call.attribute("mode") == "CRD" else (0, 3, 5, 1, 2, 4)

@@ -77,7 +77,7 @@ def _fused(builder: Builder, stages: list[Draft]) -> Draft | None:
         name=" → ".join(stage.name for stage in stages),
         inputs=(first.inputs[0], *(view for stage in stages for view in stage.inputs[1:])),
         outputs=last.outputs,
-        attributes={name: first.attributes[name] for name in ("caches",) if name in first.attributes},
+        attributes={name: first.attributes[name] for name in ("caches", "sharing") if name in first.attributes},
         flops=sum(stage.flops for stage in stages),
         needs=last.needs,
         stages=tuple(stages),

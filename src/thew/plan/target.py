@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from thew.plan.cost import BUILT_IN, Costs
+
 if TYPE_CHECKING:
     from thew.plan.plan import Step
 
@@ -48,6 +50,8 @@ class Target:
         isas: what the CPU supports, best first.
         rows: supported rows of the kernel table, in the table's order of preference.
         needs: what a step would take; raises PlanError where the row cannot run it.
+        costs: the device's rates.
+        sharing: threads that compute at once, where they are more than the plan's own: caches are divided by them.
     """
 
     device: str
@@ -55,6 +59,8 @@ class Target:
     threads: int
     rows: tuple[KernelRow, ...]
     needs: Callable[[Step], Needs]
+    costs: Costs = BUILT_IN
+    sharing: int = 0
     _by_algorithm: dict[tuple[str, str, str], list[KernelRow]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from thew.errors import InputError
-from thew.plan import Target
+from thew.plan import BUILT_IN, Target
 from thew.runtime import _native
+from thew.runtime.calibrate import calibrate, load_costs, save_costs
 from thew.runtime.native import step_needs, supported_rows
 
 
@@ -25,12 +29,13 @@ def device_key() -> str:
 
 
 @cache
-def target(threads: int = 1, isa: str | None = None) -> Target:
+def target(threads: int = 1, isa: str | None = None, sharing: int = 0) -> Target:
     """The planner's view of this machine.
 
     Args:
         threads: workers that the plan may use.
         isa: plan as if the CPU had nothing better than this instruction set.
+        sharing: threads that compute at once, where several plans run beside one another.
 
     Raises:
         InputError: the ISA is not one that this CPU has.
@@ -47,7 +52,18 @@ def target(threads: int = 1, isa: str | None = None) -> Target:
         threads,
         rows,
         lambda step: step_needs(step, threads),
+        load_costs(device_key()),
+        sharing,
     )
+
+
+def calibrate_device() -> Path:
+    """Measures this machine's rates, and keeps them for the planner: the file's path. Takes seconds."""
+    here = replace(target(1), costs=BUILT_IN)
+    costs = calibrate(here, measure_peak_flops("fp32", 1), facts()["caches"])
+    path = save_costs(device_key(), costs)
+    target.cache_clear()
+    return path
 
 
 def measure_peak_flops(dtype: str, threads: int) -> float:
@@ -64,6 +80,24 @@ def measure_peak_flops(dtype: str, threads: int) -> float:
 def peak_flops(dtype: str, threads: int) -> float:
     """The same, measured once for the life of the process."""
     return measure_peak_flops(dtype, threads)
+
+
+def granted_threads(cpus: Sequence[int] = ()) -> int:
+    """As many threads as keep busy what this process may use: a thread a core (hardware threads of one core count
+    once) among `cpus` or the affinity mask, and no more than the control group's quota of CPU time.
+    """
+    allowed = set(cpus) or os.sched_getaffinity(0)
+    cores = {_siblings(cpu) for cpu in allowed}
+    quota = float(facts()["quota"])
+    return max(1, min(len(cores), int(quota)) if quota > 0 else len(cores))
+
+
+def _siblings(cpu: int) -> str:
+    """Names the core of a hardware thread."""
+    try:
+        return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
+    except OSError:
+        return str(cpu)
 
 
 def parse_cores(text: str | None) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ from thew.plan import (
     key_of,
     overwritten,
 )
-from thew.plan.builder import Builder
+from thew.plan.alternatives import candidates_of
 from thew.plan.lower import VIEWS
 from thew.runtime.lru import Recent
 from thew.runtime.native import Program, buffer_of
@@ -87,6 +87,11 @@ class NativeStage:
         self.inputs = tuple(value.name for value in self.plan.inputs)
         self.outputs = tuple(value.name for value in self.plan.outputs)
         self.results = tuple((value.type.static_shape, to_numpy(value.type.dtype)) for value in self.plan.outputs)
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Planned bytes: arena with scratch, packed weights, constants."""
+        return self.plan.peak_memory_bytes
 
     def call(self, arrays: list[Array]) -> list[Array]:
         """Outputs for inputs that are C-contiguous and of the planned shapes and dtypes."""
@@ -179,7 +184,7 @@ class Executable:
     @property
     def peak_memory_bytes(self) -> int:
         """Planned bytes of all native stages: arenas, scratch, packed weights, constants."""
-        return sum(plan.peak_memory_bytes for plan in self.plans)
+        return sum(stage.peak_memory_bytes for stage in self.stages if isinstance(stage, NativeStage))
 
     def run(
         self, feeds: Mapping[str, Any], run_stage: Callable[[Stage, dict[str, Any]], None] | None = None
@@ -313,7 +318,6 @@ def type_of_value(value: Any) -> TensorType:
 
 def _segments(graph: Graph, target: Target, refused: Mapping[int, str]) -> list[tuple[list[Node], str]]:
     """Runs of nodes in order: "native", "python", and at most one "deferred" at the end."""
-    builder = Builder(graph, target)
     segments: list[tuple[list[Node], str]] = []
     for position, node in enumerate(graph.nodes):
         types = [graph.type_of(name) for name in node.inputs if name]
@@ -322,7 +326,7 @@ def _segments(graph: Graph, target: Target, refused: Mapping[int, str]) -> list[
         ):
             segments.append((list(graph.nodes[position:]), "deferred"))
             return segments
-        kind = "native" if position not in refused and builder.candidates(node) else "python"
+        kind = "native" if position not in refused and candidates_of(graph, target, node) else "python"
         if segments and segments[-1][1] == kind:
             segments[-1][0].append(node)
         else:

@@ -134,6 +134,10 @@ class Program:
         self._inputs = len(plan.inputs)
         self.run = self._program.run  # (arrays, number of inputs): bound once, since run is the hot call
 
+    def run_parts(self, arrays: tuple[Array, ...], parts: int, threads: int, cpus: Sequence[int]) -> None:
+        """Runs on several parts of the arrays' leading axis at once, each on one of `threads` workers."""
+        self._program.run_parts(arrays, self._inputs, parts, threads, list(cpus))
+
     def profile(self, arrays: tuple[Array, ...]) -> list[float]:
         """Runs once, and returns the seconds of each step."""
         return list(self._program.profile(arrays, self._inputs))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,14 +14,16 @@ from thew.errors import InputError, PlanError, UnsupportedError
 from thew.ir import Dim, Graph, TensorType
 from thew.passes import pipeline
 from thew.plan import Choices, Plan, PlanOptions, fingerprint
-from thew.runtime.device import parse_cores, target
+from thew.runtime.device import granted_threads, parse_cores, target
 from thew.runtime.executable import Executable, Settings, prepare_graph, type_of_value
 from thew.runtime.lru import Recent
+from thew.runtime.parts import executable_in_parts
 
 if TYPE_CHECKING:
     from thew.runtime.explain import Explanation
 
 PRECISIONS = ("fp32", "fp64")
+MODES = ("latency", "throughput")
 Model = str | os.PathLike[str] | bytes | Graph
 
 
@@ -42,12 +44,15 @@ class InferenceSession:
 
     Args:
         model: path of an ONNX file, its bytes, or a graph.
-        threads: workers, this thread among them.
+        threads: workers, this thread among them; by default one a core that this process is granted: by its affinity
+            mask, `cores`, and the CPU quota of its container.
         precision: "fp32" runs the model as it is; "fp64" computes its fp32 parts in double precision.
         plan: path of a plan saved by `Plan.save` for this model and device, or the plan itself.
         cores: "all", "big", "little" or a list such as "0-3": the CPUs that the workers are kept on.
         memory_limit_bytes: refuse models and plans that would take more.
         isa: use nothing better than this instruction set.
+        mode: "latency": all threads work on each layer of a run; "throughput": a batch is cut into parts, each run by
+            one thread, where the model treats its images apart.
         options: techniques that plans may use; all by default.
         choices: how given nodes must be run, by the name of a node's first output in the graph that is planned (a
             plan's `choices` has them all).
@@ -66,27 +71,31 @@ class InferenceSession:
     def __init__(
         self,
         model: Model,
-        threads: int = 1,
+        threads: int | None = None,
         precision: str = "fp32",
         plan: str | os.PathLike[str] | Plan | None = None,
         *,
         cores: str | None = None,
         memory_limit_bytes: int | None = None,
         isa: str | None = None,
+        mode: str = "latency",
         options: PlanOptions | None = None,
         choices: Choices | None = None,
     ) -> None:
+        cpus = parse_cores(cores)
+        threads = granted_threads(cpus) if threads is None else threads
         if not isinstance(threads, int) or not 1 <= threads <= 1024:
             raise InputError(f"threads: must be between 1 and 1024, got {threads!r}")
         if precision not in PRECISIONS:
             raise UnsupportedError(f"precision: must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        if mode not in MODES:
+            raise InputError(f"mode: must be one of {', '.join(MODES)}, got {mode!r}")
         self._given = Plan.load(plan) if isinstance(plan, str | os.PathLike) else plan
         if self._given is not None and options not in (None, self._given.options):
             raise PlanError(f"plan: must be made with these options, {options}, got {self._given.options}")
         options = options or (self._given.options if self._given is not None else PlanOptions())
-        self._settings = Settings(
-            target(threads, isa), parse_cores(cores), memory_limit_bytes, options, dict(choices or {})
-        )
+        self._settings = Settings(target(threads, isa), cpus, memory_limit_bytes, options, dict(choices or {}))
+        self._part_settings = replace(self._settings, target=target(1, isa, threads)) if mode == "throughput" else None
         graph = _load(model, memory_limit_bytes)
         if precision == "fp64":
             from thew.passes.widen import widen
@@ -201,6 +210,11 @@ class InferenceSession:
             if given.fingerprint != fingerprint(prepare_graph(self._graph, by_name, fusion)):
                 raise PlanError("plan: must be made for this model, got one for another; plan the model again")
             return Executable(self._graph, by_name, self._settings, given)
+        if self._part_settings is not None:
+            threads = self._settings.target.threads
+            parted = executable_in_parts(self._graph, by_name, self._part_settings, threads)
+            if parted is not None:
+                return parted
         return Executable(self._graph, by_name, self._settings)
 
     # What it takes, and how

@@ -10,7 +10,7 @@ from thew.plan import Choice, KernelRow, Needs, Plan, PlanOptions, Target, build
 
 ROWS = tuple(
     KernelRow(f"{family}_{algorithm}_fp32_{isa}", family, algorithm, "fp32", "fp32", "fp32", 0, 0, 0, isa)
-    for isa in ("wide", "narrow")
+    for isa in ("avx512", "avx2")
     for family, algorithm in (
         ("conv", "pointwise"),
         ("conv", "implicit"),
@@ -19,7 +19,7 @@ ROWS = tuple(
         ("move", "strided"),
     )
 )
-TARGET = Target("board", ("wide", "narrow"), 1, ROWS, lambda step: Needs(0, 0, ()))
+TARGET = Target("board", ("avx512", "avx2"), 1, ROWS, lambda step: Needs(0, 0, ()))
 
 
 def two_convolutions():
@@ -35,30 +35,30 @@ def two_convolutions():
 def test_a_plan_records_every_choice():
     plan = build_plan(two_convolutions(), TARGET)
     assert plan.choices == {
-        "first": Choice("conv.pointwise", "conv_pointwise_fp32_wide", "channels_last", "fp32"),
-        "middle": Choice("unary.strided", "unary_strided_fp32_wide", "channels_last", "fp32"),
-        "y": Choice("conv.implicit", "conv_implicit_fp32_wide", "channels_last", "fp32"),
+        "first": Choice("conv.pointwise", "conv_pointwise_fp32_avx512", "channels_last", "fp32"),
+        "middle": Choice("unary.strided", "unary_strided_fp32_avx512", "channels_last", "fp32"),
+        "y": Choice("conv.implicit", "conv_implicit_fp32_avx512", "channels_last", "fp32"),
     }
 
 
 @pytest.mark.parametrize(
     ("choice", "kernel"),
     [
-        (Choice("conv.implicit"), "conv_implicit_fp32_wide"),
-        (Choice("conv.pointwise"), "conv_pointwise_fp32_wide"),
-        (Choice(row="conv_implicit_fp32_narrow"), "conv_implicit_fp32_narrow"),
-        (Choice(precision="fp32", layout="channels_last"), "conv_pointwise_fp32_wide"),
+        (Choice("conv.implicit"), "conv_implicit_fp32_avx512"),
+        (Choice("conv.pointwise"), "conv_pointwise_fp32_avx512"),
+        (Choice(row="conv_implicit_fp32_avx2"), "conv_implicit_fp32_avx2"),
+        (Choice(precision="fp32", layout="channels_last"), "conv_pointwise_fp32_avx512"),
     ],
 )
 def test_a_choice_is_honoured(choice, kernel):
     plan = build_plan(two_convolutions(), TARGET, choices={"first": choice})
     assert plan.choices["first"].row == kernel
     assert kernel in [step.kernel for step in plan.steps if step.op == "conv"]
-    assert plan.choices["y"].row == "conv_implicit_fp32_wide"
+    assert plan.choices["y"].row == "conv_implicit_fp32_avx512"
 
 
 def test_recorded_choices_reproduce_the_plan():
-    plan = build_plan(two_convolutions(), TARGET, choices={"first": Choice(row="conv_implicit_fp32_narrow")})
+    plan = build_plan(two_convolutions(), TARGET, choices={"first": Choice(row="conv_implicit_fp32_avx2")})
     assert build_plan(two_convolutions(), TARGET, choices=plan.choices) == plan
 
 
@@ -77,7 +77,7 @@ def test_a_layout_is_forced_on_an_op_that_takes_any():
         {"first": Choice("conv.winograd")},
         {"first": Choice(precision="fp16")},
         {"first": Choice(layout="plain")},
-        {"first": Choice("conv.pointwise", "conv_implicit_fp32_wide")},
+        {"first": Choice("conv.pointwise", "conv_implicit_fp32_avx512")},
     ],
 )
 def test_a_choice_that_cannot_be_is_refused(choices):

@@ -1,0 +1,268 @@
+"""Every way to run a node: candidate × row × layout, with its estimated cost. A planner or a search chooses from these.
+
+A layout here is a word: "plain" (C order), "channels_last", or "other" for the strides that a view may have. What takes
+every stride, but is slow where operands run along different axes, reads "~plain" or "~channels_last": anything save
+what lies in the opposite order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from thew.dtypes import NATIVE, size_bytes
+from thew.errors import UnsupportedError
+from thew.ir import Graph, Node
+from thew.ops import Call, Candidate, Work, attribute, find
+from thew.ops.conv import FEW_CHANNELS
+from thew.plan.choices import Choice, Choices, key_of
+from thew.plan.cost import Cost, work_of
+from thew.plan.options import ALL_TECHNIQUES, PlanOptions
+from thew.plan.plan import channels_last_strides, is_channels_last, is_plain, plain_strides, same_layout
+from thew.plan.target import KernelRow, Target
+
+MAX_RANK = 8
+PLAIN, CHANNELS_LAST, OTHER, ANY = "plain", "channels_last", "other", "any"
+LIKE = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A way to run a node.
+
+    Attributes:
+        reads: the layout that each input must have, "any" where it does not matter.
+        writes: the layout of each output.
+    """
+
+    choice: Choice
+    candidate: Candidate
+    row: KernelRow
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    cost: Cost = field(default_factory=Cost)
+
+    @property
+    def signature(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """All that neighbours see of it."""
+        return self.reads, self.writes
+
+    def __str__(self) -> str:
+        return f"{self.choice}: {self.cost.seconds * 1e6:.1f} µs"
+
+
+def call_of_node(graph: Graph, node: Node) -> Call:
+    """A node with the types and constants of its inputs."""
+    types = tuple(graph.type_of(name) if name else None for name in node.inputs)
+    values = tuple(graph.constants.get(name) if name else None for name in node.inputs)
+    return Call(node, types, values)
+
+
+def choice_of(candidate: Candidate, row: KernelRow, layout: str) -> Choice:
+    """What running a candidate by a row is called."""
+    return Choice(f"{candidate.family}.{candidate.algorithm}", row.name, layout, row.a)
+
+
+def has_layouts(shape: tuple[int, ...]) -> bool:
+    """Whether channels last is another order than C order."""
+    return len(shape) > 2 and not same_layout(shape, plain_strides(shape), channels_last_strides(shape))
+
+
+def satisfies(layout: str, wanted: str, shape: tuple[int, ...]) -> bool:
+    """Whether a tensor in one layout can be read where another is wanted."""
+    if wanted in (ANY, layout):
+        return True
+    if layout == OTHER:
+        return wanted.startswith(LIKE)
+    wanted = wanted.removeprefix(LIKE)
+    strides = plain_strides(shape) if layout == PLAIN or len(shape) < 3 else channels_last_strides(shape)
+    return is_plain(shape, strides) if wanted == PLAIN else is_channels_last(shape, strides)
+
+
+def candidates_of(
+    graph: Graph, target: Target, node: Node, options: PlanOptions = ALL_TECHNIQUES
+) -> list[tuple[Candidate, list[KernelRow]]]:
+    """The candidates of a node that its op's conditions, the device's table and the options allow."""
+    op = find(node.op)
+    if op is None:
+        raise UnsupportedError(f"{node}: Thew has no such op")
+    call = call_of_node(graph, node)
+    for name in (*node.inputs, *node.outputs):
+        found = graph.type_of(name) if name else None
+        if name and (
+            found is None or not found.is_static or found.dtype not in NATIVE or len(found.static_shape) > MAX_RANK
+        ):
+            return []
+    dtype = next((found.dtype for found in call.types if found is not None), "")
+    chosen = []
+    for candidate in op.candidates:
+        winograd = candidate.algorithm.startswith("winograd")
+        if dtype not in candidate.dtypes or (winograd and not options.winograd) or not candidate.when(call):
+            continue
+        family = "move" if candidate.family == "view" else candidate.family
+        rows = list(target.find(family, candidate.algorithm, dtype))
+        if rows:
+            chosen.append((candidate, rows))
+    return chosen
+
+
+def alternatives_of(
+    graph: Graph, target: Target, node: Node, options: PlanOptions = ALL_TECHNIQUES, choices: Choices | None = None
+) -> list[Alternative]:
+    """All ways to run a node, in the table's order of preference; those that a choice for it allows."""
+    forced = (choices or {}).get(key_of(node), Choice())
+    call = call_of_node(graph, node)
+    passed = sum(_bytes(graph, name) for name in (*node.inputs, *node.outputs) if name)
+    found = []
+    for candidate, rows in candidates_of(graph, target, node, options):
+        view = candidate.family == "view"
+        work = Work(0) if view else work_of(call, candidate)
+        costs = [Cost() if view else target.costs.step_cost(work, row, passed, target.threads) for row in rows]
+        for layout, reads, writes in _layouts(graph, node, candidate):
+            if not options.layouts:
+                writes = (PLAIN,) * len(writes)
+                if candidate.layout == ANY and layout != PLAIN:
+                    continue
+            for row, cost in list(zip(rows, costs, strict=True))[: 1 if view else None]:
+                choice = choice_of(candidate, row, layout)
+                if forced.allows(choice):
+                    found.append(Alternative(choice, candidate, row, reads, writes, cost))
+    return found
+
+
+def _bytes(graph: Graph, name: str) -> int:
+    found = graph.type_of(name)
+    assert found is not None
+    count = size_bytes(found.dtype)
+    for extent in found.static_shape:
+        count *= extent
+    return count
+
+
+def _shape(graph: Graph, name: str) -> tuple[int, ...]:
+    found = graph.type_of(name)
+    return found.static_shape if found is not None and found.is_static else ()
+
+
+def orders_of(shape: tuple[int, ...], *others: str) -> tuple[str, ...]:
+    """The layouts of which a tensor of a shape may be in one; where they coincide it is called plain."""
+    return (PLAIN, CHANNELS_LAST, *others) if has_layouts(shape) else (PLAIN, *others)
+
+
+Layouts = Iterable[tuple[str, tuple[str, ...], tuple[str, ...]]]  # name, what is read, what is written
+
+
+def _layouts(graph: Graph, node: Node, candidate: Candidate) -> Layouts:
+    """The layouts that a candidate may run in."""
+    if candidate.family == "view":
+        yield from _VIEWS.get(node.op, _plain_view)(graph, node)
+        return
+    outputs = [_shape(graph, name) for name in node.outputs if name]
+    if candidate.layout != ANY:
+        reads = tuple(_image(graph, node, position, candidate.layout) for position in range(len(node.inputs)))
+        yield candidate.layout, reads, tuple(candidate.layout if len(shape) > 2 else PLAIN for shape in outputs)
+        return
+    both = any(map(has_layouts, outputs))
+    for layout in (PLAIN, CHANNELS_LAST) if both else (PLAIN,):
+        like = tuple(
+            LIKE + layout if both and name and name not in graph.constants and _shape(graph, name) in outputs else ANY
+            for name in node.inputs
+        )
+        yield layout, like, tuple(layout if has_layouts(shape) else PLAIN for shape in outputs)
+
+
+def _image(graph: Graph, node: Node, position: int, layout: str) -> str:
+    """What a kernel of a fixed layout asks of an input: of images it does, of weights and vectors it does not."""
+    name = node.inputs[position]
+    if not name or name in graph.constants:
+        return ANY
+    shape = _shape(graph, name)
+    if node.op == "conv" and (position == 1 or (position == 0 and shape[1] <= FEW_CHANNELS)):
+        return ANY  # weights are packed; few channels gathered: converting costs a pass, vectors over them gain nothing
+    return layout
+
+
+def _plain_view(graph: Graph, node: Node) -> Layouts:
+    """A view of C order: reshape and its kin."""
+    yield PLAIN, (PLAIN, *[ANY] * (len(node.inputs) - 1)), (PLAIN,) * len(node.outputs)
+
+
+def _as_it_lies(graph: Graph, node: Node) -> Layouts:
+    rest = [ANY] * (len(node.inputs) - 1)
+    for layout in orders_of(_shape(graph, node.inputs[0]), OTHER):
+        yield layout, (layout, *rest), (layout,) * len(node.outputs)
+
+
+def _expanded(graph: Graph, node: Node) -> Layouts:
+    for layout in orders_of(_shape(graph, node.inputs[0]), OTHER):
+        yield layout, (layout, ANY), (OTHER,)
+
+
+def _part(graph: Graph, node: Node) -> Layouts:
+    """A slice of a tensor in C order has gaps, save along its first axis; one of channels side by side is still that
+    where no element is skipped.
+    """
+    rest = [ANY] * (len(node.inputs) - 1)
+    shape = _shape(graph, node.inputs[0])
+    axes, whole = _sliced_axes(graph, node, len(shape))
+    leads = whole and all(extent == 1 for extent in shape[: max(axes, default=0)])
+    parts = {PLAIN: PLAIN if leads else OTHER, CHANNELS_LAST: CHANNELS_LAST if whole else OTHER, OTHER: OTHER}
+    for layout in orders_of(shape, OTHER):
+        yield layout, (layout, *rest), (parts[layout],) * len(node.outputs)
+
+
+def _sliced_axes(graph: Graph, node: Node, rank: int) -> tuple[list[int], bool]:
+    """The axes that a slice or split cuts, and whether it takes every element between its bounds."""
+    if node.op == "split":
+        return [int(attribute(node, "axis")) % rank], True
+    axes, steps = (graph.constants.get(node.input(index)) if node.input(index) else None for index in (3, 4))
+    cut = list(range(rank)) if axes is None else [int(axis) % rank for axis in axes.reshape(-1)]
+    return cut, steps is None or bool((steps == 1).all())
+
+
+def _written(graph: Graph, node: Node) -> Layouts:
+    """A concat or pad writes a tensor of its own, into which parts are copied or, in the same layout, made in place."""
+    shape = _shape(graph, node.outputs[0])
+    for layout in orders_of(shape):
+        parts = tuple(layout if len(_shape(graph, name)) == len(shape) else ANY for name in node.inputs)
+        yield layout, parts, (layout,)
+
+
+def _channels_last(graph: Graph, node: Node) -> Layouts:
+    yield CHANNELS_LAST, (CHANNELS_LAST, *[ANY] * (len(node.inputs) - 1)), (CHANNELS_LAST,)
+
+
+def _repeated(graph: Graph, node: Node) -> Layouts:
+    yield PLAIN, (ANY,) * len(node.inputs), (PLAIN,)
+
+
+def _turned(graph: Graph, node: Node) -> Layouts:
+    """A transposed view: what lies in one layout may come out in the other."""
+    shape = _shape(graph, node.inputs[0])
+    order = node.attributes.get("perm") or tuple(reversed(range(len(shape))))
+    assert isinstance(order, tuple)
+    axes = [int(axis) for axis in order]
+    turned = tuple(shape[axis] for axis in axes)
+    for layout in orders_of(shape):
+        strides = plain_strides(shape) if layout == PLAIN else channels_last_strides(shape)
+        after = tuple(strides[axis] for axis in axes)
+        if is_plain(turned, after):
+            written = PLAIN
+        else:
+            written = CHANNELS_LAST if len(turned) > 2 and is_channels_last(turned, after) else OTHER
+        yield layout, (layout,), (written,)
+    yield OTHER, (OTHER,), (OTHER,)
+
+
+_VIEWS = {
+    "concat": _written,
+    "conv_transpose": _channels_last,
+    "dropout": _as_it_lies,
+    "expand": _expanded,
+    "identity": _as_it_lies,
+    "pad": _written,
+    "slice": _part,
+    "split": _part,
+    "tile": _repeated,
+    "transpose": _turned,
+}

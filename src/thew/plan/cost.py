@@ -1,0 +1,140 @@
+"""What a step will take, estimated from the device's rates: arithmetic at the row's pace, bytes at that of the cache
+that holds them, a fixed part.
+
+    seconds = multiply-adds on whole vectors / (rate of the ISA and type × efficiency of the algorithm × threads)
+            + bytes in, out and moved on the way / bandwidth of the level that their extent fits
+            + a fixed part a step
+
+The sum, not the larger of the two, since a core overlaps them in part only; calibration fits the efficiencies to the
+same formula. Estimates compare ways to run one node, and weigh them against conversions; they are no predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from thew.dtypes import size_bytes
+from thew.ops import Call, Candidate, Work, get
+
+if TYPE_CHECKING:
+    from thew.plan.target import KernelRow
+
+# By ISA; one that extends another (avx512_fp16) goes by its name up to the underscore.
+_VECTOR_BYTES = {"amx": 64, "avx512": 64, "avx": 32, "avx2": 32, "x86_64_v2": 16, "neon": 16}
+# Multiply-adds a second of one core, in fp32 at a nominal 3 GHz; other types by what they fill of a vector. Wider
+# vectors count as faster even half empty, so that without calibration the best ISA is always taken.
+_RATES = {"amx": 500e9, "avx512": 72e9, "avx": 35e9, "avx2": 35e9, "x86_64_v2": 10e9, "neon": 24e9}
+_HALF_RATE = {"fp16": 0.5, "bf16": 0.5}  # converted on the way, where calibration says nothing better
+# Share of that rate that an algorithm reaches where bytes do not bound it.
+_EFFICIENCY = {
+    "conv.pointwise": 0.85,
+    "conv.direct": 0.85,
+    "conv.implicit": 0.80,
+    "conv.im2col": 0.80,
+    "matmul": 0.85,
+    "depthwise": 0.35,
+    "conv.winograd": 0.60,
+    "pool": 0.25,
+    "unary": 0.10,
+    "softmax": 0.05,
+}
+_OTHERWISE = 0.25
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Rates of a device.
+
+    Attributes:
+        name: "built-in", or "calibrated" where they were measured.
+        speed: multiply-adds a second of one core over the nominal ones.
+        efficiencies: share of it by ``family.algorithm/dtype/isa``, ``family.algorithm`` or ``family``, the most
+            particular first; an algorithm also by its part before the first ``_``.
+        levels: (bytes of one core's share, bytes a second of one core), from the nearest cache to memory, of size 0.
+        transpose_factor: how much slower bytes move where source and destination run along different axes.
+        step_seconds: of a step that does nothing.
+        shared_threads: threads that still add bandwidth beyond a core's own caches.
+    """
+
+    name: str = "built-in"
+    speed: float = 1.0
+    efficiencies: Mapping[str, float] = field(default_factory=dict)
+    levels: tuple[tuple[int, float], ...] = ((32 << 10, 100e9), (1 << 20, 50e9), (4 << 20, 20e9), (0, 8e9))
+    transpose_factor: float = 2.0
+    step_seconds: float = 0.5e-6
+    shared_threads: int = 2
+
+    def rate(self, row: KernelRow) -> float:
+        """Multiply-adds a second that a row may reach on one core."""
+        return self.speed * nominal_rate(row.isa, row.a)
+
+    def efficiency(self, row: KernelRow) -> float:
+        """Share of the rate that the row's algorithm reaches."""
+        kind = f"{row.family}.{row.algorithm}"
+        general = f"{row.family}.{row.algorithm.split('_')[0]}"
+        for key in (f"{kind}/{row.a}/{row.isa}", f"{kind}/{row.a}", kind):
+            if key in self.efficiencies:
+                return self.efficiencies[key]
+        return next((_EFFICIENCY[key] for key in (kind, general, row.family) if key in _EFFICIENCY), _OTHERWISE)
+
+    def transfer_seconds(self, moved_bytes: float, extent_bytes: float, threads: int) -> float:
+        """Time for bytes to pass, of data of that extent, which decides the level that they come from."""
+        nearest = len(self.levels) - 1
+        for index, (size, _) in enumerate(self.levels[:-1]):
+            if extent_bytes <= size:
+                nearest = index
+                break
+        own = nearest < 2
+        return moved_bytes / (self.levels[nearest][1] * (threads if own else min(threads, self.shared_threads)))
+
+    def copy_seconds(self, shape: Iterable[int], dtype: str, threads: int, transposed: bool = True) -> float:
+        """Time of a copy of a tensor; a conversion of its layout is transposed."""
+        count = size_bytes(dtype)
+        for extent in shape:
+            count *= extent
+        factor = self.transpose_factor if transposed else 1.0
+        return self.transfer_seconds(2 * count * factor, 2 * count, threads) + self.step_seconds
+
+    def step_cost(self, work: Work, row: KernelRow, passed_bytes: int, threads: int) -> Cost:
+        """Estimate for a step that does `work` by a row and passes so many bytes from inputs to outputs."""
+        lanes = _of(_VECTOR_BYTES, row.isa) // size_bytes(row.a)
+        waste = -(-work.columns // lanes) * lanes / work.columns if work.columns else 1.0
+        compute = work.multiply_adds * waste / (self.rate(row) * self.efficiency(row) * threads)
+        memory = self.transfer_seconds(passed_bytes, passed_bytes, threads)
+        moved = self.transfer_seconds(work.moved_bytes, work.workspace_bytes, threads)
+        return Cost(compute, memory + moved, self.step_seconds, work.multiply_adds, work.workspace_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """An estimate: seconds of arithmetic, of moving bytes, and fixed; and what it was made from."""
+
+    compute_seconds: float = 0.0
+    memory_seconds: float = 0.0
+    fixed_seconds: float = 0.0
+    multiply_adds: int = 0
+    workspace_bytes: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """The whole."""
+        return self.compute_seconds + self.memory_seconds + self.fixed_seconds
+
+
+BUILT_IN = Costs()
+
+
+def nominal_rate(isa: str, dtype: str) -> float:
+    """Multiply-adds a second of one core at a nominal 3 GHz."""
+    return float(_of(_RATES, isa)) * 4 / size_bytes(dtype) * _HALF_RATE.get(dtype, 1.0)
+
+
+def work_of(call: Call, candidate: Candidate) -> Work:
+    """What running a call by a candidate takes."""
+    return candidate.work(call) if candidate.work is not None else Work(get(call.node.op).flops(call) // 2)
+
+
+def _of(table: Mapping[str, Any], isa: str) -> Any:
+    return table[isa] if isa in table else table[isa.split("_")[0]]

@@ -1,0 +1,38 @@
+"""Measured rates: kept by device, taken by the planner, and built-in ones where the file is damaged."""
+
+import dataclasses
+
+import pytest
+
+from thew.plan import BUILT_IN, Costs
+from thew.runtime.calibrate import costs_path, load_costs, save_costs
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def test_rates_come_back_as_they_were():
+    costs = Costs("calibrated", 0.5, {"conv.implicit/fp32/neon": 0.25}, ((1024, 2e9), (0, 1e9)), 3.0, 1e-7)
+    assert save_costs("Cortex-A76/neon", costs) == costs_path("Cortex-A76/neon")
+    assert load_costs("Cortex-A76/neon") == costs
+    assert load_costs("Cortex-A72/neon") == BUILT_IN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"levels": [], "speed": 1, "efficiencies": {}}',
+        '{"levels": 3}',
+        '{"levels": [], "colour": 1}',
+    ],
+)
+def test_a_damaged_file_counts_as_none(text):
+    path = save_costs("board", dataclasses.replace(BUILT_IN, speed=2.0))
+    path.write_text(text)
+    assert load_costs("board") == BUILT_IN
