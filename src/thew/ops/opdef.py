@@ -95,6 +95,8 @@ class Candidate:
     `layout`: "channels_last" demands it of inputs 0 and outputs (and a residual), "any" takes every stride, "plain"
     needs C order.
 
+    Where `by_default` does not hold, the planner leaves it to those who choose it: less accurate, or known not to pay.
+
     `work` says what it takes, for the planner's estimate; None for half the op's `flops` as multiply-adds and nothing
     else.
     """
@@ -105,6 +107,7 @@ class Candidate:
     when: Callable[[Call], bool] = lambda call: True
     dtypes: tuple[str, ...] = ("fp32", "fp64")
     work: Callable[[Call], Work] | None = None
+    by_default: Callable[[Call], bool] = lambda call: True
 
 
 @dataclass(frozen=True)

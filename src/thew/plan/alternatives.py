@@ -96,8 +96,8 @@ def candidates_of(
     dtype = next((found.dtype for found in call.types if found is not None), "")
     chosen = []
     for candidate in op.candidates:
-        winograd = candidate.algorithm.startswith("winograd")
-        if dtype not in candidate.dtypes or (winograd and not options.winograd) or not candidate.when(call):
+        banned = candidate.family == "winograd" and not options.winograd
+        if banned or dtype not in candidate.dtypes or not candidate.when(call):
             continue
         family = "move" if candidate.family == "view" else candidate.family
         rows = list(target.find(family, candidate.algorithm, dtype))
@@ -109,12 +109,19 @@ def candidates_of(
 def alternatives_of(
     graph: Graph, target: Target, node: Node, options: PlanOptions = ALL_TECHNIQUES, choices: Choices | None = None
 ) -> list[Alternative]:
-    """All ways to run a node, in the table's order of preference; those that a choice for it allows."""
+    """All ways to run a node, in the table's order of preference.
+
+    With `choices`, those that the one for this node allows; where it names no algorithm or row, and for nodes without
+    a choice, without those that are not taken by default.
+    """
     forced = (choices or {}).get(key_of(node), Choice())
+    unasked = choices is not None and not (forced.algorithm or forced.row)
     call = call_of_node(graph, node)
     passed = sum(_bytes(graph, name) for name in (*node.inputs, *node.outputs) if name)
     found = []
     for candidate, rows in candidates_of(graph, target, node, options):
+        if unasked and not candidate.by_default(call):
+            continue
         view = candidate.family == "view"
         work = Work(0) if view else work_of(call, candidate)
         costs = [Cost() if view else target.costs.step_cost(work, row, passed, target.threads) for row in rows]

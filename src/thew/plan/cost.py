@@ -32,10 +32,13 @@ _EFFICIENCY = {
     "conv.pointwise": 0.85,
     "conv.direct": 0.85,
     "conv.implicit": 0.80,
-    "conv.im2col": 0.80,
     "matmul": 0.85,
     "depthwise": 0.35,
-    "conv.winograd": 0.60,
+    "winograd.4x4_3x3": 1.6,  # of the definition's multiply-adds, of which it does a quarter
+    "winograd.2x2_5x5": 1.3,
+    "winograd.2x2_3x3": 1.1,
+    "winograd.6x6_3x3": 1.5,
+    "im2col": 0.6,
     "pool": 0.25,
     "unary": 0.10,
     "softmax": 0.05,
@@ -51,7 +54,7 @@ class Costs:
         name: "built-in", or "calibrated" where they were measured.
         speed: multiply-adds a second of one core over the nominal ones.
         efficiencies: share of it by ``family.algorithm/dtype/isa``, ``family.algorithm`` or ``family``, the most
-            particular first; an algorithm also by its part before the first ``_``.
+            particular first.
         levels: (bytes of one core's share, bytes a second of one core), from the nearest cache to memory, of size 0.
         transpose_factor: how much slower bytes move where source and destination run along different axes.
         step_seconds: of a step that does nothing.
@@ -73,11 +76,10 @@ class Costs:
     def efficiency(self, row: KernelRow) -> float:
         """Share of the rate that the row's algorithm reaches."""
         kind = f"{row.family}.{row.algorithm}"
-        general = f"{row.family}.{row.algorithm.split('_')[0]}"
         for key in (f"{kind}/{row.a}/{row.isa}", f"{kind}/{row.a}", kind):
             if key in self.efficiencies:
                 return self.efficiencies[key]
-        return next((_EFFICIENCY[key] for key in (kind, general, row.family) if key in _EFFICIENCY), _OTHERWISE)
+        return next((_EFFICIENCY[key] for key in (kind, row.family) if key in _EFFICIENCY), _OTHERWISE)
 
     def transfer_seconds(self, moved_bytes: float, extent_bytes: float, threads: int) -> float:
         """Time for bytes to pass, of data of that extent, which decides the level that they come from."""
