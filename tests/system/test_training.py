@@ -95,6 +95,48 @@ def test_the_model_is_what_was_trained():
     np.testing.assert_allclose(prediction, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "mixed-fp16"])
+def test_results_are_the_same_for_any_number_of_threads(precision):
+    ends = []
+    for threads in (1, 2, 3):
+        with nn.init.seeded(0):
+            model = Mixed()
+        trainer = thew.Trainer(
+            model, optimizer=optim.Adam(lr=0.01, clip_norm=1.0), input_shape=(2, 8, 8), precision=precision,
+            threads=threads,
+        )  # fmt: skip
+        losses = [trainer.step(*batch(40)) for _ in range(3)]
+        ends.append((losses, {name: array.copy() for name, array in model.state_dict().items()}))
+    for losses, arrays in ends[1:]:
+        assert losses == ends[0][0]
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, ends[0][1][name], err_msg=name)
+
+
+def test_explaining_a_step_changes_nothing():
+    with nn.init.seeded(0):
+        model = Mixed()
+    trainer = thew.Trainer(model, optimizer=optim.Adam(lr=0.01), input_shape=(2, 8, 8))
+    trainer.step(*batch())
+    before = {name: array.copy() for name, array in {**model.state_dict(), **trainer._engine.states}.items()}
+    explained = trainer.explain(rounds=1)
+    assert {"conv", "conv_grad_weight", "update_adam", "softmax_cross_entropy"} <= {row.op for row in explained.rows}
+    for name, array in {**model.state_dict(), **trainer._engine.states}.items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
+
+
+def test_memory_is_known_before_the_first_step():
+    trainer = thew.Trainer(thew.models.lenet5(seed=0), optimizer=optim.SGD(momentum=0.9), input_shape=(1, 28, 28))
+    with pytest.raises(thew.Error, match="prepare"):
+        trainer.peak_memory_bytes  # noqa: B018
+    trainer.prepare(16)
+    planned = trainer.peak_memory_bytes
+    parameters = sum(array.nbytes for array in trainer.model.parameters())
+    assert planned > 2 * parameters
+    trainer.step(np.zeros((16, 1, 28, 28), np.float32), np.zeros(16, np.int64))
+    assert trainer.peak_memory_bytes == planned
+
+
 def test_frozen_layers_stay():
     with nn.init.seeded(0):
         model = Mixed()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from thew.train.loop import Counters, Fit, measured
 from thew.train.metrics import Means, Metric, metrics_of
 from thew.train.precision import LossScaling, precision_of
 from thew.train.step import HYPER
+
+if TYPE_CHECKING:
+    from thew.runtime.explain import Explanation
 
 Classes = CrossEntropyLoss | NLLLoss  # losses whose targets are numbers of classes
 
@@ -252,11 +255,32 @@ class Trainer:
     @property
     def peak_memory_bytes(self) -> int:
         """Arena and scratch of the step planned last, with parameters and optimiser states. Plan first (`prepare`)."""
+        prepared = self._planned()
+        own = sum(array.nbytes for array in prepared.step.own.values())
+        return prepared.executable.peak_memory_bytes + own + sum(a.nbytes for a in self._engine.states.values())
+
+    def explain(self, rounds: int = 5) -> Explanation:
+        """A table of the steps of the plan used last: layer, algorithm, time, GFLOP/s, share of peak. Changes nothing.
+
+        Args:
+            rounds: timed runs; the fastest of each step counts. 0 leaves times out.
+        """
+        from thew.runtime.explain import explain
+
+        prepared = self._planned()
+        arrays = [*prepared.step.own.values(), *self._engine.states.values()]
+        before = [array.copy() for array in arrays]
+        try:
+            return explain(prepared.executable, rounds)
+        finally:
+            for array, kept in zip(arrays, before, strict=True):
+                np.copyto(array, kept)
+
+    def _planned(self) -> Prepared:
         prepared = self._engine.last()
         if prepared is None:
             raise InputError("Trainer: nothing is planned yet; call prepare(batch_size) or step first")
-        own = sum(array.nbytes for array in prepared.step.own.values())
-        return prepared.executable.peak_memory_bytes + own + sum(a.nbytes for a in self._engine.states.values())
+        return prepared
 
     @property
     def scaling(self) -> dict[str, float] | None:
