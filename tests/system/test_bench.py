@@ -55,7 +55,7 @@ def test_the_report_says_what_it_was_taken_on(tmp_path, capsys):
 
 
 def test_models_and_overhead_run_alone(capsys):
-    for arguments in (["model", "lenet5", "--batch", "2"], ["overhead"]):
+    for arguments in (["model", "lenet5", "--batch", "2"], ["training", "lenet5", "--batch", "2"], ["overhead"]):
         assert main(["bench", *arguments, "--peers", "", "--rounds", "1", "--turn-seconds", "0.001", "--json"]) == 0
         (result,) = json.loads(capsys.readouterr().out)["results"]
         assert [contender["name"] for contender in result["contenders"]] == ["thew"]

@@ -8,6 +8,6 @@ on a shared machine means little, a ratio taken in one run means much.
 
 from thew.bench.peers import PEERS
 from thew.bench.rounds import Outcome, Settings, measure
-from thew.bench.tasks import MatmulTask, ModelTask, OverheadTask, Task
+from thew.bench.tasks import MatmulTask, ModelTask, OverheadTask, Task, TrainingTask
 
-__all__ = ["PEERS", "MatmulTask", "ModelTask", "Outcome", "OverheadTask", "Settings", "Task", "measure"]
+__all__ = ["PEERS", "MatmulTask", "ModelTask", "Outcome", "OverheadTask", "Settings", "Task", "TrainingTask", "measure"]

@@ -55,6 +55,27 @@ class ModelTask(Task):
 
 
 @dataclass(frozen=True)
+class TrainingTask(Task):
+    """One step of SGD with momentum on cross-entropy, of a network in an ONNX file whose output is logits.
+
+    The learning rate is 0: a step does all its work, and its loss stays the same, so that it can be compared.
+    """
+
+    kind: ClassVar[str] = "training"
+    path: str = ""
+    shape: tuple[int, ...] = ()
+    classes: int = 10
+    precision: str = "fp32"
+    momentum: ClassVar[float] = 0.9
+
+    def feeds(self) -> Mapping[str, Array]:
+        """A batch and its classes."""
+        generator = np.random.default_rng(self.seed)
+        x = generator.standard_normal(tuple(self.shape)).astype(np.float32)
+        return {"x": x, "y": generator.integers(0, self.classes, self.shape[0])}
+
+
+@dataclass(frozen=True)
 class MatmulTask(Task):
     """C = A B, of m × k by k × n."""
 
@@ -85,7 +106,7 @@ class OverheadTask(Task):
         return {"x": np.random.default_rng(self.seed).standard_normal(self.size).astype(np.float32)}
 
 
-_KINDS: dict[str, type[Task]] = {task.kind: task for task in (ModelTask, MatmulTask, OverheadTask)}
+_KINDS: dict[str, type[Task]] = {task.kind: task for task in (ModelTask, MatmulTask, OverheadTask, TrainingTask)}
 
 
 def from_dict(fields: Mapping[str, Any]) -> Task:

@@ -73,6 +73,29 @@ def bench_model(
         _finish([result], common.json, out)
 
 
+def bench_training(
+    common: Common,
+    model: Annotated[str, typer.Argument(help="A network whose output is logits, such as lenet5 or vgg11.")],
+    peers: Peers = "torch",
+    batch: Annotated[int, typer.Option(min=1, help="Samples of a step.")] = 64,
+    rounds: Rounds = 20,
+    turn_seconds: Turn = 0.25,
+    out: Out = None,
+) -> None:
+    """One step of training: SGD with momentum on cross-entropy."""
+    import thew
+    from thew.bench import TrainingTask
+
+    with tempfile.TemporaryDirectory(prefix="thew-bench-") as folder:
+        path, shapes, _ = as_file(model, folder, common.seed, batch, None)
+        ((_, shape),) = shapes.values()
+        classes = thew.InferenceSession(path).get_outputs()[0].shape
+        task = TrainingTask(
+            common.threads, common.seed, folder, path, shape, int((classes or [10])[-1]), common.precision
+        )
+        _compare(f"{model}, training step, batch {batch}", task, peers, rounds, turn_seconds, 0, common.json, out)
+
+
 def bench_matmul(
     common: Common,
     sizes: Annotated[str, typer.Argument(help="Sizes with commas: 1024, or 64x512x256 for m × n × k.")] = "1024",
@@ -122,6 +145,7 @@ def bench_peers(common: Common) -> None:
 
 
 app.command("model")(command(bench_model))
+app.command("training")(command(bench_training))
 app.command("matmul")(command(bench_matmul))
 app.command("overhead")(command(bench_overhead))
 app.command("peers")(command(bench_peers))

@@ -52,7 +52,7 @@ def train(
     momentum: Annotated[float, typer.Option(min=0.0, max=1.0, help="Momentum, for sgd and rmsprop.")] = 0.9,
     weight_decay: Annotated[float, typer.Option(min=0.0, help="Weight decay.")] = 0.0,
     label_smoothing: Annotated[float, typer.Option(min=0.0, max=1.0, help="Label smoothing.")] = 0.0,
-    schedule: Annotated[Plan, typer.Option(help="How the learning rate changes over all epochs.")] = Plan.COSINE,
+    schedule: Annotated[Plan, typer.Option(help="How the learning rate changes over all epochs.")] = Plan.ONE_CYCLE,
     augment: Annotated[bool, typer.Option(help="Shift pictures, and mirror those of colour.")] = False,
     samples: Annotated[int | None, typer.Option(min=1, help="Train on the first samples only.")] = None,
     target: Annotated[float | None, typer.Option(help="Stop once the test accuracy is at least this.")] = None,

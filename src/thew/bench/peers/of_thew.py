@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from thew.bench.peers import Ready
-from thew.bench.tasks import MatmulTask, ModelTask, OverheadTask, Task
+from thew.bench.tasks import MatmulTask, ModelTask, OverheadTask, Task, TrainingTask
 from thew.errors import InputError
 
 VERSION_OF = ("thew",)
@@ -23,6 +25,8 @@ def prepare(task: Task) -> Ready | None:
     import thew
     from thew.ir import GraphBuilder
 
+    if isinstance(task, TrainingTask):
+        return _training(task)
     feeds = task.feeds()
     if isinstance(task, MatmulTask):
         builder = GraphBuilder("matmul")
@@ -35,6 +39,22 @@ def prepare(task: Task) -> Ready | None:
     session.run(None, feeds)
     settings = {**task.options, "planned_memory_bytes": session.peak_memory_bytes}
     return Ready(lambda: session.run(None, feeds), settings)
+
+
+def _training(task: TrainingTask) -> Ready:
+    """A trainer; ``thew:precision=mixed-fp16`` chooses another precision."""
+    import thew
+    from thew import optim
+
+    precision = task.options.get("precision", task.precision)
+    optimizer, shape = optim.SGD(lr=0.0, momentum=task.momentum), task.shape[1:]
+    trainer = thew.Trainer(
+        thew.from_onnx(task.path), optimizer=optimizer, input_shape=shape, precision=precision, threads=task.threads
+    )
+    feeds = task.feeds()
+    trainer.step(feeds["x"], feeds["y"])
+    settings = {"precision": precision, "planned_memory_bytes": trainer.peak_memory_bytes}
+    return Ready(lambda: [np.asarray(trainer.step(feeds["x"], feeds["y"]))], settings)
 
 
 def _options(told: Mapping[str, str]) -> dict[str, Any]:

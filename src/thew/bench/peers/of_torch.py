@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from thew.bench.peers import Ready
-from thew.bench.tasks import MatmulTask, ModelTask, OverheadTask, Task
+from thew.bench.tasks import MatmulTask, ModelTask, OverheadTask, Task, TrainingTask
 
 VERSION_OF = ("torch",)
 
@@ -26,6 +26,8 @@ def prepare(task: Task) -> Ready | None:
 
     torch.set_num_threads(task.threads)
     torch.set_num_interop_threads(1)
+    if isinstance(task, TrainingTask):
+        return _training(torch, task)
     tensors = {name: torch.from_numpy(array) for name, array in task.feeds().items()}
     if isinstance(task, MatmulTask):
         out = torch.empty((task.m, task.n), dtype=tensors["a"].dtype)
@@ -39,6 +41,34 @@ def prepare(task: Task) -> Ready | None:
     calls = {name: _caller(torch, task.path, tensors, memory_format) for name, memory_format in formats.items()}
     best = min(calls, key=lambda name: _seconds(calls[name]))
     return Ready(calls[best], {"memory_format": best, "inference_mode": True})
+
+
+def _training(torch: Any, task: TrainingTask) -> Ready:
+    """Eager steps with the fused optimiser, in the memory format that is faster here."""
+    from thew.bench.peers.torch_ops import as_module
+
+    feeds = {name: torch.from_numpy(array) for name, array in task.feeds().items()}
+
+    def caller(memory_format: Any) -> Callable[[], list[Any]]:
+        module = as_module(task.path, memory_format)
+        weights = [buffer.requires_grad_(True) for buffer in module.buffers()]
+        optimizer = torch.optim.SGD(weights, lr=0.0, momentum=task.momentum, fused=True)
+        x = feeds["x"].contiguous(memory_format=memory_format)
+
+        def call() -> list[Any]:
+            optimizer.zero_grad(set_to_none=True)
+            (logits,) = module(x)
+            loss = torch.nn.functional.cross_entropy(logits, feeds["y"])
+            loss.backward()
+            optimizer.step()
+            return [loss.detach().numpy()]
+
+        return call
+
+    formats = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+    calls = {name: caller(memory_format) for name, memory_format in formats.items()}
+    best = min(calls, key=lambda name: _seconds(calls[name]))
+    return Ready(calls[best], {"memory_format": best, "optimizer": "SGD, fused"})
 
 
 def _caller(torch: Any, path: str, tensors: Mapping[str, Any], memory_format: Any) -> Callable[[], list[Any]]:
