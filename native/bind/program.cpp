@@ -73,8 +73,8 @@ void bind_program(nb::module_& module) {
             "add",
             [](Program& self, const std::string& kernel, const std::string& op, const std::string& name,
                const nb::list& inputs, const nb::list& outputs, const nb::dict& attributes, const nb::list& stages) {
-                return self.add(step_from(kernel, op, name, attributes, self.workers().count, stages), operands_from(inputs),
-                                operands_from(outputs));
+                return self.add(step_from(kernel, op, name, attributes, self.workers().count, stages),
+                                operands_from(inputs), operands_from(outputs));
             },
             nb::arg("kernel"), nb::arg("op"), nb::arg("name"), nb::arg("inputs"), nb::arg("outputs"),
             nb::arg("attributes"), nb::arg("stages") = nb::list())
