@@ -36,9 +36,13 @@ def is_separable(graph: Graph, batch: int) -> bool:
 
 
 def part_size(batch: int, threads: int) -> int:
-    """How many images a part holds: parts of one size that keep all threads busy, as large as that allows."""
+    """How many images a part holds: parts of one size that end soonest on so many threads.
+
+    Of those as soon, parts as large as leave two a thread, so that one whose core is busy with something else takes
+    fewer.
+    """
     sizes = [size for size in range(1, batch + 1) if batch % size == 0 and batch // size >= min(threads, batch)]
-    return min(sizes, key=lambda size: (ceil(batch // size / threads) * size, -size))
+    return min(sizes, key=lambda size: (ceil(batch // size / threads) * size, batch // size < 2 * threads, -size))
 
 
 def _keeps_apart(graph: Graph, node: Node, inside: frozenset[int], batch: int) -> bool:

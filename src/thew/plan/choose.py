@@ -22,14 +22,18 @@ from thew.plan.solve import Problem, solve
 from thew.plan.target import Target
 
 Group = list[Alternative]  # those of one signature, cheapest first
+_ABOUT = 1.05  # what measured rates differ by from one calibration to the next
 
 
 def groups_of(alternatives: list[Alternative]) -> list[Group]:
-    """Alternatives by signature, each group cheapest first; of equals the table's order decides."""
+    """Alternatives by signature, each group cheapest first; of those about as cheap the table's order decides."""
     groups: dict[object, Group] = {}
     for alternative in alternatives:
         groups.setdefault(alternative.signature, []).append(alternative)
-    return [sorted(group, key=lambda alternative: alternative.cost.seconds) for group in groups.values()]
+    for group in groups.values():
+        least = min(alternative.cost.seconds for alternative in group)
+        group.sort(key=lambda alternative: max(alternative.cost.seconds, least * _ABOUT))
+    return list(groups.values())
 
 
 class Chooser:

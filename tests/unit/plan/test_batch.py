@@ -65,7 +65,8 @@ def test_the_batch_must_be_in_front():
 
 
 @pytest.mark.parametrize(
-    ("batch", "threads", "size"), [(16, 2, 8), (16, 1, 16), (5, 2, 1), (6, 4, 1), (6, 2, 3), (7, 8, 1), (12, 4, 3)]
+    ("batch", "threads", "size"),
+    [(16, 2, 4), (16, 4, 2), (5, 2, 1), (6, 4, 1), (6, 2, 1), (7, 8, 1), (12, 4, 1), (2, 2, 1)],
 )
 def test_parts_keep_all_threads_busy(batch, threads, size):
     assert part_size(batch, threads) == size
