@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import thew
 from thew.cli import main
 from thew.ops.interpret import evaluate
+from thew.runtime.device import target
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -114,6 +116,37 @@ def test_explain_saves_a_plan_that_run_follows(capsys, lenet, tmp_path):
     np.save(tmp_path / "x.npy", x)
     with_plan = run_json(capsys, "run", lenet, "-i", tmp_path / "x.npy", "--plan", tmp_path / "plan.json")
     assert with_plan["results"] == run_json(capsys, "run", lenet, "-i", tmp_path / "x.npy")["results"]
+
+
+def test_explain_lists_the_alternatives(capsys, lenet):
+    found = run_json(capsys, "explain", lenet, "--alternatives")
+    assert found
+    for ways in found.values():
+        assert [way["seconds"] for way in ways] == sorted(way["seconds"] for way in ways)
+        assert sum(way["chosen"] for way in ways) == 1
+    assert len({way["algorithm"] for ways in found.values() for way in ways}) > 3
+
+
+def test_techniques_are_left_out(capsys, lenet):
+    kernels = {
+        name: [row["op"] for row in run_json(capsys, "explain", lenet, *options)["rows"]]
+        for name, options in (("all", ()), ("unfused", ("--without", "fusion")))
+    }
+    assert "relu" in kernels["unfused"]
+    assert "relu" not in kernels["all"]
+
+
+def test_calibration_is_kept_for_later_plans(capsys, lenet, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    target.cache_clear()
+    found = run_json(capsys, "calibrate")
+    assert Path(found["path"]).is_relative_to(tmp_path)
+    assert {"conv.implicit", "matmul.packed"} <= {key.split("/")[0] for key in found["efficiencies"]}
+    assert all(value > 0 for value in found["efficiencies"].values())
+    assert target(1).costs.name == "calibrated"
+    run(capsys, "run", lenet)
+    monkeypatch.undo()
+    target.cache_clear()
 
 
 def test_doctor_and_kernels_tell_of_this_machine(capsys):
