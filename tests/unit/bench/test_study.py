@@ -11,7 +11,7 @@ import pytest
 from thew.bench.peers import split
 from thew.bench.study.pieces import Ablation, Cell, pieces_of, techniques
 from thew.bench.study.report import write_report
-from thew.bench.study.techniques import label
+from thew.bench.study.techniques import label, named
 from thew.errors import InputError, UnsupportedError
 
 
@@ -43,7 +43,8 @@ def test_techniques_are_left_out_one_at_a_time_kept_alone_and_left_out_together(
     assert names in off
     assert "thew:threads=1" in contenders
     assert not any("threads" in one for one in Ablation(1, 1).contenders([]))
-    assert Cell(1, 1).contenders(["a", "b"]) == ["thew", "a", "b"]
+    assert Cell(1, 8).contenders(["a", "b"]) == ["thew", "a", "b"]
+    assert Cell(2, 8).contenders(["a"]) == ["thew", "thew:mode=throughput", "a"]
 
 
 def test_variants_have_words() -> None:
@@ -55,6 +56,8 @@ def test_variants_have_words() -> None:
     assert label(only) == "only Winograd"
     assert label("thew:threads=1") == "1 thread"
     assert label("thew:precision=fp16") == "fp16"
+    assert named("thew:mode=throughput") == "thew throughput"
+    assert named("ncnn") == "ncnn"
 
 
 def test_a_contender_is_a_peer_and_options() -> None:

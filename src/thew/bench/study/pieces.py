@@ -44,8 +44,9 @@ class Cell(Piece):
     kind: ClassVar[str] = "peers"
 
     def contenders(self, peers: Sequence[str]) -> list[str]:
-        """Thew and all peers; those that are not installed are named as absent."""
-        return ["thew", *peers]
+        """Thew, in both of its modes where they differ, and all peers; those not installed are named as absent."""
+        has_parts = self.threads > 1 and self.batch > 1
+        return ["thew", *(["thew:mode=throughput"] if has_parts else []), *peers]
 
 
 @dataclass(frozen=True)

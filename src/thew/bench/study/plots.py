@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thew.bench.study.tables import Files, Row, ordered
-from thew.bench.study.techniques import label
+from thew.bench.study.techniques import label, named
 from thew.errors import UnsupportedError
 
 
@@ -63,7 +63,9 @@ def _by_batch(figure: Any, rows: Sequence[Row], value: Callable[[Row], float], t
                 (row.batch, value(row)) for row in rows if (row.threads, row.contender) == (threads, contender)
             )
             if line:
-                axes.plot(*zip(*line, strict=True), marker="o", label=contender, lw=2.5 if contender == "thew" else 1)
+                axes.plot(
+                    *zip(*line, strict=True), marker="o", label=named(contender), lw=2.5 if contender == "thew" else 1
+                )
         axes.set(title=f"{threads} thread{'s' * (threads > 1)}", xlabel="batch", ylim=(0, None), xscale="log")
         batches = ordered(rows, "batch")
         axes.set_xticks(batches, [str(batch) for batch in batches], minor=False)
@@ -85,7 +87,7 @@ def latency(figure: Any, rows: Sequence[Row]) -> None:
         for place, row in zip(places, bars, strict=True):
             axes.plot([place, place], [row.p50 * 1e3, row.p99 * 1e3], color="black", lw=1)
             axes.plot([place], [row.p90 * 1e3], color="black", marker="_", ms=10)
-        axes.set_xticks(places, [row.contender for row in bars], rotation=40, ha="right")
+        axes.set_xticks(places, [named(row.contender) for row in bars], rotation=40, ha="right")
         axes.set_title(f"{threads} thread{'s' * (threads > 1)}, batch {batch}")
         axes.grid(alpha=0.3, axis="y")
     figure.axes[0].set_ylabel("ms: p50, p90, p99")

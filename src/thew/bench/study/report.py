@@ -8,7 +8,7 @@ from typing import Any
 
 from thew.bench.study.plots import write_plots
 from thew.bench.study.tables import Files, Row, ordered, read
-from thew.bench.study.techniques import label
+from thew.bench.study.techniques import label, named
 
 NAME = "index.md"
 
@@ -94,7 +94,7 @@ def _peers(files: Files, drawn: Iterable[str]) -> Iterator[str]:
 def _peer_cells(row: Row, has_energy: bool) -> list[str]:
     joules = "-" if row.joules_per_image is None else f"{row.joules_per_image:.3g}"
     return [
-        row.contender,
+        named(row.contender),
         f"{row.images_per_second:.2f}",
         *map(_milliseconds, (row.p50, row.p90, row.p99)),
         str(row.calls),
@@ -122,7 +122,7 @@ def _scaling(rows: Sequence[Row]) -> Iterator[str]:
             (rates.get((contender, threads, batch)), rates.get((contender, counts[0], batch)))
             for threads, batch in pairs
         ]
-        cells.append([contender, *("-" if a is None or b is None else f"{a / b:.2f}" for a, b in found)])
+        cells.append([named(contender), *("-" if a is None or b is None else f"{a / b:.2f}" for a, b in found)])
     yield from _table(["contender", *(f"{threads} threads, batch {batch}" for threads, batch in pairs)], cells)
 
 

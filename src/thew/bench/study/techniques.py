@@ -15,6 +15,12 @@ WORDS = {
 }
 
 
+def named(contender: str) -> str:
+    """``thew:mode=throughput`` as "thew throughput"."""
+    peer, options = split(contender)
+    return " ".join([peer, *options.values()])
+
+
 def label(contender: str) -> str:
     """``thew:winograd=off`` as "without Winograd"."""
     _, options = split(contender)
