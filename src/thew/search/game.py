@@ -1,0 +1,103 @@
+"""The game that agents play: one option for every layer, in order, such that a value is least.
+
+What is known layer by layer is additive: the cost of an option beside the options chosen before it. `Table` holds such
+costs as a `Problem`; what only a whole assignment tells (peak memory, accuracy) is added to its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thew.plan.solve import Problem, solve
+
+Costs = NDArray[np.float64]
+Assignment = tuple[int, ...]
+
+
+@dataclass
+class Table:
+    """A game whose costs lie in a table.
+
+    Attributes:
+        names: of the layers, in order: the first variables of the problem.
+        labels: what each option of a layer is.
+        problem: costs of options and of pairs of them. Variables beyond the layers are consequences (to which layouts a
+            value with several readers is converted): they take what is best as soon as all their neighbours are chosen.
+        extra: what a complete assignment costs beyond the sum; infinite where a constraint is broken.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    problem: Problem
+    extra: Callable[[Assignment], float] = lambda chosen: 0.0
+    _before: list[list[tuple[int, Costs]]] = field(init=False)
+    _settled: list[list[int]] = field(init=False)
+    _known: dict[tuple[int, ...], Costs] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        edges = self.problem.edges
+        self._before = [
+            [(u, np.asarray(matrix)) for u, matrix in edges[v].items() if u < v] for v in range(count)
+        ]
+        self._settled = [[] for _ in range(count)]  # by layer, the consequences that it is the last to settle
+        for consequence in range(count, len(edges)):
+            assert all(neighbour < count for neighbour in edges[consequence]), "consequences follow layers alone"
+            self._settled[max(edges[consequence], default=0)].append(consequence)
+        self._reads = [
+            sorted({u for u, _ in self._before[v]} | {u for c in self._settled[v] for u in edges[c] if u != v})
+            for v in range(count)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def options(self, layer: int) -> int:
+        """How many options a layer has."""
+        return len(self.problem.costs[layer])
+
+    @property
+    def size(self) -> int:
+        """How many assignments there are."""
+        total = 1
+        for layer in range(len(self)):
+            total *= self.options(layer)
+        return total
+
+    def costs(self, layer: int, chosen: Sequence[int]) -> Costs:
+        """The cost of each option of a layer after those chosen before it; infinite where it cannot follow them."""
+        key = (layer, *[chosen[u] for u in self._reads[layer]])
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._costs(layer, chosen)
+        return known
+
+    def _costs(self, layer: int, chosen: Sequence[int]) -> Costs:
+        costs = np.array(self.problem.costs[layer], dtype=np.float64)
+        for before, matrix in self._before[layer]:
+            costs += matrix[:, chosen[before]]
+        for consequence in self._settled[layer]:
+            around = self.problem.edges[consequence]
+            states = np.array(self.problem.costs[consequence], dtype=np.float64)
+            for neighbour, matrix in around.items():
+                if neighbour != layer:
+                    states += np.asarray(matrix)[:, chosen[neighbour]]
+            own = np.asarray(around[layer])
+            costs += (states[:, None] + own).min(axis=0)
+        return costs
+
+    def total(self, chosen: Sequence[int]) -> float:
+        """The sum of the layers' costs."""
+        return float(sum(self.costs(layer, chosen)[option] for layer, option in enumerate(chosen)))
+
+    def value(self, chosen: Assignment) -> float:
+        """What is to be least."""
+        return self.total(chosen) + self.extra(chosen)
+
+    def optimum(self) -> Assignment:
+        """The assignment of least sum: exact for graphs that `thew.plan.solve` reduces, near it otherwise."""
+        return tuple(solve(self.problem)[: len(self)])
