@@ -65,11 +65,16 @@ class Chooser:
                     f"{node}: choice must be one that a kernel can run, got {choice} ({why}); see `thew explain "
                     f"--alternatives`"
                 )
-        return _Formulation(self._graph, self._target, self._groups).solution()
+        return Formulation(self._graph, self._target, self._groups).solution()
 
 
-class _Formulation:
-    """The graph as a `Problem`."""
+class Formulation:
+    """The graph as a `Problem`.
+
+    Attributes:
+        problem: the nodes that have options are its first variables, in order.
+        variables: theirs, by key.
+    """
 
     def __init__(self, graph: Graph, target: Target, options: Mapping[str, list[Group]]) -> None:
         self.graph, self.target, self.options = graph, target, options
@@ -81,8 +86,9 @@ class _Formulation:
             if options[key_of(node)]:
                 for name in dict.fromkeys(filter(None, node.inputs)):
                     self.readers.setdefault(name, []).append(node)
+        self._state()
 
-    def solution(self) -> dict[str, Group]:
+    def _state(self) -> None:
         for node in self.graph.nodes:
             if self.options[key_of(node)]:
                 costs = [group[0].cost.seconds for group in self.options[key_of(node)]]
@@ -91,6 +97,9 @@ class _Formulation:
         made = [name for node in self.graph.nodes for name in node.outputs if name]
         for name in (*fixed, *made):
             self._connect(name)
+
+    def solution(self) -> dict[str, Group]:
+        """The best group of every node, by key."""
         chosen = solve(self.problem)
         return {key: self.options[key][chosen[variable]] for key, variable in self.variables.items()}
 

@@ -6,7 +6,7 @@ A view goes to native code as a tuple (place, index, offset in bytes, dtype, sha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -189,7 +189,21 @@ def run_kernel(
     constants: Collection[int] = (),
     threads: int = 1,
 ) -> None:
-    """Runs one row of the kernel table on arrays of any strides, writing `outputs`: what the contract tests call.
+    """Runs one row of the kernel table once: see `bind_kernel`."""
+    bind_kernel(kernel, op, inputs, outputs, attributes, constants, threads)()
+
+
+def bind_kernel(
+    kernel: str,
+    op: str,
+    inputs: Sequence[Array | None],
+    outputs: Sequence[Array],
+    attributes: Mapping[str, Any] | None = None,
+    constants: Collection[int] = (),
+    threads: int = 1,
+) -> Callable[[], None]:
+    """One row of the kernel table on arrays of any strides, ready to run: what the contract tests call, and a search
+    measures. Each call of the result writes `outputs`.
 
     Args:
         kernel: a row's name.
@@ -225,7 +239,13 @@ def run_kernel(
     program.add(kernel, op, "kernel", sources, results, dict(attributes or {}))
     flat = tuple(base.reshape(-1).view(np.uint8) for base in bases)
     program.finish(0, [base.nbytes for base in bases])
-    program.run(flat, 0)
+    kept = list(inputs)  # a kernel may read a constant where it lies
+
+    def run() -> None:
+        assert kept is not None
+        program.run(flat, 0)
+
+    return run
 
 
 def _described(place: str, index: int, array: Array, offset: int) -> tuple[Any, ...]:

@@ -1,0 +1,151 @@
+"""What was measured, kept between runs: one SQLite file a user, shared by networks and processes.
+
+A measurement is known by the device (CPU, instruction set), the version of the kernels and a key that says all that its
+time depends on: row, op, shapes, dtypes, attributes, threads. Several searches may write at once; a killed one loses
+nothing that it had measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+
+from thew.errors import InputError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS measurement (
+    device TEXT NOT NULL, version TEXT NOT NULL, key TEXT NOT NULL,
+    seconds REAL NOT NULL, spread REAL NOT NULL, samples INTEGER NOT NULL, measured_at REAL NOT NULL,
+    PRIMARY KEY (device, version, key)) WITHOUT ROWID
+"""
+_LOCK_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A time.
+
+    Attributes:
+        key: what was measured.
+        seconds: median of the samples.
+        spread: half of the distance between their quartiles, as a share of the median.
+        samples: how many.
+    """
+
+    key: str
+    seconds: float
+    spread: float
+    samples: int
+
+
+def default_path() -> Path:
+    """``THEW_CACHE`` where that is set, else the user's cache folder."""
+    root = os.environ.get("THEW_CACHE")
+    if root:
+        return Path(root) / "measurements.sqlite"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thew" / "measurements.sqlite"
+
+
+class Cache:
+    """Measurements of one device and version in a file.
+
+    Args:
+        device: key of the device.
+        version: of the kernels.
+        path: of the file, which is made where there is none; None keeps nothing beyond the process.
+
+    Raises:
+        InputError: the file is no such cache.
+    """
+
+    def __init__(self, device: str, version: str, path: Path | None = None) -> None:
+        self.device, self.version, self.path = device, version, path
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._connection = sqlite3.connect(":memory:" if path is None else path, timeout=_LOCK_SECONDS)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute(_SCHEMA)
+            self._connection.commit()
+        except sqlite3.DatabaseError as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> InputError:
+        return InputError(f"cache '{self.path}': must be a cache of measurements, got {error}; move it away")
+
+    @contextmanager
+    def _guarded(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._connection:
+                yield self._connection
+        except sqlite3.DatabaseError as error:
+            raise self._broken(error) from error
+
+    def known(self) -> dict[str, Measurement]:
+        """All measurements of this device and version, by key; damaged rows are left out."""
+        with self._guarded() as connection:
+            rows = connection.execute(
+                "SELECT key, seconds, spread, samples FROM measurement WHERE device = ? AND version = ?",
+                (self.device, self.version),
+            ).fetchall()
+        return {row[0]: Measurement(*row) for row in rows if _is_sound(*row)}
+
+    def add(self, measurements: Iterable[Measurement]) -> None:
+        """Keeps measurements; one of the same key is replaced."""
+        rows = [
+            (self.device, self.version, m.key, m.seconds, m.spread, m.samples, time.time()) for m in measurements
+        ]
+        with self._guarded() as connection:
+            connection.executemany("INSERT OR REPLACE INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def summary(self) -> list[tuple[str, str, int, float]]:
+        """Devices and versions in the file, with the number of measurements and the time of the last."""
+        with self._guarded() as connection:
+            return connection.execute(
+                "SELECT device, version, COUNT(*), MAX(measured_at) FROM measurement GROUP BY device, version"
+            ).fetchall()
+
+    def export(self) -> str:
+        """This device's measurements as JSON."""
+        document = {"device": self.device, "version": self.version}
+        return json.dumps({**document, "measurements": [asdict(m) for m in self.known().values()]}, indent=1)
+
+    def merge(self, text: str) -> int:
+        """Takes in what `export` gave: how many measurements. Raises InputError where the text is something else."""
+        try:
+            document = json.loads(text)
+            found = [Measurement(**fields) for fields in document["measurements"]]
+            sound = document["device"] == self.device and document["version"] == self.version
+            if not sound or not all(_is_sound(m.key, m.seconds, m.spread, m.samples) for m in found):
+                raise ValueError(f"measurements of {document['device']}, version {document['version']}")
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"cache: must be an export of {self.device}, version {self.version}, got {error}; export it again"
+            ) from error
+        self.add(found)
+        return len(found)
+
+    def close(self) -> None:
+        """Lets the file go."""
+        self._connection.close()
+
+
+def _is_sound(key: object, seconds: object, spread: object, samples: object) -> bool:
+    return (
+        isinstance(key, str)
+        and isinstance(seconds, float)
+        and isinstance(spread, float)
+        and isinstance(samples, int)
+        and isfinite(seconds)
+        and seconds > 0
+        and isfinite(spread)
+        and spread >= 0
+        and samples > 0
+    )

@@ -1,0 +1,94 @@
+"""The environment: a network on a device, as a table that agents play on, and the way back from an assignment to a plan.
+
+Phase one fills the table with measurements. Phase two plays on it; the best assignments are then built and timed whole,
+since a network's time is not the sum of its layers' (caches).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from math import inf
+
+from thew.errors import PlanError, UnsupportedError
+from thew.ir import Graph
+from thew.plan import Choice, Plan, Target, build_plan, key_of
+from thew.plan.alternatives import Alternative, alternatives_of
+from thew.plan.choose import Formulation
+from thew.search.cache import Cache
+from thew.search.game import Assignment, Table
+from thew.search.measure import Measured, Surveyor, Trial, measure
+
+
+@dataclass
+class Environment:
+    """A network's space of plans.
+
+    Attributes:
+        graph: as it is planned: specialised, rewritten.
+        target: the device; its costs are measured once `survey` has run.
+        alternatives: of each node, by key.
+    """
+
+    graph: Graph
+    target: Target
+    alternatives: dict[str, list[Alternative]] = field(default_factory=dict)
+
+    def trials(self) -> list[Trial]:
+        """All that is to be measured."""
+        surveyor = Surveyor()
+        target = replace(self.target, costs=surveyor)
+        ways = {key_of(node): alternatives_of(self.graph, target, node) for node in self.graph.nodes}
+        for key, found in ways.items():
+            if not found:
+                raise UnsupportedError(f"search: every node must have a kernel, got none for '{key}'")
+        Formulation(self.graph, target, {key: [[way] for way in found] for key, found in ways.items()})
+        return list(surveyor.trials.values())
+
+    def survey(
+        self, cache: Cache, budget_seconds: float, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> None:
+        """Measures, and fills the alternatives with what was found."""
+        known, refused = measure(self.trials(), cache, budget_seconds, progress)
+        self.target = replace(self.target, costs=Measured(known, refused))
+        self.alternatives = {
+            key_of(node): _distinct(alternatives_of(self.graph, self.target, node)) for node in self.graph.nodes
+        }
+
+    def table(self) -> Table:
+        """The game: a layer is a node with more than one way to run, or one."""
+        formulation = Formulation(
+            self.graph, self.target, {key: [[way] for way in ways] for key, ways in self.alternatives.items()}
+        )
+        names = tuple(formulation.variables)
+        labels = tuple(tuple(way.choice.algorithm for way in self.alternatives[name]) for name in names)
+        return Table(names, labels, formulation.problem)
+
+    def choices(self, chosen: Assignment) -> dict[str, Choice]:
+        """The choice of each node."""
+        return {
+            key: ways[option].choice
+            for (key, ways), option in zip(self.alternatives.items(), chosen, strict=True)
+        }
+
+    def plan(self, chosen: Assignment) -> Plan | None:
+        """The plan of an assignment; None where a kernel refuses its part in it."""
+        try:
+            return build_plan(self.graph, self.target, choices=self.choices(chosen))
+        except PlanError:
+            return None
+
+    def needs_bytes(self, chosen: Assignment) -> float:
+        """Arena and weights of an assignment; infinite where there is no plan."""
+        plan = self.plan(chosen)
+        return inf if plan is None else float(plan.peak_memory_bytes)
+
+
+def _distinct(ways: list[Alternative]) -> list[Alternative]:
+    """Of the ways that neighbours cannot tell apart, by one algorithm and precision, the fastest; none that cannot run."""
+    best: dict[object, Alternative] = {}
+    for way in ways:
+        kind = (way.signature, way.choice.algorithm, way.choice.precision)
+        if way.cost.seconds < inf and (kind not in best or way.cost.seconds < best[kind].cost.seconds):
+            best[kind] = way
+    return list(best.values())

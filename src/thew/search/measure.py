@@ -1,0 +1,243 @@
+"""Phase one: the time of every way to run every distinct layer, and of every conversion, measured on the device.
+
+Ways to run one layer are measured in turn, round by round, so that a busy moment meets all of them; a layer is done when
+the medians are certain enough or the rounds are spent. What is far behind after a few rounds is left at that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from thew.dtypes import to_numpy
+from thew.errors import Error
+from thew.ir import TensorType
+from thew.ir.graph import Array
+from thew.ops import Call, Candidate, get
+from thew.plan.cost import Cost, Costs
+from thew.plan.lower import step_attributes
+from thew.plan.plan import channels_last_strides
+from thew.plan.target import KernelRow
+from thew.runtime.native import bind_kernel, supported_rows
+from thew.search.cache import Cache, Measurement
+
+ROUNDS = (3, 15)  # least and most
+CERTAIN = 0.02  # of the median, the half distance of quartiles over the root of the number of samples
+HOPELESS = 2.0  # times the best of its layer: measured no further
+_SAMPLE_SECONDS = 2e-4  # a sample is as many calls as take this long
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Something to be measured.
+
+    Attributes:
+        key: all that its time depends on.
+        layer: what else it is measured beside.
+        prepare: gives a call that runs it once; raises a `thew.Error` where it cannot run.
+    """
+
+    key: str
+    layer: str
+    prepare: Callable[[], Callable[[], None]] = field(compare=False)
+
+
+def step_key(call: Call, row: KernelRow, threads: int) -> str:
+    """The key of running a call by a row."""
+    return json.dumps([row.name, *json.loads(layer_key(call)), threads], separators=(",", ":"))
+
+
+def layer_key(call: Call) -> str:
+    """What is the same for calls that take the same time."""
+    types = [None if found is None else str(found) for found in call.types]
+    constant = [value is not None for value in call.values]
+    attributes = {name: value for name, value in sorted(step_attributes(call).items())}
+    return json.dumps([call.node.op, types, constant, attributes], separators=(",", ":"), default=str)
+
+
+def copy_key(shape: Iterable[int], dtype: str, threads: int, transposed: bool) -> str:
+    """The key of a copy of a tensor, to channels last where it is transposed."""
+    return json.dumps(["copy", dtype, list(shape), transposed, threads], separators=(",", ":"))
+
+
+class Surveyor(Costs):
+    """Costs that measure nothing, but note what a planner asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        object.__setattr__(self, "trials", {})
+
+    trials: dict[str, Trial]
+
+    def step_cost(self, call: Call, candidate: Candidate, row: KernelRow, outputs_bytes: int, threads: int) -> Cost:
+        """Notes a step."""
+        key = step_key(call, row, threads)
+        if key not in self.trials:
+            self.trials[key] = Trial(key, layer_key(call), lambda: prepare_step(call, candidate, row, threads))
+        return super().step_cost(call, candidate, row, outputs_bytes, threads)
+
+    def copy_seconds(self, shape: Iterable[int], dtype: str, threads: int, transposed: bool = True) -> float:
+        """Notes a copy."""
+        shape = tuple(shape)
+        key = copy_key(shape, dtype, threads, transposed)
+        if key not in self.trials:
+            self.trials[key] = Trial(key, key, lambda: prepare_copy(shape, dtype, threads, transposed))
+        return super().copy_seconds(shape, dtype, threads, transposed)
+
+
+class Measured(Costs):
+    """Costs as measured; what was not measured is estimated, and what could not run is infinite."""
+
+    def __init__(self, known: dict[str, Measurement], refused: frozenset[str] = frozenset()) -> None:
+        super().__init__(name="measured")
+        object.__setattr__(self, "_known", known)
+        object.__setattr__(self, "_refused", refused)
+
+    _known: dict[str, Measurement]
+    _refused: frozenset[str]
+
+    def step_cost(self, call: Call, candidate: Candidate, row: KernelRow, outputs_bytes: int, threads: int) -> Cost:
+        """The measured time of a step."""
+        key = step_key(call, row, threads)
+        if key in self._refused:
+            return Cost(float("inf"))
+        if key in self._known:
+            return Cost(self._known[key].seconds)
+        return super().step_cost(call, candidate, row, outputs_bytes, threads)
+
+    def copy_seconds(self, shape: Iterable[int], dtype: str, threads: int, transposed: bool = True) -> float:
+        """The measured time of a copy."""
+        shape = tuple(shape)
+        known = self._known.get(copy_key(shape, dtype, threads, transposed))
+        return known.seconds if known else super().copy_seconds(shape, dtype, threads, transposed)
+
+
+# Making calls
+
+
+def prepare_step(call: Call, candidate: Candidate, row: KernelRow, threads: int) -> Callable[[], None]:
+    """A call that runs a node by a row, on random data in the layout that the candidate asks for."""
+    op = get(call.node.op)
+    random = np.random.default_rng(0)
+    inputs = [
+        None if found is None else _array(found, value, candidate.layout, random)
+        for found, value in zip(call.types, call.values, strict=True)
+    ]
+    outputs = [_array(found, None, candidate.layout, random) for found in op.infer(call) if found is not None]
+    constants = [index for index, value in enumerate(call.values) if value is not None]
+    return bind_kernel(row.name, call.node.op, inputs, outputs, step_attributes(call), constants, threads)
+
+
+def prepare_copy(shape: Sequence[int], dtype: str, threads: int, transposed: bool) -> Callable[[], None]:
+    """A call that copies a tensor from C order, to channels last where it is transposed."""
+    random = np.random.default_rng(0)
+    kind = TensorType(dtype, tuple(shape))
+    source = _array(kind, None, "plain", random)
+    result = _array(kind, None, "channels_last" if transposed else "plain", random)
+    rows = [row for row in supported_rows() if (row.family, row.algorithm, row.a) == ("move", "strided", dtype)]
+    return bind_kernel(rows[-1].name, "copy", [source], [result], {}, (), threads)
+
+
+def _array(found: TensorType, value: Array | None, layout: str, random: np.random.Generator) -> Array:
+    if value is not None:
+        return np.ascontiguousarray(value)
+    shape, dtype = found.static_shape, to_numpy(found.dtype)
+    plain: Array = random.standard_normal(shape).astype(dtype)
+    if layout != "channels_last" or len(shape) < 3:
+        return plain
+    base = np.empty(plain.size, dtype)
+    strides = tuple(stride * base.itemsize for stride in channels_last_strides(shape))
+    result = np.lib.stride_tricks.as_strided(base, shape, strides)
+    result[...] = plain
+    return result
+
+
+# Measuring
+
+
+def measure(
+    trials: Sequence[Trial],
+    cache: Cache,
+    budget_seconds: float = 300.0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[dict[str, Measurement], frozenset[str]]:
+    """Measures what the cache does not know: all that is known then, and the keys of what cannot run.
+
+    Every layer's measurements are kept as soon as they are there, so that an interrupted survey goes on where it was.
+    """
+    known = cache.known()
+    layers: dict[str, list[Trial]] = {}
+    for trial in trials:
+        if trial.key not in known:
+            layers.setdefault(trial.layer, []).append(trial)
+    refused: set[str] = set()
+    started, done, total = perf_counter(), 0, sum(map(len, layers.values()))
+    for beside in layers.values():
+        progress(done, total)
+        done += len(beside)
+        if perf_counter() - started > budget_seconds:
+            break
+        runs = {}
+        for trial in beside:
+            try:
+                run = trial.prepare()
+                run()
+                runs[trial.key] = run
+            except Error:
+                refused.add(trial.key)
+        found = _rounds(runs)
+        cache.add(found)
+        known.update({measurement.key: measurement for measurement in found})
+    progress(total, total)
+    return known, frozenset(refused)
+
+
+def _rounds(runs: dict[str, Callable[[], None]]) -> list[Measurement]:
+    """Measures in turn until each is certain, hopeless, or has had its rounds."""
+    samples: dict[str, list[float]] = {key: [] for key in runs}
+    calls = {key: _calls(run) for key, run in runs.items()}
+    waiting = set(runs)
+    for number in range(ROUNDS[1]):
+        for key in [key for key in runs if key in waiting]:
+            samples[key].append(_sample(runs[key], calls[key]))
+        if number + 1 < ROUNDS[0]:
+            continue
+        best = min(float(np.median(values)) for values in samples.values())
+        for key in list(waiting):
+            found = _summary(key, samples[key])
+            if found.seconds > HOPELESS * best or found.spread / found.samples**0.5 < CERTAIN:
+                waiting.discard(key)
+        if not waiting:
+            break
+    return [_summary(key, values) for key, values in samples.items()]
+
+
+def _calls(run: Callable[[], None]) -> int:
+    return max(1, min(1000, int(_SAMPLE_SECONDS / max(_sample(run, 1), 1e-7))))
+
+
+def _sample(run: Callable[[], None], calls: int) -> float:
+    started = perf_counter()
+    for _ in range(calls):
+        run()
+    return (perf_counter() - started) / calls
+
+
+def _summary(key: str, values: Sequence[float]) -> Measurement:
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    return Measurement(key, float(max(middle, 1e-9)), float((high - low) / 2 / max(middle, 1e-9)), len(values))
+
+
+def kernels_version() -> str:
+    """What measurements are tied to beside the device: Thew's version and the kernels that it has."""
+    import hashlib
+
+    from thew import __version__
+
+    names: Any = "\n".join(sorted(row.name for row in supported_rows()))
+    return f"{__version__}+{hashlib.sha256(names.encode()).hexdigest()[:8]}"
