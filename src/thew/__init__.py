@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from thew.ir import Graph
     from thew.onnx import export_onnx, from_onnx
     from thew.runtime import InferenceSession
+    from thew.search import search
     from thew.train import Trainer
 
 _LAZY = {
@@ -28,6 +29,7 @@ _LAZY = {
     "models": "thew.models",
     "nn": "thew.nn",
     "optim": "thew.optim",
+    "search": "thew.search",
     "train": "thew.train",
 }
 
@@ -43,6 +45,7 @@ __all__ = [
     "models",
     "nn",
     "optim",
+    "search",
     "train",
 ]
 

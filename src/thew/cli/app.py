@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from thew.cli import bench, calibrate, doctor, explain, kernels, profile, quickstart, run, train
+from thew.cli import bench, cache, calibrate, doctor, explain, kernels, profile, quickstart, run, search, train
 from thew.cli.options import command
 from thew.errors import Error
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command("run")(command(run.run))
 app.command("train")(command(train.train))
+app.command("search")(command(search.search))
 app.command("explain")(command(explain.explain))
 app.command("profile")(command(profile.profile))
 app.command("doctor")(command(doctor.doctor))
@@ -33,6 +34,7 @@ app.command("kernels")(command(kernels.kernels))
 app.command("calibrate")(command(calibrate.calibrate))
 app.command("quickstart")(command(quickstart.quickstart))
 app.add_typer(bench.app, name="bench")
+app.add_typer(cache.app, name="cache")
 
 _UsageError: Any = typer.BadParameter.__base__
 

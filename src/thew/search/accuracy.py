@@ -93,4 +93,5 @@ def keeps_accuracy(
 
 
 def _classes(outputs: Array, batch: int) -> np.ndarray:
-    return np.asarray(outputs).reshape(batch, -1).argmax(axis=1)
+    classes: np.ndarray = np.asarray(outputs).reshape(batch, -1).argmax(axis=1)
+    return classes

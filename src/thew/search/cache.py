@@ -99,9 +99,7 @@ class Cache:
 
     def add(self, measurements: Iterable[Measurement]) -> None:
         """Keeps measurements; one of the same key is replaced."""
-        rows = [
-            (self.device, self.version, m.key, m.seconds, m.spread, m.samples, time.time()) for m in measurements
-        ]
+        rows = [(self.device, self.version, m.key, m.seconds, m.spread, m.samples, time.time()) for m in measurements]
         with self._guarded() as connection:
             connection.executemany("INSERT OR REPLACE INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 

@@ -1,4 +1,4 @@
-"""The environment: a network on a device, as a table that agents play on, and the way back from an assignment to a plan.
+"""The environment: a network on a device, as a table that agents play on, and the way from an assignment to a plan.
 
 Phase one fills the table with measurements. Phase two plays on it; the best assignments are then built and timed whole,
 since a network's time is not the sum of its layers' (caches).
@@ -66,10 +66,7 @@ class Environment:
 
     def choices(self, chosen: Assignment) -> dict[str, Choice]:
         """The choice of each node."""
-        return {
-            key: ways[option].choice
-            for (key, ways), option in zip(self.alternatives.items(), chosen, strict=True)
-        }
+        return {key: ways[option].choice for (key, ways), option in zip(self.alternatives.items(), chosen, strict=True)}
 
     def plan(self, chosen: Assignment) -> Plan | None:
         """The plan of an assignment; None where a kernel refuses its part in it."""
@@ -85,7 +82,7 @@ class Environment:
 
 
 def _distinct(ways: list[Alternative]) -> list[Alternative]:
-    """Of the ways that neighbours cannot tell apart, by one algorithm and precision, the fastest; none that cannot run."""
+    """Of the ways that neighbours cannot tell apart, by one algorithm and precision, the fastest one that can run."""
     best: dict[object, Alternative] = {}
     for way in ways:
         kind = (way.signature, way.choice.algorithm, way.choice.precision)

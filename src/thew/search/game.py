@@ -41,9 +41,7 @@ class Table:
     def __post_init__(self) -> None:
         count = len(self.names)
         edges = self.problem.edges
-        self._before = [
-            [(u, np.asarray(matrix)) for u, matrix in edges[v].items() if u < v] for v in range(count)
-        ]
+        self._before = [[(u, np.asarray(matrix)) for u, matrix in edges[v].items() if u < v] for v in range(count)]
         self._settled = [[] for _ in range(count)]  # by layer, the consequences that it is the last to settle
         for consequence in range(count, len(edges)):
             assert all(neighbour < count for neighbour in edges[consequence]), "consequences follow layers alone"
@@ -83,9 +81,9 @@ class Table:
         for consequence in self._settled[layer]:
             around = self.problem.edges[consequence]
             states = np.array(self.problem.costs[consequence], dtype=np.float64)
-            for neighbour, matrix in around.items():
+            for neighbour, pairs in around.items():
                 if neighbour != layer:
-                    states += np.asarray(matrix)[:, chosen[neighbour]]
+                    states += np.asarray(pairs)[:, chosen[neighbour]]
             own = np.asarray(around[layer])
             costs += (states[:, None] + own).min(axis=0)
         return costs

@@ -1,7 +1,7 @@
 """Phase one: the time of every way to run every distinct layer, and of every conversion, measured on the device.
 
-Ways to run one layer are measured in turn, round by round, so that a busy moment meets all of them; a layer is done when
-the medians are certain enough or the rounds are spent. What is far behind after a few rounds is left at that.
+Ways to run one layer are measured in turn, round by round, so that a busy moment meets all of them; a layer is done
+when the medians are certain enough or the rounds are spent. What is far behind after a few rounds is left at that.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,7 +23,7 @@ from thew.search.accuracy import Accuracy, Data, keeps_accuracy, right_answers
 from thew.search.agents import Found, make_agent, play
 from thew.search.cache import Cache, default_path
 from thew.search.environment import Environment
-from thew.search.game import Assignment
+from thew.search.game import Assignment, Table
 from thew.search.measure import kernels_version
 from thew.search.objective import LATENCY, Goal, check_objective
 from thew.search.pareto import non_dominated
@@ -54,9 +55,9 @@ def search(
 ) -> Result:
     """Finds how a model runs best on this machine.
 
-    Every way to run every layer and every conversion between layouts is measured (once: measurements are kept), an agent
-    plays on the table that results, and the best plans are timed as whole networks beside the default one. Reinforcement
-    learning over primitives: de Prado, Pazos and Benini, "Learning to infer", DATE 2019.
+    Every way to run every layer and every conversion between layouts is measured (once: measurements are kept), an
+    agent plays on the table that results, and the best plans are timed as whole networks beside the default one.
+    Reinforcement learning over primitives: de Prado, Pazos and Benini, "Learning to infer", DATE 2019.
 
     Args:
         model: path of an ONNX file, its bytes, or a graph.
@@ -90,42 +91,22 @@ def search(
     player = make_agent(agent, **(settings or {}))
     samples = None if data is None else Data(np.asarray(data[0]), np.asarray(data[1]))
     source = _read(model)
-    loaded = pipeline.run(source, pipeline.LOAD)
-    types = _types(loaded, samples, input_shapes or {})
-    environment = Environment(prepare_graph(loaded, types), target(threads))
-    kept = Cache(device_key(), kernels_version(), Path(cache) if cache is not None else default_path())
-    environment.survey(kept, budget_seconds, lambda done, total: progress("measuring", done, total))
-    kept.close()
-
-    trial = _Trial(source, samples, types, threads)
+    environment = environment_of(
+        source, threads, samples, input_shapes, cache, budget_seconds, lambda *at: progress("measuring", *at)
+    )
+    bounds = _Bounds(objective, max_accuracy_drop, max_memory_bytes)
+    trial = _Trial(source, samples, {value.name: value.type for value in environment.graph.inputs}, threads)
     table = environment.table()
-    bounded = max_accuracy_drop is not None
-    goal = Goal(environment, table, objective, max_memory_bytes)
-    if bounded:
-        goal.accepts = lambda chosen, plan: trial.keeps(plan, max_accuracy_drop or 0.0)
-    table.extra = goal
     found: dict[str, Found] = {}
     for position, name in enumerate(dict.fromkeys((agent, *baselines))):
         progress("playing", position, len(baselines) + 1)
-        goal.best = np.inf
+        table.extra = bounds.goal(environment, table, trial)
         found[name] = play(player if name == agent else make_agent(name), table, episodes, seed)
     finalists = _finalists(found)
-    if not finalists:
-        raise UnsupportedError(
-            f"search: a plan must keep max_memory_bytes = {max_memory_bytes} and max_accuracy_drop = "
-            f"{max_accuracy_drop}, got none in {episodes} episodes; loosen a bound or play more"
-        )
-    default = build_plan(environment.graph, target(threads))
-    plans = {"default": default, **{name: plan for name, c in finalists.items() if (plan := environment.plan(c))}}
-    points = trial.points(plans, {name: table.total(c) for name, c in finalists.items()}, progress)
-    allowed = [
-        name
-        for name, plan in plans.items()
-        if (max_memory_bytes is None or plan.peak_memory_bytes <= max_memory_bytes)
-        and (not bounded or trial.keeps(plan, max_accuracy_drop or 0.0))
-    ]
-    measures = {LATENCY: "seconds", "memory": "peak_memory_bytes", "size": "weight_bytes"}
-    winner = min(allowed, key=lambda name: (getattr(points[name], measures[objective]), points[name].seconds))
+    plans = {"default": build_plan(environment.graph, target(threads))}
+    plans.update({name: plan for name, chosen in finalists.items() if (plan := environment.plan(chosen)) is not None})
+    points = trial.points(plans, {name: table.total(chosen) for name, chosen in finalists.items()}, progress)
+    winner = bounds.best(plans, points, trial, episodes)
     listed = list(points.values())
     front = non_dominated(
         [(p.seconds, p.peak_memory_bytes, -(p.accuracy.share if p.accuracy else 0.0)) for p in listed]
@@ -150,6 +131,58 @@ def search(
             "space": float(table.size),
         },
     )
+
+
+def environment_of(
+    model: str | os.PathLike[str] | bytes | Graph,
+    threads: int = 1,
+    samples: Data | None = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    budget_seconds: float = 300.0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Environment:
+    """A model's space of plans on this machine, measured; the arguments are those of `search`."""
+    loaded = pipeline.run(_read(model), pipeline.LOAD)
+    graph = prepare_graph(loaded, _types(loaded, samples, input_shapes or {}))
+    environment = Environment(graph, target(threads))
+    kept = Cache(device_key(), kernels_version(), Path(cache) if cache is not None else default_path())
+    try:
+        environment.survey(kept, budget_seconds, progress)
+    finally:
+        kept.close()
+    return environment
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """What is to be least, and what a plan must keep."""
+
+    objective: str
+    max_accuracy_drop: float | None
+    max_memory_bytes: int | None
+
+    def goal(self, environment: Environment, table: Table, trial: _Trial) -> Goal:
+        """The value of assignments under these bounds."""
+        drop = self.max_accuracy_drop
+        accepts = None if drop is None else lambda _, plan: trial.keeps(plan, drop)
+        return Goal(environment, table, self.objective, self.max_memory_bytes, accepts)
+
+    def best(self, plans: Mapping[str, Plan], points: Mapping[str, Point], trial: _Trial, episodes: int) -> str:
+        """The name of the best plan. Raises UnsupportedError where none keeps the bounds."""
+        allowed = [
+            name
+            for name, plan in plans.items()
+            if (self.max_memory_bytes is None or plan.peak_memory_bytes <= self.max_memory_bytes)
+            and (self.max_accuracy_drop is None or trial.keeps(plan, self.max_accuracy_drop))
+        ]
+        if not allowed:
+            raise UnsupportedError(
+                f"search: a plan must keep max_memory_bytes = {self.max_memory_bytes} and max_accuracy_drop = "
+                f"{self.max_accuracy_drop}, got none in {episodes} episodes; loosen a bound or play more"
+            )
+        measure = {LATENCY: "seconds", "memory": "peak_memory_bytes", "size": "weight_bytes"}[self.objective]
+        return min(allowed, key=lambda name: (getattr(points[name], measure), points[name].seconds))
 
 
 def _read(model: str | os.PathLike[str] | bytes | Graph) -> Graph:
@@ -207,17 +240,13 @@ class _Trial:
             self._kept[key] = keeps_accuracy(run, self.data, self.batch, self._reference, most_drop)
         return self._kept[key]
 
-    def points(
-        self, plans: Mapping[str, Plan], estimates: Mapping[str, float], progress: Progress
-    ) -> dict[str, Point]:
+    def points(self, plans: Mapping[str, Plan], estimates: Mapping[str, float], progress: Progress) -> dict[str, Point]:
         """Times all plans in turn, and asks for their accuracy."""
         inputs = {
             name: np.random.default_rng(0).standard_normal(known.static_shape).astype(np.float32)
             for name, known in self.types.items()
         }
-        sessions = {
-            name: InferenceSession(self.graph, threads=self.threads, plan=plan) for name, plan in plans.items()
-        }
+        sessions = {name: InferenceSession(self.graph, threads=self.threads, plan=plan) for name, plan in plans.items()}
         for session in sessions.values():
             session.run(None, inputs)
         samples: dict[str, list[float]] = {name: [] for name in plans}

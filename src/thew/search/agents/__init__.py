@@ -13,8 +13,7 @@ from thew.search.agents.evolution import Evolution
 from thew.search.agents.q_learning import QLearning
 
 AGENTS: dict[str, type[Agent]] = {
-    agent.name: agent
-    for agent in (QLearning, Random, Greedy, SingleLibrary, Annealing, Evolution, Bayesian, Exact)
+    agent.name: agent for agent in (QLearning, Random, Greedy, SingleLibrary, Annealing, Evolution, Bayesian, Exact)
 }
 
 

@@ -92,7 +92,5 @@ def episodes(agent: Agent, table: Table, count: int, seed: int = 0) -> Iterator[
 
 def play(agent: Agent, table: Table, count: int, seed: int = 0) -> Found:
     """Plays `count` episodes."""
-    found = Found()
-    for found in episodes(agent, table, count, seed):
-        pass
+    *_, found = episodes(agent, table, count, seed)
     return found

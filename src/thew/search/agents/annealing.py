@@ -1,5 +1,5 @@
-"""Simulated annealing (Kirkpatrick, Gelatt and Vecchi, 1983): one layer is changed at a time; what is worse is kept with
-a probability that falls with the temperature.
+"""Simulated annealing (Kirkpatrick, Gelatt and Vecchi, 1983): one layer is changed at a time; what is worse is kept
+with a probability that falls with the temperature.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ class Evolution(Agent):
         from_mother = self.random.random(count) < 0.5
         changes = self.random.random(count) < self.mutations / count
         child = [m if own else f for m, f, own in zip(mother, father, from_mother, strict=True)]
-        for layer in changes.nonzero()[0]:
-            child[layer] = int(self.random.integers(self.table.options(int(layer))))
+        for layer in map(int, changes.nonzero()[0]):
+            child[layer] = int(self.random.integers(self.table.options(layer)))
         return self.repaired(tuple(child))
 
     def _parent(self) -> Assignment:

@@ -1,0 +1,60 @@
+"""``thew cache``: the measurements that searches have kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thew.cli import show
+from thew.cli.options import Common, command
+from thew.errors import InputError
+
+if TYPE_CHECKING:
+    from thew.search.cache import Cache
+
+app = typer.Typer(name="cache", help="Measurements that searches have kept.", no_args_is_help=True)
+
+
+def _cache() -> Cache:
+    from thew.runtime.device import device_key
+    from thew.search.cache import Cache, default_path
+    from thew.search.measure import kernels_version
+
+    return Cache(device_key(), kernels_version(), default_path())
+
+
+def contents(common: Common) -> None:
+    """Lists devices and versions, with the number of their measurements."""
+    rows = [
+        (device, version, count, datetime.fromtimestamp(last).isoformat(" ", "minutes"))
+        for device, version, count, last in _cache().summary()
+    ]
+    columns = ("device", "version", "measurements", "last")
+    if common.json:
+        show.as_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        show.table("Measurements", columns, rows)
+
+
+def export(common: Common, file: Annotated[Path, typer.Argument(help="Where to write them, as JSON.")]) -> None:
+    """Writes this machine's measurements to a file."""
+    text = _cache().export()
+    file.write_text(text, encoding="utf-8")
+    show.note(f"written to {file}")
+
+
+def merge(common: Common, file: Annotated[Path, typer.Argument(help="What `thew cache export` wrote.")]) -> None:
+    """Takes in the measurements of a file, made on a machine of this kind."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as failure:
+        raise InputError(f"cache '{file}': must be a file that `thew cache export` wrote, got {failure}") from failure
+    show.note(f"{_cache().merge(text)} measurements taken in")
+
+
+app.command("list")(command(contents))
+app.command("export")(command(export))
+app.command("import")(command(merge))

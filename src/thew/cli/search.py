@@ -1,0 +1,114 @@
+"""``thew search``: finds how a model runs best on this machine, and writes the plan and a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thew.cli import models, samples, show
+from thew.cli.options import Common
+
+if TYPE_CHECKING:
+    from thew.search import Result
+
+
+def search(
+    common: Common,
+    model: Annotated[str, typer.Argument(help="An ONNX file, or a network of the zoo such as resnet50.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Pictures whose names begin with the number of their class, or an .npz file with x and y."),
+    ] = None,
+    preprocess: Annotated[str, typer.Option(help="As thew run has it, for pictures.")] = "auto",
+    objective: Annotated[str, typer.Option(help="latency, memory or size.")] = "latency",
+    max_accuracy_drop: Annotated[float | None, typer.Option(help="Share of accuracy that may be lost.")] = None,
+    max_memory_bytes: Annotated[int | None, typer.Option(help="Bound of arena and weights.")] = None,
+    agent: Annotated[str, typer.Option(help="Who searches: q-learning, annealing, evolution, …")] = "q-learning",
+    episodes: Annotated[int, typer.Option(min=1, help="Assignments that the agent may try.")] = 1000,
+    budget: Annotated[float, typer.Option(min=0, help="Seconds for measurements; what is over is estimated.")] = 300.0,
+    plan: Annotated[Path | None, typer.Option(help="Write the plan here; by default beside the model.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the report, one page, here.")] = None,
+    space: Annotated[bool, typer.Option("--space", help="Show the space and its size, and search nothing.")] = False,
+) -> None:
+    """Finds by reinforcement learning the plan that is fastest or smallest on this machine within the bounds."""
+    from thew.search.run import environment_of
+    from thew.search.run import search as find
+
+    source = models.load(model, common.seed)
+    if space:
+        _show_space(environment_of(source, common.threads), common.json)
+        return
+    given = None if data is None else samples.read(data, source, preprocess)
+    with show.stages() as progress:
+        result = find(
+            source,
+            data=given,
+            objective=objective,
+            max_accuracy_drop=max_accuracy_drop,
+            max_memory_bytes=max_memory_bytes,
+            agent=agent,
+            episodes=episodes,
+            threads=common.threads,
+            seed=common.seed,
+            budget_seconds=budget,
+            progress=progress,
+        )
+    target = plan or Path(f"{Path(model.removeprefix('zoo:')).with_suffix('')}.plan.json")
+    result.plan.save(target)
+    if report is not None:
+        result.report(report)
+    if common.json:
+        show.as_json({"model": model, "plan": str(target), **result.to_dict()})
+    else:
+        _show(result, target)
+
+
+def _show_space(environment: Any, as_json: bool) -> None:
+    rows = [
+        (key, len(ways), ", ".join(dict.fromkeys(way.choice.algorithm for way in ways)))
+        for key, ways in environment.alternatives.items()
+    ]
+    size = environment.table().size
+    if as_json:
+        show.as_json({"size": float(size), "layers": {key: ways.split(", ") for key, _, ways in rows}})
+        return
+    show.table("Space", ("layer", "options", "algorithms"), rows)
+    show.line(f"{float(size):.3g} plans")
+
+
+def _show(result: Result, target: Path) -> None:
+    show.table(
+        "Plans timed as whole networks",
+        ("plan", "ms", "estimated ms", "memory", "accuracy"),
+        [
+            (
+                point.name,
+                f"{1e3 * point.seconds:.3f}",
+                "" if point.estimated_seconds is None else f"{1e3 * point.estimated_seconds:.3f}",
+                show.size(point.peak_memory_bytes),
+                "" if point.accuracy is None else str(point.accuracy),
+            )
+            for point in {point.name: point for point in (result.default, *result.pareto, result.best)}.values()
+        ],
+    )
+    slowest = sorted(result.layers, key=lambda layer: -layer.seconds)[:10]
+    show.table(
+        "The ten slowest layers",
+        ("layer", "op", "chosen", "µs", "next best"),
+        [
+            (
+                layer.name,
+                layer.op,
+                layer.chosen,
+                f"{1e6 * layer.seconds:.1f}",
+                f"{layer.others[0][0]}: {1e6 * layer.others[0][1]:.1f}" if layer.others else "",
+            )
+            for layer in slowest
+        ],
+    )
+    show.line(
+        f"{result.best.name}: {result.default.seconds / result.best.seconds:.2f}× the default plan's speed; "
+        f"plan in {target}"
+    )

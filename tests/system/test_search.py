@@ -1,0 +1,125 @@
+"""Whole searches on small networks: the plan is right, keeps its bounds, travels through files, and is never slow."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import thew
+from thew.cli.app import execute
+from thew.errors import InputError, PlanError, UnsupportedError
+
+
+@pytest.fixture(scope="module")
+def network():
+    model = thew.nn.Sequential(
+        thew.nn.Conv2d(3, 16, 3, padding=1),
+        thew.nn.ReLU(),
+        thew.nn.Conv2d(16, 16, 3, padding=1, groups=16),
+        thew.nn.Conv2d(16, 32, 1),
+        thew.nn.ReLU(),
+        thew.nn.AdaptiveAvgPool2d(1),
+        thew.nn.Flatten(),
+        thew.nn.Linear(32, 5),
+    )
+    return model.graph((1, 3, 20, 20))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache") / "measurements.sqlite"
+
+
+@pytest.fixture(scope="module")
+def data(network):
+    x = np.random.default_rng(0).standard_normal((40, 3, 20, 20)).astype(np.float32)
+    session = thew.InferenceSession(network)
+    return x, np.array([session.run(None, {"input": one[None]})[0].argmax() for one in x])
+
+
+@pytest.fixture(scope="module")
+def result(network, cache, data):
+    return thew.search(network, data=data, max_accuracy_drop=0.05, episodes=60, cache=cache)
+
+
+def test_plan_computes_the_same(network, result, data, tmp_path):
+    path = tmp_path / "found.plan.json"
+    result.plan.save(path)
+    x = data[0][:1]
+    (expected,) = thew.InferenceSession(network).run(None, {"input": x})
+    (found,) = thew.InferenceSession(network, plan=path).run(None, {"input": x})
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert result.best.accuracy is not None and result.best.accuracy.share >= 0.95
+    other = thew.nn.Conv2d(3, 5, 20).graph((1, 3, 20, 20))
+    with pytest.raises(PlanError):
+        thew.InferenceSession(other, plan=path)
+
+
+def test_agents_end_at_or_above_the_optimum(result):
+    for name, curve in result.history.items():
+        assert len(curve) == 60 and (np.diff(curve) <= 0).all()
+        assert curve[-1] >= result.optimum_seconds * (1 - 1e-9), name
+    assert result.history["exact"][0] == pytest.approx(result.optimum_seconds)
+    assert result.best.seconds <= result.default.seconds
+
+
+def test_second_search_measures_nothing_again(network, cache, result):
+    seen = []
+    thew.search(network, episodes=5, cache=cache, progress=lambda what, done, total: seen.append((what, done, total)))
+    assert ("measuring", 0, 0) in seen and max(total for what, _, total in seen if what == "measuring") == 0
+
+
+def test_memory_is_bounded_and_least(network, cache):
+    least = thew.search(network, objective="memory", episodes=20, cache=cache)
+    assert least.best.peak_memory_bytes <= least.default.peak_memory_bytes
+    assert least.plan.peak_memory_bytes == least.best.peak_memory_bytes
+    with pytest.raises(UnsupportedError, match="max_memory_bytes"):
+        thew.search(network, max_memory_bytes=1000, episodes=5, cache=cache)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"objective": "beauty"},
+        {"agent": "nobody"},
+        {"max_accuracy_drop": 0.1},
+        {"episodes": 0},
+        {"data": (np.zeros((2, 3, 20, 20), np.float32), np.zeros(3, int)), "max_accuracy_drop": 0.1},
+    ],
+)
+def test_bad_arguments_are_refused(network, cache, arguments):
+    with pytest.raises(InputError):
+        thew.search(network, cache=cache, **arguments)
+
+
+def test_report_is_one_page_with_its_data(result, tmp_path):
+    path = tmp_path / "report.html"
+    result.report(path)
+    page = path.read_text(encoding="utf-8")
+    (held,) = re.findall(r"const result = (\{.*\});\n", page)
+    document = json.loads(held.replace("<\\/", "</"))
+    assert document["best"]["seconds"] == result.best.seconds
+    assert [layer["name"] for layer in document["layers"]] == [layer.name for layer in result.layers]
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_command_line(network, tmp_path, monkeypatch, capsys, data):
+    monkeypatch.setenv("THEW_CACHE", str(tmp_path))
+    model, samples, plan = tmp_path / "m.onnx", tmp_path / "d.npz", tmp_path / "m.plan.json"
+    thew.export_onnx(network, model)
+    np.savez(samples, x=data[0], y=data[1])
+    bounds = ["--data", str(samples), "--max-accuracy-drop", "0.05", "--episodes", "20"]
+    assert execute(["search", str(model), *bounds, "--report", str(tmp_path / "r.html"), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["plan"] == str(plan) and plan.exists() and (tmp_path / "r.html").exists()
+    assert execute(["run", str(model), "--plan", str(plan)]) == 0
+    assert execute(["search", str(model), "--space"]) == 0
+    capsys.readouterr()
+    assert execute(["cache", "list", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["measurements"] > 0
+    exported = tmp_path / "export.json"
+    assert execute(["cache", "export", str(exported)]) == 0 and execute(["cache", "import", str(exported)]) == 0
+    exported.write_text("{}")
+    assert execute(["cache", "import", str(exported)]) == 1
