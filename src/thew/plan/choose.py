@@ -114,7 +114,9 @@ class Formulation:
         if maker is not None and len(readers) + is_output == 1:
             if is_output:
                 groups = self.options[key_of(maker)]
-                self._add(maker, [self._conversion(name, self._made(group, maker, name), self.border) for group in groups])
+                self._add(
+                    maker, [self._conversion(name, self._made(group, maker, name), self.border) for group in groups]
+                )
             else:
                 self._join(maker, readers[0], name)
         elif readers:

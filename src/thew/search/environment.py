@@ -13,11 +13,11 @@ from math import inf
 from thew.errors import PlanError, UnsupportedError
 from thew.ir import Graph
 from thew.plan import Choice, Plan, Target, build_plan, key_of
-from thew.plan.alternatives import Alternative, alternatives_of
+from thew.plan.alternatives import Alternative, alternatives_of, call_of_node
 from thew.plan.choose import Formulation
 from thew.search.cache import Cache
 from thew.search.game import Assignment, Table
-from thew.search.measure import Measured, Surveyor, Trial, measure
+from thew.search.measure import Measured, Surveyor, Trial, is_view, measure, measured, step_trial
 
 
 @dataclass
@@ -36,24 +36,38 @@ class Environment:
 
     def trials(self) -> list[Trial]:
         """All that is to be measured."""
-        surveyor = Surveyor()
-        target = replace(self.target, costs=surveyor)
-        ways = {key_of(node): alternatives_of(self.graph, target, node) for node in self.graph.nodes}
-        for key, found in ways.items():
-            if not found:
-                raise UnsupportedError(f"search: every node must have a kernel, got none for '{key}'")
+        trials: dict[str, Trial] = {}
+        target = replace(self.target, costs=Surveyor(trials))
+        ways = self._ways()
+        for node in self.graph.nodes:
+            call = call_of_node(self.graph, node)
+            for way in ways[key_of(node)]:
+                if not is_view(way):
+                    trial = step_trial(call, way, self.target.threads)
+                    trials.setdefault(trial.key, trial)
         Formulation(self.graph, target, {key: [[way] for way in found] for key, found in ways.items()})
-        return list(surveyor.trials.values())
+        return list(trials.values())
+
+    def _ways(self) -> dict[str, list[Alternative]]:
+        found = {key_of(node): alternatives_of(self.graph, self.target, node) for node in self.graph.nodes}
+        for key, ways in found.items():
+            if not ways:
+                raise UnsupportedError(
+                    f"search: every node must have a kernel, got none for '{key}'; `thew explain` shows why"
+                )
+        return found
 
     def survey(
         self, cache: Cache, budget_seconds: float, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> None:
         """Measures, and fills the alternatives with what was found."""
         known, refused = measure(self.trials(), cache, budget_seconds, progress)
-        self.target = replace(self.target, costs=Measured(known, refused))
-        self.alternatives = {
-            key_of(node): _distinct(alternatives_of(self.graph, self.target, node)) for node in self.graph.nodes
-        }
+        self.target = replace(self.target, costs=Measured(known))
+        threads, ways = self.target.threads, self._ways()
+        for node in self.graph.nodes:
+            call = call_of_node(self.graph, node)
+            found = [measured(call, way, threads, known, refused) for way in ways[key_of(node)]]
+            self.alternatives[key_of(node)] = _distinct(found)
 
     def table(self) -> Table:
         """The game: a layer is a node with more than one way to run, or one."""

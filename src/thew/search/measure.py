@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +20,7 @@ from thew.errors import Error
 from thew.ir import TensorType
 from thew.ir.graph import Array
 from thew.ops import Call, Candidate, get
+from thew.plan.alternatives import Alternative
 from thew.plan.cost import Cost, Costs
 from thew.plan.lower import step_attributes
 from thew.plan.plan import channels_last_strides
@@ -66,55 +68,60 @@ def copy_key(shape: Iterable[int], dtype: str, threads: int, transposed: bool) -
 
 
 class Surveyor(Costs):
-    """Costs that measure nothing, but note what a planner asks for."""
+    """Costs that note which copies a planner asks for."""
 
-    def __init__(self) -> None:
+    def __init__(self, trials: dict[str, Trial]) -> None:
         super().__init__()
-        object.__setattr__(self, "trials", {})
+        object.__setattr__(self, "_trials", trials)
 
-    trials: dict[str, Trial]
-
-    def step_cost(self, call: Call, candidate: Candidate, row: KernelRow, outputs_bytes: int, threads: int) -> Cost:
-        """Notes a step."""
-        key = step_key(call, row, threads)
-        if key not in self.trials:
-            self.trials[key] = Trial(key, layer_key(call), lambda: prepare_step(call, candidate, row, threads))
-        return super().step_cost(call, candidate, row, outputs_bytes, threads)
+    _trials: dict[str, Trial]
 
     def copy_seconds(self, shape: Iterable[int], dtype: str, threads: int, transposed: bool = True) -> float:
         """Notes a copy."""
         shape = tuple(shape)
         key = copy_key(shape, dtype, threads, transposed)
-        if key not in self.trials:
-            self.trials[key] = Trial(key, key, lambda: prepare_copy(shape, dtype, threads, transposed))
+        if key not in self._trials:
+            self._trials[key] = Trial(key, key, lambda: prepare_copy(shape, dtype, threads, transposed))
         return super().copy_seconds(shape, dtype, threads, transposed)
 
 
 class Measured(Costs):
-    """Costs as measured; what was not measured is estimated, and what could not run is infinite."""
+    """Costs whose copies were measured; what was not is estimated."""
 
-    def __init__(self, known: dict[str, Measurement], refused: frozenset[str] = frozenset()) -> None:
+    def __init__(self, known: dict[str, Measurement]) -> None:
         super().__init__(name="measured")
         object.__setattr__(self, "_known", known)
-        object.__setattr__(self, "_refused", refused)
 
     _known: dict[str, Measurement]
-    _refused: frozenset[str]
-
-    def step_cost(self, call: Call, candidate: Candidate, row: KernelRow, outputs_bytes: int, threads: int) -> Cost:
-        """The measured time of a step."""
-        key = step_key(call, row, threads)
-        if key in self._refused:
-            return Cost(float("inf"))
-        if key in self._known:
-            return Cost(self._known[key].seconds)
-        return super().step_cost(call, candidate, row, outputs_bytes, threads)
 
     def copy_seconds(self, shape: Iterable[int], dtype: str, threads: int, transposed: bool = True) -> float:
         """The measured time of a copy."""
         shape = tuple(shape)
         known = self._known.get(copy_key(shape, dtype, threads, transposed))
         return known.seconds if known else super().copy_seconds(shape, dtype, threads, transposed)
+
+
+def step_trial(call: Call, way: Alternative, threads: int) -> Trial:
+    """A way to run a node, to be measured."""
+    key = step_key(call, way.row, threads)
+    return Trial(key, layer_key(call), lambda: prepare_step(call, way.candidate, way.row, threads))
+
+
+def measured(
+    call: Call, way: Alternative, threads: int, known: dict[str, Measurement], refused: frozenset[str]
+) -> Alternative:
+    """The way at its measured cost; as estimated where it was not measured, without end where it cannot run."""
+    key = step_key(call, way.row, threads)
+    if is_view(way):
+        return way
+    if key in refused:
+        return replace(way, cost=Cost(inf))
+    return replace(way, cost=Cost(known[key].seconds)) if key in known else way
+
+
+def is_view(way: Alternative) -> bool:
+    """Whether nothing runs: the planner's rules for ops that only move data."""
+    return way.candidate.family == "view"
 
 
 # Making calls
