@@ -265,6 +265,17 @@ def test_throughput_mode_agrees_whatever_the_batch(batch, fixed):
     assert session.peak_memory_bytes > 0
 
 
+@pytest.mark.parametrize(
+    ("mode", "batch", "part"), [("auto", 3, 3), ("auto", 4, 1), ("throughput", 3, 1), ("latency", 4, 4)]
+)
+def test_modes_cut_batches_or_do_not(mode, batch, part):
+    graph = small_network()
+    session = thew.InferenceSession(graph, threads=2, mode=mode)
+    check(session, graph, np.random.default_rng(5).standard_normal((batch, 3, 14, 14)).astype(np.float32))
+    assert session.plan.inputs[0].type.shape[0] == part
+    assert session.plan.threads == (2 if part == batch else 1)
+
+
 def test_throughput_mode_keeps_together_what_depends_on_the_batch():
     b = GraphBuilder("mixed")
     graph = b.graph([b.node("softmax", [b.input("x", "fp32", ("n", 5))], "y", axis=0)])

@@ -41,7 +41,9 @@ def run(
     batch: Annotated[int, typer.Option(min=1, help="Pictures at a time where the model leaves it open.")] = 1,
     plan: Annotated[Path | None, typer.Option(help="Follow this saved plan.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write all outputs to this .npz file.")] = None,
-    mode: Annotated[str, typer.Option(help="latency, or throughput: a batch in parts, one a thread.")] = "latency",
+    mode: Annotated[
+        str, typer.Option(help="latency; throughput: a batch in parts, one a thread; or auto.")
+    ] = "latency",
     without: Without = None,
 ) -> None:
     """Runs a model and shows the best classes; without --input, on random numbers."""

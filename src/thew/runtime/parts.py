@@ -51,7 +51,7 @@ class PartedStage(NativeStage):
 
 
 def executable_in_parts(
-    graph: Graph, types: Mapping[str, TensorType], settings: Settings, threads: int
+    graph: Graph, types: Mapping[str, TensorType], settings: Settings, threads: int, least_batch: int
 ) -> Executable | None:
     """The graph made ready to run in parts; None where its images depend on one another, or it is no single plan.
 
@@ -60,11 +60,12 @@ def executable_in_parts(
         types: of the whole batch.
         settings: for one thread.
         threads: workers that share the parts.
+        least_batch: fewer images are not cut.
     """
     shapes = [known.static_shape for known in types.values()]
     batch = shapes[0][0] if shapes and shapes[0] else 0
     fusion = settings.options.fusion
-    if batch < 2 or threads < 2 or not is_separable(prepare_graph(graph, types, fusion), batch):
+    if batch < max(2, least_batch) or threads < 2 or not is_separable(prepare_graph(graph, types, fusion), batch):
         return None
     size = part_size(batch, threads)
     of_part = {name: TensorType(known.dtype, (size, *known.static_shape[1:])) for name, known in types.items()}

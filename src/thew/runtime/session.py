@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from thew.runtime.explain import Explanation
 
 PRECISIONS = ("fp32", "fp64")
-MODES = ("latency", "throughput")
+MODES = ("latency", "throughput", "auto")
 Model = str | os.PathLike[str] | bytes | Graph
 
 
@@ -52,7 +52,8 @@ class InferenceSession:
         memory_limit_bytes: refuse models and plans that would take more.
         isa: use nothing better than this instruction set.
         mode: "latency": all threads work on each layer of a run; "throughput": a batch is cut into parts, each run by
-            one thread, where the model treats its images apart.
+            one thread, where the model treats its images apart; "auto": in parts where the batch gives every thread
+            two or more.
         options: techniques that plans may use; all by default.
         choices: how given nodes must be run, by the name of a node's first output in the graph that is planned (a
             plan's `choices` has them all).
@@ -95,7 +96,8 @@ class InferenceSession:
             raise PlanError(f"plan: must be made with these options, {options}, got {self._given.options}")
         options = options or (self._given.options if self._given is not None else PlanOptions())
         self._settings = Settings(target(threads, isa), cpus, memory_limit_bytes, options, dict(choices or {}))
-        self._part_settings = replace(self._settings, target=target(1, isa, threads)) if mode == "throughput" else None
+        self._part_settings = replace(self._settings, target=target(1, isa, threads)) if mode != "latency" else None
+        self._least_batch = 2 * threads if mode == "auto" else 2
         graph = _load(model, memory_limit_bytes)
         if precision == "fp64":
             from thew.passes.widen import widen
@@ -212,7 +214,7 @@ class InferenceSession:
             return Executable(self._graph, by_name, self._settings, given)
         if self._part_settings is not None:
             threads = self._settings.target.threads
-            parted = executable_in_parts(self._graph, by_name, self._part_settings, threads)
+            parted = executable_in_parts(self._graph, by_name, self._part_settings, threads, self._least_batch)
             if parted is not None:
                 return parted
         return Executable(self._graph, by_name, self._settings)
