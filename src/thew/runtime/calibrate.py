@@ -45,10 +45,13 @@ def load_costs(device: str) -> Costs:
     """The rates that were measured for a device; the built-in ones where none were, or the file is damaged."""
     try:
         fields = json.loads(costs_path(device).read_text())
-        if not fields["levels"] or min([fields["speed"], *fields["efficiencies"].values()]) <= 0:
+        efficiencies = {str(key): float(value) for key, value in fields["efficiencies"].items()}
+        levels = tuple((int(size), float(rate)) for size, rate in fields["levels"])
+        rates = {name: float(fields[name]) for name in ("speed", "transpose_factor", "step_seconds")}
+        if not levels or not min(*rates.values(), *efficiencies.values(), *(rate for _, rate in levels)) > 0:
             return BUILT_IN
-        return Costs(**{**fields, "levels": tuple((int(size), float(rate)) for size, rate in fields["levels"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        return Costs("calibrated", efficiencies=efficiencies, levels=levels, **rates)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return BUILT_IN
 
 

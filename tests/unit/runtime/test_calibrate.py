@@ -1,6 +1,7 @@
 """Measured rates: kept by device, taken by the planner, and built-in ones where the file is damaged."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -18,6 +19,23 @@ def test_rates_come_back_as_they_were():
     assert save_costs("Cortex-A76/neon", costs) == costs_path("Cortex-A76/neon")
     assert load_costs("Cortex-A76/neon") == costs
     assert load_costs("Cortex-A72/neon") == BUILT_IN
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("speed", 0.0),
+        ("speed", "fast"),
+        ("levels", [[1024, -1.0]]),
+        ("efficiencies", {"conv": 0}),
+        ("step_seconds", None),
+    ],
+)
+def test_rates_that_cannot_be_count_as_none(field, value):
+    path = save_costs("board", dataclasses.replace(BUILT_IN, name="calibrated"))
+    assert load_costs("board").name == "calibrated"
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    assert load_costs("board") == BUILT_IN
 
 
 @pytest.mark.parametrize(
