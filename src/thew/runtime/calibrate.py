@@ -47,10 +47,10 @@ def load_costs(device: str) -> Costs:
         fields = json.loads(costs_path(device).read_text())
         efficiencies = {str(key): float(value) for key, value in fields["efficiencies"].items()}
         levels = tuple((int(size), float(rate)) for size, rate in fields["levels"])
-        rates = {name: float(fields[name]) for name in ("speed", "transpose_factor", "step_seconds")}
-        if not levels or not min(*rates.values(), *efficiencies.values(), *(rate for _, rate in levels)) > 0:
+        speed, factor, step = (float(fields[name]) for name in ("speed", "transpose_factor", "step_seconds"))
+        if not levels or not min(speed, factor, step, *efficiencies.values(), *(rate for _, rate in levels)) > 0:
             return BUILT_IN
-        return Costs("calibrated", efficiencies=efficiencies, levels=levels, **rates)
+        return Costs("calibrated", speed, efficiencies, levels, factor, step)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return BUILT_IN
 
