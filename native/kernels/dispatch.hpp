@@ -38,11 +38,11 @@ inline bool present(const StepDesc& desc, std::size_t input) {
     return input < desc.inputs.size() && desc.inputs[input].rank >= 0;
 }
 
-inline void require_counts(const StepDesc& desc, std::size_t least, std::size_t most) {
-    require(desc.inputs.size() >= least && desc.inputs.size() <= most && desc.outputs.size() == 1,
-            where(desc) + "must have " + std::to_string(least) + " to " + std::to_string(most) +
-                " inputs and one output, got " + std::to_string(desc.inputs.size()) + " and " +
-                std::to_string(desc.outputs.size()));
+inline void require_counts(const StepDesc& desc, std::size_t least, std::size_t most, std::size_t outputs = 1) {
+    require(desc.inputs.size() >= least && desc.inputs.size() <= most && desc.outputs.size() == outputs,
+            where(desc) + "must have " + std::to_string(least) + " to " + std::to_string(most) + " inputs and " +
+                (outputs == 1 ? "one output" : std::to_string(outputs) + " outputs") + ", got " +
+                std::to_string(desc.inputs.size()) + " and " + std::to_string(desc.outputs.size()));
     for (std::size_t i = 0; i < least; ++i)
         require(present(desc, i), where(desc) + "input " + std::to_string(i) + " is absent");
 }

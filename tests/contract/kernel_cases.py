@@ -38,6 +38,10 @@ def _channels_last(shape: tuple[int, ...], dtype: Any) -> Any:
     return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
 
 
+def _batch_innermost(shape: tuple[int, ...], dtype: Any) -> Any:
+    return np.moveaxis(np.empty((*shape[1:], *shape[:1]), dtype), -1, 0) if shape else np.empty(shape, dtype)
+
+
 def _every_other(shape: tuple[int, ...], dtype: Any) -> Any:
     return np.empty(tuple(2 * extent + 1 for extent in shape), dtype)[(*(slice(1, None, 2) for _ in shape), ...)]
 
@@ -61,6 +65,7 @@ def _misaligned(shape: tuple[int, ...], dtype: Any) -> Any:
 LAYOUTS: dict[str, Callable[[tuple[int, ...], Any], Any]] = {
     "plain": _plain,
     "channels_last": _channels_last,
+    "batch_innermost": _batch_innermost,
     "every_other": _every_other,
     "part": _part,
     "reversed": _reversed,

@@ -83,11 +83,13 @@ def test_strides(row: Any, layout: str) -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_transposed(row: Any) -> None:
-    a, b = normal((70, 45), row), normal((37, 70), row)
-    c = np.empty((45, 37), a.dtype)
-    for constants in ((), (1,)):
-        run(row, [a.T, b.T], c, constants=constants)
-        assert np.all(np.abs(c - exact(a.T, b.T)) <= tolerance(a.T, b.T))
+    """Rows of a and rows of k in b side by side in memory: all tails of a tile and of a vector."""
+    for m, k, n in ((45, 70, 37), (3, 5, 130), (200, 601, 64), (16, 4, 16), (33, 1, 4), (130, 3, 2)):
+        a, b = normal((k, m), row), normal((n, k), row)
+        c = np.full((m, n), np.nan, a.dtype)
+        for constants, threads in (((), 3), ((1,), 1)):
+            run(row, [a.T, b.T], c, constants=constants, threads=threads)
+            assert np.all(np.abs(c - exact(a.T, b.T)) <= tolerance(a.T, b.T))
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -29,6 +29,8 @@ def one_node(name: str, attributes: dict[str, Any], inputs: list[Any]) -> tuple[
         key: key == "x0" or (value.dtype.kind not in "iu" and name != "resize") for key, value in given_values.items()
     }
     outputs = 1 if name != "split" else attributes.get("num_outputs") or len(inputs[1])
+    if ops.get(name).outputs[0] > 1 or ops.get(name).updates:
+        outputs = len(ops.get(name).reference({**ops.get(name).attributes, **attributes}, *inputs))
     node = Node(name, names, tuple(f"y{i}" for i in range(outputs)), attributes, "n")
     feeds = {key: value for key, value in given_values.items() if is_data[key]}
     declared = tuple(Value(key, TensorType(from_numpy(value.dtype), value.shape)) for key, value in feeds.items())

@@ -96,7 +96,7 @@ def test_max(row: Any, case: Case) -> None:
     if x.dtype.kind == "f":
         x[0, 0].flat[0], x[-1, -1].flat[-1], x[-1, 0].flat[-2] = np.nan, -np.inf, np.inf
     exact = pooled(case, x, False, False).astype(x.dtype)
-    for layout in ("plain", "channels_last", "part"):
+    for layout in ("plain", "channels_last", "batch_innermost", "part"):
         y = placed(np.zeros_like(exact), layout)
         native.run_kernel(row.name, "max_pool", [placed(x, layout)], [y], attributes(case), threads=2)
         assert np.array_equal(y, exact, equal_nan=x.dtype.kind == "f"), layout
@@ -112,7 +112,7 @@ def test_average(row: Any, case: Case, include_pad: int) -> None:
     spoiled[0, 0].flat[0], spoiled[-1, -1].flat[-1] = np.nan, np.inf
     special = pooled(case, spoiled, True, bool(include_pad))
     tolerance = (sum(images(len(case.shape), case.kernel, 1)) + 1) * np.finfo(x.dtype).eps * size
-    for layout in ("plain", "channels_last", "part"):
+    for layout in ("plain", "channels_last", "batch_innermost", "part"):
         y = placed(np.zeros(exact.shape, x.dtype), layout)
         given = {**attributes(case), "count_include_pad": include_pad}
         native.run_kernel(row.name, "average_pool", [placed(x, layout)], [y], given, threads=2)

@@ -37,7 +37,8 @@ def conv_grad_weight(source: Source) -> Case:
 
 def max_pool_grad(source: Source) -> Case:
     attributes, (x,) = pool(source)
-    return attributes, [x, _like(source, x, _output_shape("max_pool", attributes, [x]))]
+    dy = _like(source, x, _output_shape("max_pool", attributes, [x]))
+    return {**attributes, "activation": source.one_of("", "relu")}, [x, dy]
 
 
 def average_pool_grad(source: Source) -> Case:

@@ -9,8 +9,15 @@
 // the residual. The residual may be exactly y (same address and strides); y overlaps nothing else. Alignment:
 // elements'.
 //
+// Gradients, on the same rows:
+//   conv_grad_input    dx[b, c, h, w] = Σ dy[b, o, i, j] · w[o, c, kh, kw] over o and all taps that read (h, w)
+//   conv_grad_weight   dw[o, c, kh, kw] = Σ_{b, i, j} dy[b, o, i, j] · x[b, c, i·s_h − p_h + kh·d_h, …]; rows are
+//                      (kh, kw, c), columns o, and k runs over pixels, whose patches are packed as columns. Each
+//                      element is one sum in a fixed order, whatever the number of threads.
+//
 // Algorithms: `implicit` takes any window; `pointwise` takes windows of 1×1 without padding, and reads x in place where
-// its rows allow; `direct` takes one group of a few channels, best planes (NCHW), and writes channels-last only.
+// its rows allow; `direct` takes one group of a few channels, best planes (NCHW), and writes channels-last only. The
+// gradient of the weights has `implicit` alone, that of the input not `direct`.
 #pragma once
 
 #include "kernels/matmul/contract.hpp"
@@ -44,6 +51,11 @@ struct ConvEntry {
     ConvAlgorithm algorithm;
     MatmulEntry trunk;  // its run() takes a as a strided view: pointwise
     void (*run)(const Product& product, const Patches& patches, const Workers& workers, std::byte* packed_a);
+    // The product of conv_grad_weight; `patches` are channel runs. Null but for implicit.
+    void (*grad_weight)(const Product& product, const Patches& patches, const Workers& workers, std::byte* packed_a);
+    // Dense sums of `items` groups, (kh, kw, c) by o with o innermost, to dw: `to` has those axes as k and n.
+    void (*scatter)(const void* sums, const UnpackedB& to, std::int64_t items, std::int64_t item_stride,
+                    const Workers& workers);
 };
 
 THEW_DECLARE_TABLES(ConvEntry, conv_table)

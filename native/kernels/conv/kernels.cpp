@@ -1,6 +1,8 @@
 // The rows of conv: the trunk's tiles under packers that gather patches.
 #include "kernels/conv/direct.hpp"
 #include "kernels/conv/gather.hpp"
+#include "kernels/conv/gather_transposed.hpp"
+#include "kernels/conv/scatter.hpp"
 #include "kernels/matmul/pack_b.hpp"
 #include "kernels/matmul/tiles.hpp"
 
@@ -21,12 +23,17 @@ constexpr ConvEntry entry(ConvAlgorithm algorithm, DType dtype, decltype(MatmulE
              algorithm == ConvAlgorithm::pointwise && !kLaneMultiply,
              pack_b<T, Tiles::kPanel, kDepthMultiple<T>>,
              strided},
-            run};
+            run,
+            nullptr,
+            nullptr};
 }
 
 template <class T>
 constexpr ConvEntry implicit(DType dtype) {
-    return entry<T, TilesOf<T>>(ConvAlgorithm::implicit, dtype, nullptr, run_patches<T, TilesOf<T>>);
+    ConvEntry made = entry<T, TilesOf<T>>(ConvAlgorithm::implicit, dtype, nullptr, run_patches<T, TilesOf<T>>);
+    made.grad_weight = run_grad_weight<T, TilesOf<T>>;
+    made.scatter = scatter_sums<T>;
+    return made;
 }
 template <class T>
 constexpr ConvEntry pointwise(DType dtype) {

@@ -118,6 +118,7 @@ inline void choose_blocking(Product& p, const Caches& caches, const TileShape& t
     const std::int64_t m_tiles = std::max<std::int64_t>(1, ceil_div(p.m, rows));
     blocking.rows = std::min<std::int64_t>(std::max<std::int64_t>(round_up(ceil_div(p.m, m_tiles), tile.mr), 1),
                                            kMaxBlockRows / tile.mr * tile.mr);
+    blocking.room = blocking.rows;
     blocking.columns = std::max<std::int64_t>(round_up(ceil_div(p.n, n_tiles), tile.nr), tile.nr);
     if (blocking.in_place) {
         blocking.a_row = p.row.rank == 0 ? 0 : p.row.a[0];
@@ -126,11 +127,31 @@ inline void choose_blocking(Product& p, const Caches& caches, const TileShape& t
     blocking.shared = blocking.columns < p.n && shared_blocks(p) * blocking.rows * row_bytes <= kSharedBytes;
 }
 
+// Makes tiles of whole units (Blocking::unit), or units of whole tiles where a unit is larger; leaves the blocking
+// alone where neither goes. To be called after choose_blocking.
+inline void cut_by_units(Product& p, const TileShape& tile, std::int64_t unit) {
+    Blocking& blocking = p.blocking;
+    const std::int64_t units = p.m / unit;
+    std::int64_t rows = 0;
+    if (unit <= blocking.rows) {
+        rows = unit * ceil_div(units, ceil_div(units, blocking.rows / unit));
+    } else {
+        std::int64_t pieces = ceil_div(unit, blocking.rows);
+        while (pieces * tile.mr <= unit && unit % pieces != 0) ++pieces;
+        rows = unit % pieces == 0 ? unit / pieces : 0;
+        unit = rows;
+    }
+    if (rows == 0) return;
+    blocking.rows = rows;
+    blocking.unit = unit;
+    blocking.room = rows / unit * round_up(unit, tile.mr);
+}
+
 inline std::size_t packed_a_bytes(const Product& p, const TileShape& tile, int threads) {
     const Blocking& blocking = p.blocking;
     if (blocking.in_place) return 0;
     const std::int64_t blocks = blocking.shared ? shared_blocks(p) : threads;
-    return static_cast<std::size_t>(blocks * blocking.rows * blocking.a_row * tile.element_bytes);
+    return static_cast<std::size_t>(blocks * blocking.room * blocking.a_row * tile.element_bytes);
 }
 
 // Elements of one item's packed b.

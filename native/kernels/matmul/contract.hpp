@@ -37,6 +37,8 @@ struct Blocking {
     std::int64_t rows;     // of a tile, at most kMaxBlockRows
     std::int64_t depth;    // of k handled between two touches of c
     std::int64_t columns;  // of a tile, whole panels
+    std::int64_t unit;     // rows come in units of so many that no panel may cross, `rows` a multiple; 0: as they come
+    std::int64_t room;     // packed rows that a block takes, whole panels
     std::int64_t a_row;    // elements from a row of packed a to the next
     bool shared;           // a is packed once by all workers together, before the tiles
     bool in_place;         // a is read where it lies: its k stride is 1 and its rows are evenly spaced
@@ -49,6 +51,7 @@ struct Product {
     Walk row, item;
     std::int64_t item_b[kMaxRank], item_bias[kMaxRank];  // elements of packed b and of bias, walked with `item`
     std::int64_t a_k, c_n, residual_n;                   // strides
+    bool a_columns;                                      // rows of a are neighbours in memory, k apart
     const void *a, *b, *bias, *residual;                 // bias: n consecutive elements; null where absent
     void* c;
     Epilogue epilogue;

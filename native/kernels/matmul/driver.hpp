@@ -69,13 +69,13 @@ struct Driver {
 
     std::int64_t ld() const { return Rows::kColumns ? 1 : p.blocking.a_row; }
     std::int64_t step() const { return Rows::kColumns ? kColumnPitch<T, Tiles> : 1; }
-    std::int64_t block_elements() const { return p.blocking.rows * p.blocking.a_row; }
+    std::int64_t block_elements() const { return p.blocking.room * p.blocking.a_row; }
     std::int64_t depth_end(std::int64_t k0) const { return k0 + p.blocking.depth < p.k ? k0 + p.blocking.depth : p.k; }
 
     void pack(T* to, const T* a, std::int64_t first, std::int64_t last, std::int64_t k0, std::int64_t k1) const {
         enter_phase(Phase::pack);
         if constexpr (Rows::kColumns) {
-            pack_columns<T, Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real);
+            pack_columns<T, Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real, p.blocking.unit);
         } else {
             pack_block<T, Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real);
         }
@@ -135,7 +135,7 @@ struct Driver {
         const bool direct = p.c_n == 1 && (!addend || addend_n == 1);
         const bool rows_follow = p.blocking.in_place && p.blocking.a_row == k1 - k0;  // one after the other
 
-        const Panels panels(m, Tiles::kRows);
+        const Panels panels(m, Tiles::kRows, p.blocking.unit);
         const std::int64_t n0 = n_tile * p.blocking.columns;
         const std::int64_t n1 = n0 + p.blocking.columns < p.n ? n0 + p.blocking.columns : p.n;
         for (std::int64_t n = n0; n < n1; n += Tiles::kPanel) {
@@ -208,6 +208,10 @@ struct Driver {
 
 template <class T, class Tiles>
 void run_strided(const Product& product, const Workers& workers, std::byte* packed_a) {
+    if (product.a_columns) {
+        const NeighbourRows<T> columns{product};
+        return Driver<T, Tiles, NeighbourRows<T>>(product, columns, packed_a).run(workers);
+    }
     const StridedRows<T> rows{product};
     Driver<T, Tiles, StridedRows<T>>(product, rows, packed_a).run(workers);
 }

@@ -108,9 +108,9 @@ inline constexpr int kColumnPitch = (Tiles::kRows + kLanes<T> - 1) / kLanes<T>* 
 //   rows.columns(a, row, count, k0, k1, column)        column(k, vector) for all k in [k0, k1), k counted from k0
 template <class T, class Tiles, class Rows>
 void pack_columns(const Rows& rows, T* to, std::int64_t ld, const T* a, std::int64_t first, std::int64_t last,
-                  std::int64_t k0, std::int64_t k1, std::int64_t k_real) {
+                  std::int64_t k0, std::int64_t k1, std::int64_t k_real, std::int64_t unit) {
     constexpr int L = kLanes<T>;
-    const Panels panels(last - first, Tiles::kRows);
+    const Panels panels(last - first, Tiles::kRows, unit);
     const std::int64_t filled = k1 < k_real ? k1 : k_real;
     std::int64_t row = first;
     for (std::int64_t panel = 0; panel < panels.count; ++panel, to += Tiles::kRows * ld) {
@@ -128,6 +128,24 @@ void pack_columns(const Rows& rows, T* to, std::int64_t ld, const T* a, std::int
         row += height;
     }
 }
+
+// Rows that are neighbours in memory (a transposed matrix): a vector of them is one load.
+template <class T>
+struct NeighbourRows {
+    static constexpr bool kColumns = true;
+    const Product& p;
+
+    template <class Column>
+    void columns(const T* a, std::int64_t row, int count, std::int64_t k0, std::int64_t k1,
+                 const Column& column) const {
+        const T* from = a + row + k0 * p.a_k;
+        if (row + kLanes<T> <= p.m) {
+            for (std::int64_t k = k0; k < k1; ++k, from += p.a_k) column(k - k0, load(from));
+        } else {
+            for (std::int64_t k = k0; k < k1; ++k, from += p.a_k) column(k - k0, load_partial(from, count));
+        }
+    }
+};
 
 // Rows of a strided view: k is one stride, rows are where the walk says.
 template <class T>

@@ -4,8 +4,7 @@
 // prefetcher.
 #pragma once
 
-#include "kernels/matmul/contract.hpp"
-#include "simd/vec.hpp"
+#include "kernels/matmul/pack_turned.hpp"
 
 namespace thew {
 namespace {
@@ -54,6 +53,9 @@ void pack_b(const UnpackedB& b, std::int64_t first_panel, std::int64_t last_pane
     const std::int64_t k = b.extent[0] * b.extent[1] * b.extent[2], depth = (k + Multiple - 1) / Multiple * Multiple;
     constexpr int kTogether = 4;
     std::int64_t panel = first_panel;
+    if (b.n_stride != 1 && k > 0 && pack_turned<T, Panel>(b, first_panel, last_panel, depth, static_cast<T*>(packed))) {
+        return;
+    }
     if (b.n_stride == 1) {
         for (; panel + kTogether <= last_panel && (panel + kTogether) * Panel <= b.n; panel += kTogether) {
             pack_full_panels<T, Panel, kTogether>(b, panel, depth, static_cast<T*>(packed));

@@ -54,7 +54,10 @@ public:
         product_.epilogue = parse_epilogue(desc.attributes);
 
         const TileShape tile = tile_shape(entry);
-        choose_blocking(product_, desc.caches, tile, desc.threads, entry.reads_in_place);
+        product_.a_columns =
+            product_.a_k != 1 && product_.row.rank == 1 && product_.row.a[0] == 1 && product_.m >= entry.vector;
+        choose_blocking(product_, desc.caches, tile, desc.threads, entry.reads_in_place,
+                        product_.a_columns ? entry.column_pitch : 0);
         const bool packed_bias = bias_input_ == 2 && bias_stride_ != 1;
         memory_ = TrunkMemory(product_, b_, tile, desc.threads, desc.constant[1], packed_bias ? product_.n : 0);
         if (desc.constant[1] && !dry) memory_.pack_constant(b_, desc.inputs[1].data);

@@ -68,11 +68,17 @@ private:
 };
 
 // A block's rows are cut into panels whose heights differ by at most one: a short last one would waste multipliers.
+// Where the rows come in units (Blocking::unit), each unit is cut by itself.
 struct Panels {
-    std::int64_t rows, count;
+    std::int64_t unit, in_unit, count;
 
-    Panels(std::int64_t block_rows, int most) : rows(block_rows), count((block_rows + most - 1) / most) {}
-    int height(std::int64_t panel) const { return static_cast<int>(rows / count + (panel < rows % count)); }
+    Panels(std::int64_t block_rows, int most, std::int64_t unit_rows = 0)
+        : unit(unit_rows > 0 ? unit_rows : block_rows),
+          in_unit((unit + most - 1) / most),
+          count(unit_rows > 0 ? block_rows / unit_rows * in_unit : in_unit) {}
+    int height(std::int64_t panel) const {
+        return static_cast<int>(unit / in_unit + (panel % in_unit < unit % in_unit));
+    }
 };
 
 }  // namespace

@@ -5,9 +5,9 @@
 // over the taps inside the image. max: the largest, NaN if any is NaN, the type's lowest value where there is none.
 // average: their sum over their number, or with count_include_pad over the number of taps inside the padded image.
 //
-// Any strides of x and y. Channel stride 1 in both: vectors across channels; otherwise rows of w, fastest where w's
-// stride is 1 in x. No alignment is asked for; y overlaps no input; memory outside the views is not touched.
-// Sums run along window rows, then over them: |error| <= (kh + kw + 1)·eps·Σ|terms| / count.
+// Any strides of x and y. Channel stride 1 in both, or image stride 1: vectors across channels or images; otherwise
+// rows of w, fastest where w's stride is 1 in x. No alignment is asked for; y overlaps no input; memory outside the
+// views is not touched. Sums run along window rows, then over them: |error| <= (kh + kw + 1)·eps·Σ|terms| / count.
 #pragma once
 
 #include "base/tensor.hpp"

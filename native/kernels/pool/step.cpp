@@ -66,12 +66,15 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
     require(y.shape[0] == x.shape[0] && y.shape[1] == x.shape[1], where(desc) + "y must have x's n and c, got (" +
                                                                       std::to_string(y.shape[0]) + ", " +
                                                                       std::to_string(y.shape[1]) + ", …)");
+    // Images that lie side by side take the place of channels: what a window holds is the same for both.
+    const bool across_images = x.stride[0] == 1 && y.stride[0] == 1 && (x.stride[1] != 1 || y.stride[1] != 1);
+    const int n = across_images ? 1 : 0, c = 1 - n;
     const Window2d window = global ? whole_image(x) : window_of(desc, rank, desc.attributes.ints("kernel_shape"));
     require_window(desc, window, x, y, !global && desc.attributes.integer("ceil_mode", 0) != 0);
     const PoolArgs args{.op = average ? PoolOp::average : PoolOp::max,
                         .count_include_pad = desc.attributes.integer("count_include_pad", 0) != 0,
-                        .n = x.shape[0],
-                        .c = x.shape[1],
+                        .n = x.shape[n],
+                        .c = x.shape[c],
                         .h = x.shape[2],
                         .w = x.shape[3],
                         .oh = y.shape[2],
@@ -86,12 +89,12 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
                         .pad_left = window.pad[1],
                         .pad_bottom = window.pad_end[0],
                         .pad_right = window.pad_end[1],
-                        .x_n = x.stride[0],
-                        .x_c = x.stride[1],
+                        .x_n = x.stride[n],
+                        .x_c = x.stride[c],
                         .x_h = x.stride[2],
                         .x_w = x.stride[3],
-                        .y_n = y.stride[0],
-                        .y_c = y.stride[1],
+                        .y_n = y.stride[n],
+                        .y_c = y.stride[c],
                         .y_h = y.stride[2],
                         .y_w = y.stride[3]};
     return std::make_unique<PoolStep>(entry, args, desc.threads);

@@ -27,7 +27,8 @@ inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a <= 0 ? 0
 inline Span clip(std::int64_t start, std::int64_t taps, std::int64_t dilation, std::int64_t extent,
                  std::int64_t pad_end, bool include_pad) {
     auto below = [&](std::int64_t limit) {  // taps before `limit`
-        const std::int64_t count = ceil_div(limit - start, dilation);
+        const std::int64_t room = limit - start;
+        const std::int64_t count = dilation == 1 && room > 0 ? room : ceil_div(room, dilation);
         return count < taps ? count : taps;
     };
     const std::int64_t first = below(0), last = below(extent);

@@ -17,7 +17,7 @@ import numpy as np
 from thew.dtypes import FLOATS
 from thew.ir.graph import Array
 from thew.ops.activation import EPILOGUE, erf, filled, sigmoid, softplus
-from thew.ops.opdef import Call, OpDef, define
+from thew.ops.opdef import Call, Candidate, OpDef, define
 from thew.ops.rules import Shape, dtype_of, typed, widened
 
 
@@ -112,5 +112,6 @@ define(
         _reference,
         EPILOGUE,
         inputs=(2, 2),
+        candidates=(Candidate("activation_grad", "strided"),),
     )
 )

@@ -77,6 +77,16 @@ def is_planar(call: Call) -> bool:
     return len(call.shape(0)) in (3, 4)
 
 
+def suits_batches(batch: int, *channels: int) -> bool:
+    """Whether vectors are better filled with images than with channels: many of those, few of these."""
+    return batch > 0 and batch % 16 == 0 and max(channels) <= 16
+
+
+def _suits_batches(call: Call) -> bool:
+    (batch, channels, *_), alone = call.shape(0), call.attribute("group") == 1 and not call.has(3)
+    return alone and is_planar(call) and suits_batches(batch, channels, call.shape(1)[0])
+
+
 def output_shape(call: Call, weight: int = 1) -> Shape:
     """Shape of a convolution's output."""
     extents = window(call, weight).output
@@ -154,7 +164,9 @@ define(
         {**WINDOW, **EPILOGUE},
         inputs=(2, 4),
         flops=_flops,
+        weights=((1,), ()),
         candidates=(
+            Candidate("conv_batch", "direct", "batch_innermost", _suits_batches),
             Candidate("depthwise", "direct", "channels_last", lambda call: is_planar(call) and is_depthwise(call)),
             Candidate(
                 "conv", "pointwise", "channels_last", lambda call: is_planar(call) and is_pointwise(call), work=_product

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from thew.dtypes import FLOATS
+from thew.dtypes import FLOATS, size_bytes
 from thew.ir.graph import Array, TensorType
-from thew.ops.conv import WINDOW, output_shape, window
-from thew.ops.opdef import Call, OpDef, call_of, define
+from thew.ops.conv import PACKED_BLOCK_BYTES, WINDOW, is_planar, is_pointwise, output_shape, suits_batches, window
+from thew.ops.opdef import Call, Candidate, OpDef, Work, call_of, define
 from thew.ops.rules import Shape, dtype_of, rank_at_least, shape_attribute, typed, widened
 
 
@@ -47,6 +47,24 @@ def _weight_shapes(call: Call) -> list[Shape | None]:
 def _flops(call: Call) -> int:
     forward = forward_call(call)
     return 2 * prod(output_shape(forward)) * prod(forward.shape(1)[1:])
+
+
+def _suits_batches(call: Call) -> bool:
+    channels = forward_call(call).shape(1)[:2]
+    return call.attribute("group") == 1 and is_planar(call) and suits_batches(call.shape(0)[0], *channels)
+
+
+def _product(call: Call) -> Work:
+    """What a gradient takes on the trunk: its columns are input channels, or for the weights output channels."""
+    oc, columns, *_ = forward_call(call).shape(1)
+    if call.node.op == "conv_grad_weight":
+        columns = oc // call.attribute("group")
+    gathered = prod(call.shape(0)) * size_bytes(call.type(0).dtype) * 2
+    return Work(_flops(call) // 2, columns, gathered, PACKED_BLOCK_BYTES)
+
+
+def _is_pointwise(call: Call) -> bool:
+    return is_pointwise(forward_call(call))
 
 
 def _grouped(array: Array, group: int, spatial: Shape) -> Array:
@@ -90,6 +108,18 @@ define(
         {**WINDOW, "input_shape": ()},
         inputs=(2, 2),
         flops=_flops,
+        weights=((1,), ()),
+        candidates=(
+            Candidate("conv_batch", "direct", "batch_innermost", _suits_batches),
+            Candidate(
+                "conv",
+                "pointwise",
+                "channels_last",
+                lambda call: is_planar(call) and _is_pointwise(call),
+                work=_product,
+            ),
+            Candidate("conv", "implicit", "channels_last", is_planar, work=_product),
+        ),
     )
 )
 define(
@@ -100,5 +130,10 @@ define(
         WINDOW,
         inputs=(2, 2),
         flops=_flops,
+        weights=((), (0,)),
+        candidates=(
+            Candidate("conv_batch", "direct", "batch_innermost", _suits_batches),
+            Candidate("conv", "implicit", "channels_last", is_planar, work=_product),
+        ),
     )
 )

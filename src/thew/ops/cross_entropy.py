@@ -16,7 +16,7 @@ import numpy as np
 from thew.dtypes import FLOATS
 from thew.errors import ModelError
 from thew.ir.graph import Array
-from thew.ops.opdef import Call, OpDef, define
+from thew.ops.opdef import Call, Candidate, OpDef, define
 from thew.ops.rules import Shape, dtype_of, rank_at_least, typed, widened
 from thew.ops.softmax import log_softmax
 
@@ -55,7 +55,8 @@ def _reference(
     divisor = (by_class[place] * is_kept).sum() if attributes["reduction"] == "mean" else 1.0
     terms = np.where(target == 0, 0.0, target * log_probability)  # 0 · −∞ is nothing
     gradient = target.sum(axis=1, keepdims=True) * np.exp(log_probability) - target
-    return [np.asarray(-terms.sum() / divisor).astype(logits.dtype), (gradient / divisor).astype(logits.dtype)]
+    gradient = np.where(is_kept[:, None], gradient / divisor, 0)
+    return [np.asarray(-terms.sum() / divisor).astype(logits.dtype), gradient.astype(logits.dtype)]
 
 
 define(
@@ -67,5 +68,6 @@ define(
         (2, 3),
         (2, 2),
         flops=lambda call: 6 * prod(call.shape(0)),
+        candidates=(Candidate("cross_entropy", "strided"),),
     )
 )

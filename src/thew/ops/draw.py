@@ -14,7 +14,7 @@ import numpy as np
 
 from thew.dtypes import FLOATS
 from thew.ir.graph import Array
-from thew.ops.opdef import Call, OpDef, define
+from thew.ops.opdef import Call, Candidate, OpDef, define
 from thew.ops.rules import Shape, dtype_of, same_shape, typed, widened
 
 _LOW = np.uint64(0xFFFFFFFF)
@@ -69,5 +69,6 @@ define(
         _reference,
         {"ratio": 0.5, "stream": 0},
         (3, 3),
+        candidates=(Candidate("dropout", "counter"),),
     )
 )

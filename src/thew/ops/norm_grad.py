@@ -16,7 +16,7 @@ from thew.dtypes import FLOATS
 from thew.ir.graph import Array
 from thew.ops.conv import channelwise
 from thew.ops.norm import check_groups, check_per_channel, normalised_axes, standardised
-from thew.ops.opdef import Call, OpDef, call_of, define
+from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
 from thew.ops.rules import Shape, demand_broadcast_to, dtype_of, mean_along, rank_at_least, typed, widened
 
 
@@ -56,6 +56,7 @@ define(
         (5, 5),
         (5, 5),
         flops=lambda call: 5 * prod(call.shape(0)),
+        candidates=(Candidate("batch_norm", "strided", "channels_last"),),
         updates=((1, 3), (2, 4)),
     )
 )
@@ -102,6 +103,7 @@ define(
         inputs=(5, 5),
         outputs=(3, 3),
         flops=lambda call: 8 * prod(call.shape(0)),
+        candidates=(Candidate("batch_norm", "strided", "channels_last"),),
     )
 )
 

@@ -92,7 +92,7 @@ class Candidate:
 
     The family "view" stands for the planner's rules for ops that only move data: a view where possible, else a copy.
 
-    `layout`: "channels_last" demands it of inputs 0 and outputs (and a residual), "any" takes every stride, "plain"
+    `layout`: "channels_last" and "batch_innermost" demand it of images, in and out, "any" takes every stride, "plain"
     needs C order.
 
     Where `by_default` does not hold, the planner leaves it to those who choose it: less accurate, or known not to pay.
@@ -120,6 +120,7 @@ class OpDef:
         reference: outputs from arrays, in NumPy: the oracle. Called as ``reference(attributes, *inputs)``, absent
             inputs are None.
         flops: floating-point operations of one call.
+        weights: positions of inputs, and of outputs, that are weights: no layout is asked of them, as of images.
         updates: pairs (output, input): the output is the next value of the input, and a kernel may write it there.
     """
 
@@ -133,6 +134,7 @@ class OpDef:
         prod(call.type(0).static_shape) if call.types and call.type(0).is_static else 0
     )
     candidates: tuple[Candidate, ...] = ()
+    weights: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
     updates: tuple[tuple[int, int], ...] = ()
     is_pure: bool = True  # same inputs, same outputs, so that it may be folded; False for random numbers
 

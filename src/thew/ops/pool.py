@@ -13,6 +13,7 @@ import numpy as np
 
 from thew.dtypes import FLOATS
 from thew.ir.graph import Array, Attribute
+from thew.ops.conv import suits_batches
 from thew.ops.index import within
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
 from thew.ops.rules import Shape, checked, dtype_of, mean_along, rank_at_least, typed, widened
@@ -94,6 +95,10 @@ def _flops(call: Call) -> int:
 _DIRECT = Candidate("pool", "direct", "channels_last", is_planar)
 
 
+def _suits_batches(call: Call) -> bool:
+    return is_planar(call) and suits_batches(*call.shape(0)[:2])
+
+
 def _is_native_max(call: Call) -> bool:
     return is_planar(call) and len([name for name in call.node.outputs if name]) == 1
 
@@ -106,7 +111,10 @@ define(
         {**WINDOW, "storage_order": 0},
         outputs=(1, 2),
         flops=_flops,
-        candidates=(Candidate("pool", "direct", "channels_last", _is_native_max, ("fp32", "fp64", "int8", "uint8")),),
+        candidates=(
+            Candidate("pool", "direct", "batch_innermost", lambda call: _is_native_max(call) and _suits_batches(call)),
+            Candidate("pool", "direct", "channels_last", _is_native_max, ("fp32", "fp64", "int8", "uint8")),
+        ),
     )
 )
 define(
@@ -116,7 +124,7 @@ define(
         _average_reference,
         {**WINDOW, "count_include_pad": 0},
         flops=_flops,
-        candidates=(_DIRECT,),
+        candidates=(Candidate("pool", "direct", "batch_innermost", _suits_batches), _DIRECT),
     )
 )
 

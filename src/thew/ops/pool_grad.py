@@ -1,6 +1,7 @@
 """Gradients of pools: max_pool_grad(x, dy), which finds the maxima again and stores nothing, average_pool_grad(dy).
 
-Of equal maxima the first in the window (C order of the kernel) takes the gradient, as in ONNX and PyTorch.
+Of equal maxima the first in the window (C order of the kernel) takes the gradient, as in ONNX and PyTorch. With the
+activation relu, max_pool_grad is also the gradient of a relu before the pool, whose result x is.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import numpy as np
 
 from thew.dtypes import FLOATS
 from thew.ir.graph import Array, TensorType
-from thew.ops.opdef import Call, OpDef, call_of, define, get
-from thew.ops.pool import WINDOW, window
+from thew.ops.conv import suits_batches
+from thew.ops.opdef import Call, Candidate, OpDef, call_of, define, get
+from thew.ops.pool import WINDOW, is_planar, window
 from thew.ops.rules import Shape, dtype_of, rank_at_least, shape_attribute, typed, widened
 
 
@@ -31,6 +33,12 @@ def forward_call(call: Call) -> Call:
     return forward
 
 
+def _max_shapes(call: Call) -> list[Shape | None]:
+    if call.attribute("activation") not in ("", "relu"):
+        raise call.refuse(f"activation must be relu or none, got {call.attribute('activation')!r}")
+    return _shapes(call)
+
+
 def _shapes(call: Call) -> list[Shape | None]:
     return [forward_call(call).shape(0)]
 
@@ -43,10 +51,11 @@ def _flops(call: Call) -> int:
 
 def _max_reference(attributes: Mapping[str, Any], x: Array, dy: Array) -> list[Array]:
     _, places = get("max_pool").reference(attributes, x)
-    dx = np.zeros(x.size)
+    dx: Array = np.zeros(x.size)
     is_inside = places >= 0  # a window over pads alone has no maximum
     np.add.at(dx, places[is_inside], widened(dy)[is_inside])
-    return [dx.reshape(x.shape).astype(dy.dtype)]
+    dx = dx.reshape(x.shape)
+    return [(np.where(x > 0, dx, 0) if attributes["activation"] == "relu" else dx).astype(dy.dtype)]
 
 
 def _average_reference(attributes: Mapping[str, Any], dy: Array) -> list[Array]:
@@ -59,14 +68,21 @@ def _average_reference(attributes: Mapping[str, Any], dy: Array) -> list[Array]:
     return [dx.astype(dy.dtype)]
 
 
+_DIRECT = (
+    Candidate(
+        "pool_grad", "direct", "batch_innermost", lambda call: is_planar(call) and suits_batches(*call.shape(0)[:2])
+    ),
+    Candidate("pool_grad", "direct", "channels_last", is_planar),
+)
 define(
     OpDef(
         "max_pool_grad",
-        typed(_shapes, dtype_of(0, 1, among=FLOATS)),
+        typed(_max_shapes, dtype_of(0, 1, among=FLOATS)),
         _max_reference,
-        WINDOW,
+        {**WINDOW, "activation": ""},
         inputs=(2, 2),
         flops=_flops,
+        candidates=_DIRECT,
     )
 )
 define(
@@ -76,5 +92,6 @@ define(
         _average_reference,
         {**WINDOW, "count_include_pad": 0, "input_shape": ()},
         flops=_flops,
+        candidates=_DIRECT,
     )
 )

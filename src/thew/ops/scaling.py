@@ -21,10 +21,11 @@ import numpy as np
 
 from thew.dtypes import FLOATS
 from thew.ir.graph import Array
-from thew.ops.opdef import Call, OpDef, define
+from thew.ops.opdef import Call, Candidate, OpDef, define
 from thew.ops.rules import Shape, typed, widened
 
 STATE = ("scale", "clean", "skipped")
+_NATIVE = (Candidate("scaling", "strided", dtypes=("fp64",)),)
 HYPER = ("growth", "backoff", "interval", "least", "most")
 
 
@@ -57,6 +58,7 @@ define(
         _check,
         inputs=(3, -1),
         outputs=(2, 2),
+        candidates=_NATIVE,
         flops=lambda call: 2 * sum(prod(call.shape(index)) for index in range(2, len(call.types))),
     )
 )
@@ -79,7 +81,16 @@ def _next_scale(attributes: Mapping[str, Any], state: Array, factor: Array, hype
     return [np.array([scale, clean, skipped])]
 
 
-define(OpDef("update_loss_scale", typed(_scale_shapes, "fp64"), _next_scale, inputs=(3, 3), updates=((0, 0),)))
+define(
+    OpDef(
+        "update_loss_scale",
+        typed(_scale_shapes, "fp64"),
+        _next_scale,
+        inputs=(3, 3),
+        candidates=_NATIVE,
+        updates=((0, 0),),
+    )
+)
 
 
 def _count_shapes(call: Call) -> list[Shape | None]:
@@ -91,4 +102,13 @@ def _count(attributes: Mapping[str, Any], step: Array, factor: Array | None = No
     return [step + (1.0 if factor is None or factor[0] != 0 else 0.0)]
 
 
-define(OpDef("count_update", typed(_count_shapes, "fp64"), _count, inputs=(1, 2), updates=((0, 0),)))
+define(
+    OpDef(
+        "count_update",
+        typed(_count_shapes, "fp64"),
+        _count,
+        inputs=(1, 2),
+        candidates=_NATIVE,
+        updates=((0, 0),),
+    )
+)

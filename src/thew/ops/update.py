@@ -20,7 +20,7 @@ import numpy as np
 
 from thew.dtypes import FLOATS
 from thew.ir.graph import Array, Attribute
-from thew.ops.opdef import Call, OpDef, define
+from thew.ops.opdef import Call, Candidate, OpDef, define
 from thew.ops.rules import Shape, dtype_of, typed, widened
 
 FIRST_STATE = 4
@@ -196,6 +196,7 @@ def _define(name: str, function: Callable[..., Results], flops: int) -> None:
             (3, FIRST_STATE + count),
             (1, changing),
             flops=lambda call: flops * prod(call.shape(0)),
+            candidates=(Candidate("update", "fused", "plain"),),
             updates=((0, 0), *((i, FIRST_STATE - 1 + i) for i in range(1, changing))),
         )
     )

@@ -17,6 +17,7 @@ from thew.passes.eliminate_no_ops import eliminate_no_ops
 from thew.passes.fold_batch_norm import fold_batch_norm
 from thew.passes.fold_constants import fold_constants
 from thew.passes.fold_pads import fold_pads
+from thew.passes.fuse_activation_grads import fuse_activation_grads
 from thew.passes.fuse_epilogues import fuse_epilogues
 from thew.passes.lower_gemm import lower_gemm
 from thew.passes.lower_variadic import lower_variadic
@@ -60,8 +61,8 @@ _BOTH: tuple[Pass, ...] = (
     eliminate_dead,
 )
 LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, convolve_integers, fold_constants, *_BOTH)
-SPECIALISED: tuple[Pass, ...] = (eliminate_dead, *_BOTH, compute_half_wide)
-FUSIONS = frozenset({fuse_epilogues})
+SPECIALISED: tuple[Pass, ...] = (eliminate_dead, *_BOTH, fuse_activation_grads, compute_half_wide)
+FUSIONS = frozenset({fuse_epilogues, fuse_activation_grads})
 
 
 def unfused(passes: Sequence[Pass]) -> tuple[Pass, ...]:

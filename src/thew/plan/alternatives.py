@@ -1,8 +1,8 @@
 """Every way to run a node: candidate × row × layout, with its estimated cost. A planner or a search chooses from these.
 
-A layout here is a word: "plain" (C order), "channels_last", or "other" for the strides that a view may have. What takes
-every stride, but is slow where operands run along different axes, reads "~plain" or "~channels_last": anything save
-what lies in the opposite order.
+A layout here is a word: "plain" (C order), "channels_last", "batch_innermost", or "other" for the strides that a view
+may have. What takes every stride, but is slow where operands run along different axes, reads "~plain" and the like:
+anything save what lies in one of the other orders.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from thew.dtypes import NATIVE, size_bytes
 from thew.errors import UnsupportedError
 from thew.ir import Graph, Node
-from thew.ops import Call, Candidate, Work, attribute, find
-from thew.ops.conv import FEW_CHANNELS
+from thew.ops import Call, Candidate, Work, attribute, find, get
+from thew.ops.conv import FEW_CHANNELS, suits_batches
 from thew.plan.choices import Choice, Choices, key_of
 from thew.plan.cost import Cost, work_of
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
-from thew.plan.plan import channels_last_strides, is_channels_last, is_plain, plain_strides, same_layout
+from thew.plan.plan import FITS, dense_strides, is_channels_last, is_plain, same_layout
 from thew.plan.target import KernelRow, Target
 
 MAX_RANK = 8
-PLAIN, CHANNELS_LAST, OTHER, ANY = "plain", "channels_last", "other", "any"
+PLAIN, CHANNELS_LAST, BATCH_INNERMOST, OTHER, ANY = "plain", "channels_last", "batch_innermost", "other", "any"
 LIKE = "~"
 
 
@@ -65,7 +65,7 @@ def choice_of(candidate: Candidate, row: KernelRow, layout: str) -> Choice:
 
 def has_layouts(shape: tuple[int, ...]) -> bool:
     """Whether channels last is another order than C order."""
-    return len(shape) > 2 and not same_layout(shape, plain_strides(shape), channels_last_strides(shape))
+    return not same_layout(shape, dense_strides(PLAIN, shape), dense_strides(CHANNELS_LAST, shape))
 
 
 def satisfies(layout: str, wanted: str, shape: tuple[int, ...]) -> bool:
@@ -75,8 +75,7 @@ def satisfies(layout: str, wanted: str, shape: tuple[int, ...]) -> bool:
     if layout == OTHER:
         return wanted.startswith(LIKE)
     wanted = wanted.removeprefix(LIKE)
-    strides = plain_strides(shape) if layout == PLAIN or len(shape) < 3 else channels_last_strides(shape)
-    return is_plain(shape, strides) if wanted == PLAIN else is_channels_last(shape, strides)
+    return wanted != OTHER and FITS[wanted](shape, dense_strides(layout, shape))
 
 
 def candidates_of(
@@ -153,7 +152,9 @@ def _shape(graph: Graph, name: str) -> tuple[int, ...]:
 
 def orders_of(shape: tuple[int, ...], *others: str) -> tuple[str, ...]:
     """The layouts of which a tensor of a shape may be in one; where they coincide it is called plain."""
-    return (PLAIN, CHANNELS_LAST, *others) if has_layouts(shape) else (PLAIN, *others)
+    channels_last = (CHANNELS_LAST,) if has_layouts(shape) else ()
+    batch_innermost = (BATCH_INNERMOST,) if len(shape) > 2 and suits_batches(shape[0], shape[1]) else ()
+    return (PLAIN, *channels_last, *batch_innermost, *others)
 
 
 Layouts = Iterable[tuple[str, tuple[str, ...], tuple[str, ...]]]  # name, what is read, what is written
@@ -167,15 +168,19 @@ def _layouts(graph: Graph, node: Node, candidate: Candidate) -> Layouts:
     outputs = [_shape(graph, name) for name in node.outputs if name]
     if candidate.layout != ANY:
         reads = tuple(_image(graph, node, position, candidate.layout) for position in range(len(node.inputs)))
-        yield candidate.layout, reads, tuple(candidate.layout if len(shape) > 2 else PLAIN for shape in outputs)
+        weights = get(node.op).weights[1]
+        images = [len(_shape(graph, name)) > 2 and i not in weights for i, name in enumerate(node.outputs) if name]
+        yield candidate.layout, reads, tuple(candidate.layout if image else PLAIN for image in images)
         return
-    both = any(map(has_layouts, outputs))
-    for layout in (PLAIN, CHANNELS_LAST) if both else (PLAIN,):
+    layouts = tuple(dict.fromkeys(layout for shape in outputs for layout in orders_of(shape))) or (PLAIN,)
+    for layout in layouts:
         like = tuple(
-            LIKE + layout if both and name and name not in graph.constants and _shape(graph, name) in outputs else ANY
+            LIKE + layout
+            if len(layouts) > 1 and name and name not in graph.constants and _shape(graph, name) in outputs
+            else ANY
             for name in node.inputs
         )
-        yield layout, like, tuple(layout if has_layouts(shape) else PLAIN for shape in outputs)
+        yield layout, like, tuple(layout if layout in orders_of(shape) else PLAIN for shape in outputs)
 
 
 def _image(graph: Graph, node: Node, position: int, layout: str) -> str:
@@ -184,9 +189,13 @@ def _image(graph: Graph, node: Node, position: int, layout: str) -> str:
     if not name or name in graph.constants:
         return ANY
     shape = _shape(graph, name)
-    if node.op == "conv" and (position == 1 or (position == 0 and shape[1] <= FEW_CHANNELS)):
+    gathers = layout == CHANNELS_LAST and (node.op, position) in GATHERED
+    if position in get(node.op).weights[0] or (gathers and shape[1] <= FEW_CHANNELS):
         return ANY  # weights are packed; few channels gathered: converting costs a pass, vectors over them gain nothing
     return layout
+
+
+GATHERED = {("conv", 0), ("conv_grad_weight", 1)}  # ops and inputs whose kernels gather patches
 
 
 def _plain_view(graph: Graph, node: Node) -> Layouts:
@@ -215,7 +224,7 @@ def _part(graph: Graph, node: Node) -> Layouts:
     leads = whole and all(extent == 1 for extent in shape[: max(axes, default=0)])
     parts = {PLAIN: PLAIN if leads else OTHER, CHANNELS_LAST: CHANNELS_LAST if whole else OTHER, OTHER: OTHER}
     for layout in orders_of(shape, OTHER):
-        yield layout, (layout, *rest), (parts[layout],) * len(node.outputs)
+        yield layout, (layout, *rest), (parts.get(layout, OTHER),) * len(node.outputs)
 
 
 def _sliced_axes(graph: Graph, node: Node, rank: int) -> tuple[list[int], bool]:
@@ -230,7 +239,7 @@ def _sliced_axes(graph: Graph, node: Node, rank: int) -> tuple[list[int], bool]:
 def _written(graph: Graph, node: Node) -> Layouts:
     """A concat or pad writes a tensor of its own, into which parts are copied or, in the same layout, made in place."""
     shape = _shape(graph, node.outputs[0])
-    for layout in orders_of(shape):
+    for layout in (PLAIN, CHANNELS_LAST) if has_layouts(shape) else (PLAIN,):
         parts = tuple(layout if len(_shape(graph, name)) == len(shape) else ANY for name in node.inputs)
         yield layout, parts, (layout,)
 
@@ -251,7 +260,7 @@ def _turned(graph: Graph, node: Node) -> Layouts:
     axes = [int(axis) for axis in order]
     turned = tuple(shape[axis] for axis in axes)
     for layout in orders_of(shape):
-        strides = plain_strides(shape) if layout == PLAIN else channels_last_strides(shape)
+        strides = dense_strides(layout, shape)
         after = tuple(strides[axis] for axis in axes)
         if is_plain(turned, after):
             written = PLAIN

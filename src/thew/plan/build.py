@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 
 from thew.ir import Graph, Node, Value
-from thew.plan.builder import FITS, Buffer, Builder, Draft, Located, NoKernel
+from thew.plan.builder import Buffer, Builder, Draft, Located, NoKernel, is_read_as
 from thew.plan.choices import Choices, check_choices, key_of
 from thew.plan.choose import Chooser
 from thew.plan.lower import VIEWS, Refused, lower
@@ -18,7 +18,7 @@ from thew.plan.strips import fuse_strips
 from thew.plan.target import Target
 
 # Families whose contracts allow an output to lie exactly on an input.
-IN_PLACE = {"unary", "binary", "select", "softmax", "norm"}
+IN_PLACE = {"unary", "binary", "select", "softmax", "norm", "activation_grad", "dropout"}
 
 
 def build_plan(
@@ -157,7 +157,7 @@ def _destine_concat(builder: Builder, node: Node, fixed: set[str]) -> None:
     if found is None or not found.is_static:
         return
     whole, layout = builder.destinations.get(output), builder.decided[key_of(node)][0].writes[0]
-    if whole is None or not FITS[layout](whole.shape, whole.strides):
+    if whole is None or not is_read_as(layout, whole.shape, whole.strides):
         whole = builder.destinations[output] = builder.fresh(found.dtype, found.static_shape, layout)
     axis = builder.call(node).attribute("axis") % len(whole.shape)
     start = 0

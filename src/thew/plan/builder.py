@@ -6,7 +6,7 @@ of a buffer; several values may share one (views, slices of a concat). Layout is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,10 +14,10 @@ from thew.dtypes import size_bytes
 from thew.errors import PlanError
 from thew.ir import Graph, Node
 from thew.ops import Call
-from thew.plan.alternatives import ANY, CHANNELS_LAST, LIKE, OTHER, PLAIN, Alternative, call_of_node
+from thew.plan.alternatives import ANY, LIKE, OTHER, Alternative, call_of_node
 from thew.plan.choices import Choice, key_of
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
-from thew.plan.plan import channels_last_strides, is_channels_last, is_plain, plain_strides
+from thew.plan.plan import FITS, dense_strides, is_plain, plain_strides
 from thew.plan.target import KernelRow, Needs, Target
 
 
@@ -73,13 +73,12 @@ class Draft:
     stages: tuple[Draft, ...] = ()  # see thew.plan.strips
 
 
-FITS: Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
-    ANY: lambda shape, strides: True,
-    PLAIN: is_plain,
-    CHANNELS_LAST: is_channels_last,
-    LIKE + PLAIN: lambda shape, strides: is_plain(shape, strides) or not is_channels_last(shape, strides),
-    LIKE + CHANNELS_LAST: lambda shape, strides: is_channels_last(shape, strides) or not is_plain(shape, strides),
-}
+def is_read_as(wanted: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether a view can be read where a layout is wanted, in the words of `Alternative.reads`."""
+    layout = wanted.removeprefix(LIKE)
+    if wanted == ANY or FITS[layout](shape, strides):
+        return True
+    return wanted != layout and not any(FITS[other](shape, strides) for other in FITS if other != layout)
 
 
 @dataclass
@@ -110,8 +109,8 @@ class Builder:
         return len(self.buffers) - 1
 
     def fresh(self, dtype: str, shape: tuple[int, ...], layout: str) -> Located:
-        """A new arena buffer for a tensor, dense in the layout "plain" or "channels_last"."""
-        strides = channels_last_strides(shape) if layout == "channels_last" and len(shape) > 2 else plain_strides(shape)
+        """A new arena buffer for a tensor, dense in one of the layouts."""
+        strides = dense_strides(layout, shape)
         count = 1
         for extent in shape:
             count *= extent
@@ -127,7 +126,7 @@ class Builder:
         if name not in self.located:
             self._locate_constant(name)
         located = self.located[name]
-        if FITS[layout](located.shape, located.strides):
+        if is_read_as(layout, located.shape, located.strides):
             return located
         layout = layout.removeprefix(LIKE)
         if (name, layout) not in self._converted:
@@ -150,7 +149,7 @@ class Builder:
         found = self.graph.type_of(name)
         assert found is not None
         wanted = self.destinations.get(name)
-        if wanted is not None and FITS[layout](wanted.shape, wanted.strides):
+        if wanted is not None and is_read_as(layout, wanted.shape, wanted.strides):
             return wanted
         return self.fresh(found.dtype, found.static_shape, layout)
 

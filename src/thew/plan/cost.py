@@ -32,6 +32,7 @@ _EFFICIENCY = {
     "conv.pointwise": 0.85,
     "conv.direct": 0.85,
     "conv.implicit": 0.80,
+    "conv_batch": 0.85,
     "matmul": 0.85,
     "depthwise": 0.35,
     "winograd.4x4_3x3": 1.6,  # of the definition's multiply-adds, of which it does a quarter

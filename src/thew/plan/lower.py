@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from thew.ir import Node
-from thew.ops import Call, conv, get, pool
+from thew.ops import Call, conv, conv_grad, get, pool, pool_grad
 from thew.ops.reduce import resolved_axes
 from thew.ops.window import Window
-from thew.plan.alternatives import MAX_RANK, Alternative
+from thew.plan.alternatives import MAX_RANK, PLAIN, Alternative
 from thew.plan.builder import Builder, Located, NoKernel
 from thew.plan.choices import key_of
 from thew.plan.plan import plain_strides, same_layout
@@ -53,8 +53,12 @@ def _lower_to_kernel(builder: Builder, node: Node, alternative: Alternative) -> 
     call = builder.call(node)
     inputs = [builder.source(node, position) if name else None for position, name in enumerate(node.inputs)]
     names = [name for name in node.outputs if name]
-    layout = alternative.choice.layout
-    outputs = [builder.output(name, layout) for name in names]
+    layout, weights = alternative.choice.layout, get(node.op).weights[1]
+    outputs = [
+        builder.output(name, PLAIN if position in weights else layout)
+        for position, name in enumerate(node.outputs)
+        if name
+    ]
     attributes = step_attributes(call)
     if not builder.options.fitted_blocking:
         attributes["caches"] = "generic"
@@ -111,6 +115,10 @@ NORMALISED: dict[str, Callable[[Call], Mapping[str, Any]]] = {
     "conv": _window(conv.window),
     "max_pool": _window(pool.window),
     "average_pool": _window(pool.window),
+    "conv_grad_input": _window(lambda call: conv.window(conv_grad.forward_call(call))),
+    "conv_grad_weight": _window(lambda call: conv.window(conv_grad.forward_call(call))),
+    "max_pool_grad": _window(lambda call: pool.window(pool_grad.forward_call(call))),
+    "average_pool_grad": _window(lambda call: pool.window(pool_grad.forward_call(call))),
     **dict.fromkeys(
         (
             "softmax",

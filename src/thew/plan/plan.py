@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -185,6 +185,12 @@ def channels_last_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(inner[order.index(axis)] for axis in range(len(shape)))
 
 
+def batch_innermost_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides with the batch (axis 0) innermost."""
+    inner = plain_strides((*shape[1:], *shape[:1]))
+    return (*inner[-1:], *inner[:-1])
+
+
 def same_layout(shape: tuple[int, ...], left: tuple[int, ...], right: tuple[int, ...]) -> bool:
     """Whether two sets of strides address the same; the stride of an axis of extent 1 is never used."""
     return all(extent == 1 or a == b for extent, a, b in zip(shape, left, right, strict=True))
@@ -205,12 +211,36 @@ def is_channels_last(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     )
 
 
+def is_batch_innermost(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether images lie side by side, element by element."""
+    return len(shape) < 3 or 0 in shape or same_layout(shape, strides, batch_innermost_strides(shape))
+
+
+LAYOUTS: Mapping[str, Callable[[tuple[int, ...]], tuple[int, ...]]] = {  # strides of dense images
+    "plain": plain_strides,
+    "channels_last": channels_last_strides,
+    "batch_innermost": batch_innermost_strides,
+}
+FITS: Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
+    "plain": is_plain,
+    "channels_last": is_channels_last,
+    "batch_innermost": is_batch_innermost,
+}
+
+
+def dense_strides(layout: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of a dense tensor in one of the LAYOUTS; what is no image is in C order."""
+    return LAYOUTS[layout](shape) if len(shape) > 2 else plain_strides(shape)
+
+
 def layout_name(shape: tuple[int, ...], strides: tuple[int, ...]) -> str:
-    """For people: nothing for C order, "nhwc" for channels last, else the strides."""
+    """For people: nothing for C order, "nhwc" for channels last, "chwn" for the batch innermost, else the strides."""
     if is_plain(shape, strides):
         return ""
     if len(shape) == 4 and is_channels_last(shape, strides):
         return "nhwc"
+    if len(shape) == 4 and is_batch_innermost(shape, strides):
+        return "chwn"
     return f"({','.join(map(str, strides))})"
 
 

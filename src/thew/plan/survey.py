@@ -11,8 +11,8 @@ from thew.errors import PlanError
 from thew.ir import Graph, Node
 from thew.ops import get
 from thew.plan.alternatives import (
-    CHANNELS_LAST,
     LIKE,
+    PLAIN,
     Alternative,
     alternatives_of,
     call_of_node,
@@ -20,7 +20,7 @@ from thew.plan.alternatives import (
 from thew.plan.choices import Choice, key_of
 from thew.plan.lower import step_attributes
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
-from thew.plan.plan import Step, View, channels_last_strides, plain_strides
+from thew.plan.plan import LAYOUTS, Step, View, dense_strides
 from thew.plan.target import Needs, Target
 
 
@@ -65,8 +65,8 @@ def step_of(graph: Graph, node: Node, alternative: Alternative) -> Step:
         found = graph.type_of(name)
         assert found is not None
         shape = found.static_shape
-        last = layout.removeprefix(LIKE) == CHANNELS_LAST and len(shape) > 2
-        strides = channels_last_strides(shape) if last else plain_strides(shape)
+        dense = layout.removeprefix(LIKE)
+        strides = dense_strides(dense if dense in LAYOUTS else PLAIN, shape)
         place = "constant" if name in graph.constants else "external"
         return View(place, externals.setdefault(name, len(externals)), name, 0, found.dtype, shape, strides)
 

@@ -1,0 +1,139 @@
+// conv_grad_weight(dy, x): the product of patches, turned around, with dy; see contract.hpp. Where o is not the
+// innermost axis of dw and k is cut into several blocks, the sums are taken in scratch and scattered once.
+//
+// Scratch: [dw as (kh, kw, c) by o, where it is][packed dy][packed patches].
+#include "kernels/conv/product.hpp"
+#include "kernels/strided.hpp"
+
+namespace thew {
+namespace {
+
+struct Operands {
+    Tensor dy, x, dw;
+    std::int64_t group;
+};
+
+Operands operands(const StepDesc& desc, DType dtype) {
+    require_counts(desc, 2, 2);
+    const Tensor &dy = desc.inputs[0], &x = desc.inputs[1], &dw = desc.outputs[0];
+    require((dy.rank == 3 || dy.rank == 4) && x.rank == dy.rank && dw.rank == dy.rank,
+            where(desc) + "dy, x and dw must all have rank 3 or all rank 4, got " + shape_text(dy) + ", " +
+                shape_text(x) + " and " + shape_text(dw));
+    require_dtype(desc, dy, dtype, "dy");
+    require_dtype(desc, x, dtype, "x");
+    require_dtype(desc, dw, dtype, "dw");
+    const Operands at{as_image(dy), as_image(x), as_image(dw), desc.attributes.integer("group", 1)};
+    require(at.group >= 1 && dw.shape[0] % at.group == 0 && x.shape[1] == dw.shape[1] * at.group &&
+                dy.shape[1] == dw.shape[0] && x.shape[0] == dy.shape[0],
+            where(desc) + "dy (n, oc, …), x (n, c, …) and dw (oc, c/group, …) must fit, group = " +
+                std::to_string(at.group) + ", got " + shape_text(dy) + ", " + shape_text(x) + " and " + shape_text(dw));
+    return at;
+}
+
+class GradWeightStep final : public Step {
+public:
+    GradWeightStep(const StepDesc& desc, const ConvEntry& entry) : entry_(entry) {
+        require(entry.grad_weight != nullptr, where(desc) + "the row must be an implicit one");
+        const MatmulEntry& trunk = entry.trunk;
+        const Operands at = operands(desc, trunk.row.a);
+        const Tensor& dw = desc.outputs[0];
+        const Window2d window =
+            window_of(desc, desc.inputs[0].rank, std::vector<std::int64_t>(dw.shape + 2, dw.shape + dw.rank));
+        require_window(desc, window, at.x, at.dy, false);
+        patches_ = patches_of({at.x, at.dw, at.dy, {}, at.group, 0}, window);
+        patches_.width_runs = patches_.columns = false;
+        patches_.run = at.dw.shape[1];
+        lay_out(at);
+        const TileShape tile = tile_shape(trunk);
+        choose_blocking(product_, desc.caches, tile, desc.threads, false, trunk.column_pitch);
+        if (patches_.run >= 4 && product_.m > 0) cut_by_units(product_, tile, patches_.run);
+        if (product_.c_n != 1 && product_.k > product_.blocking.depth) gather_sums();
+        memory_ = TrunkMemory(product_, b_, tile, desc.threads, false, 0);
+    }
+
+    std::size_t scratch_bytes() const override { return sums_bytes_ + memory_.scratch_bytes(); }
+
+    void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
+        std::byte* rest = scratch + sums_bytes_;
+        Product product = product_;
+        product.a = inputs[1].data;
+        product.c = sums_bytes_ > 0 ? static_cast<void*>(scratch) : outputs[0].data;
+        product.b = memory_.b_for_run(b_, inputs[0].data, workers, rest);
+        entry_.grad_weight(product, patches_, workers, rest);
+        if (sums_bytes_ == 0) return;
+        UnpackedB to = scatter_to_;
+        to.data = outputs[0].data;
+        entry_.scatter(scratch, to, product_.items, scatter_item_, workers);
+    }
+
+private:
+    void lay_out(const Operands& at) {
+        const Tensor &dy = at.dy, &dw = at.dw;
+        product_.n = dw.shape[0] / at.group;
+        product_.c_n = product_.n == 1 ? 1 : dw.stride[0];
+        product_.a_k = product_.residual_n = 1;
+        const int axes[3] = {2, 3, 1}, pixels[3] = {0, 2, 3};
+        product_.row.rank = 3;
+        product_.k_real = 1;
+        for (int d = 0; d < 3; ++d) {
+            product_.row.extent[d] = dw.shape[axes[d]];
+            product_.row.c[d] = dw.stride[axes[d]];
+            b_.view.extent[d] = dy.shape[pixels[d]];
+            b_.view.stride[d] = dy.stride[pixels[d]];
+            product_.k_real *= dy.shape[pixels[d]];
+        }
+        product_.m = items_of(product_.row);
+        product_.k = round_up(product_.k_real, entry_.trunk.k_multiple);
+        product_.items = at.group;
+        product_.item.rank = 1;
+        product_.item.extent[0] = at.group;
+        product_.item.a[0] = dw.shape[1] * at.x.stride[1];
+        product_.item.c[0] = product_.n * dw.stride[0];
+        b_.view.n = product_.n;
+        b_.view.n_stride = dy.stride[1];
+        b_.item.rank = 1;
+        b_.item.extent[0] = at.group;
+        b_.item_stride[0] = product_.n * dy.stride[1];
+        b_.pack = entry_.trunk.pack_b;
+        b_.panel = entry_.trunk.row.nr;
+        b_.item_elements = packed_b_elements(product_.k, product_.n, entry_.trunk.vector);
+        product_.item_b[0] = b_.item_elements;
+    }
+
+    // c becomes dense scratch, o innermost; where it goes afterwards is kept.
+    void gather_sums() {
+        scatter_to_.n = product_.n;
+        scatter_to_.n_stride = product_.c_n;
+        scatter_item_ = product_.item.c[0];
+        for (int d = 0; d < 3; ++d) {
+            scatter_to_.extent[d] = product_.row.extent[d];
+            scatter_to_.stride[d] = product_.row.c[d];
+        }
+        product_.c_n = 1;
+        product_.item.c[0] = product_.m * product_.n;
+        std::int64_t inner = product_.n;
+        for (int d = 2; d >= 0; --d) {
+            product_.row.c[d] = inner;
+            inner *= product_.row.extent[d];
+        }
+        sums_bytes_ = checked_bytes(static_cast<std::size_t>(product_.items * product_.m * product_.n),
+                                    dtype_bytes(entry_.trunk.row.a));
+    }
+
+    const ConvEntry& entry_;
+    Product product_{};
+    Patches patches_{};
+    TrunkB b_{};
+    TrunkMemory memory_;
+    UnpackedB scatter_to_{};
+    std::int64_t scatter_item_ = 0;
+    std::size_t sums_bytes_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_conv_grad_weight(const StepDesc& desc, const ConvEntry& entry) {
+    return std::make_unique<GradWeightStep>(desc, entry);
+}
+
+}  // namespace thew

@@ -1,0 +1,54 @@
+// One pass over a parameter does all that an optimiser does with it:
+//
+//   update_<method>(param, grad, hyper, factor?, states…, numbers…) -> next param, next states…, next numbers…
+//
+// Every method starts with g = clamp(grad · factor, ±clip), an absent factor being 1; a factor of 0 leaves everything
+// as it is. The methods are those of PyTorch's optimisers; their numbers come as fp64 vectors at every run, so that a
+// schedule changes no plan, and are combined in fp64 into the coefficients below. Elements are computed in the
+// parameter's type.
+//
+// param, grad and states have one shape and one dense layout (any order of axes). An output may be exactly the input
+// whose next value it is, and overlaps nothing else.
+#pragma once
+
+#include "base/workers.hpp"
+#include "kernels/table.hpp"
+
+namespace thew {
+
+enum class UpdateMethod : std::uint8_t { sgd, adam, rmsprop, adagrad, nadam };
+
+// What a method reads, as far as it has them.
+struct UpdateCoefficients {
+    double factor, clip;
+    double rate;           // what the change is multiplied by
+    double keep;           // what the parameter is multiplied by first: 1, or less by a decoupled weight decay
+    double weight_decay;   // of the parameter, added to the gradient
+    double momentum;       // sgd, rmsprop
+    double beta1, beta2;   // adam, nadam; rmsprop's alpha is beta2
+    double square_factor;  // adam, nadam: 1 / (1 - beta2^step)
+    double epsilon;
+    double of_gradient, of_mean;  // nadam
+    bool nesterov;
+};
+
+inline constexpr int kMostStates = 3;
+
+// `state`: sgd velocity; adam, nadam mean and square; rmsprop square, velocity, middle; adagrad square. Null where
+// absent.
+struct UpdateData {
+    void* param;
+    const void* grad;
+    void* state[kMostStates];
+    std::int64_t count;
+};
+
+struct UpdateEntry {
+    Row row;
+    void (*run)(UpdateMethod method, const UpdateCoefficients& coefficients, const UpdateData& data,
+                const Workers& workers);
+};
+
+THEW_DECLARE_TABLES(UpdateEntry, update_table)
+
+}  // namespace thew
