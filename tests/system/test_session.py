@@ -288,9 +288,25 @@ def test_throughput_mode_keeps_together_what_depends_on_the_batch():
 
 def test_the_caller_stays_on_the_chosen_cores_and_is_let_go():
     before = os.sched_getaffinity(0)
-    core = min(before)
-    session = thew.InferenceSession(small_network(), threads=1, cores=str(core))
-    session.run(None, {"x": np.zeros((1, 3, 14, 14), np.float32)})
+    core = max(before)
+    session = thew.InferenceSession(small_network(size=64), threads=1, cores=str(core))
+    x = {"x": np.zeros((4, 3, 64, 64), np.float32)}
+    seen, done, caller = set(), threading.Event(), threading.get_native_id()
+
+    def watch():
+        while not done.is_set():
+            seen.add(frozenset(os.sched_getaffinity(caller)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for _ in range(1000):
+        session.run(None, x)
+        if frozenset({core}) in seen:
+            break
+    done.set()
+    watcher.join()
+    assert frozenset({core}) in seen
+    assert seen <= {frozenset({core}), frozenset(before)}
     assert os.sched_getaffinity(0) == before
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from math import inf
 
 Matrix = list[list[float]]
@@ -57,9 +58,14 @@ def solve(problem: Problem) -> list[int]:
     order: list[tuple[int, dict[int, Matrix]]] = []  # eliminated variables with the neighbours they then had
     chosen = [0] * len(problem.costs)
     exact = True
+    fewest = [(len(around), variable) for variable, around in enumerate(left.edges)]  # may hold what is out of date
+    heapify(fewest)
     while waiting:
-        variable = min(waiting, key=lambda v: (len(left.edges[v]), v))
-        if len(left.edges[variable]) > 2:
+        neighbours, variable = heappop(fewest)
+        if variable not in waiting or neighbours != len(left.edges[variable]):
+            continue
+        if neighbours > 2:
+            heappush(fewest, (neighbours, variable))
             variable = max(waiting, key=lambda v: (len(left.edges[v]), -v))
             _fix(left, variable)
             exact = False
@@ -67,6 +73,8 @@ def solve(problem: Problem) -> list[int]:
         around = left.edges[variable]
         order.append((variable, around))
         _eliminate(left, variable, around)
+        for neighbour in around:
+            heappush(fewest, (len(left.edges[neighbour]), neighbour))
     for variable, around in reversed(order):
         totals = list(left.costs[variable])
         for neighbour, matrix in around.items():
