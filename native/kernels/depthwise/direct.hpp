@@ -68,8 +68,10 @@ public:
 
     // Output rows [row, row + TH): all tiles from place.column on.
     void rows(TilePlace place) {
-        for (place.column = 0; place.column < args_.ow; place.column += Tile::TW) {
-            if (!(direct_ && compute_interior(place))) compute(place);
+        for (place.column = 0; place.column < args_.ow;) {
+            const std::int64_t interior = direct_ ? compute_interior(place) : 0;
+            if (interior == 0) compute(place);
+            place.column += (interior == 0 ? 1 : interior) * Tile::TW;
         }
     }
 
@@ -84,22 +86,28 @@ private:
         return {scratch_.pixels, out_, lines, args_.padded_c, taps, full, bounds_.low, bounds_.high};
     }
 
-    // Whether the tile lies inside on all sides and has full vectors only; if so, computes it.
-    bool compute_interior(const TilePlace& place) {
+    // Computes tiles from `place` on as long as they lie inside on all sides and have full vectors only: how many. Of
+    // many channels one tile at a time, since a vector of channels over a whole row would leave the first-level cache.
+    std::int64_t compute_interior(const TilePlace& place) {
         if constexpr (Tile::kHasInterior) {
-            const std::int64_t first_row = top(place), first_column = left(place);
+            constexpr std::int64_t kFewVectors = 4;
+            const std::int64_t first_row = top(place), first_column = left(place), channels = place.last - place.first;
             if (first_row < 0 || first_column < 0 || first_row + Tile::kRows > args_.h ||
-                first_column + Tile::kColumns > args_.w || !kept(place, kOutputs - 1) ||
-                (place.last - place.first) % kLanes<T> != 0) {
-                return false;
+                place.row + Tile::TH > args_.oh || channels % kLanes<T> != 0) {
+                return 0;
             }
+            const std::int64_t in_x = (args_.w - first_column - Tile::kColumns) / (Tile::TW * args_.stride_w) + 1;
+            const std::int64_t in_y = (args_.ow - place.column) / Tile::TW;
+            const std::int64_t fit = first_column + Tile::kColumns > args_.w ? 0 : in_x < in_y ? in_x : in_y;
+            const std::int64_t count = fit > 1 && channels > kFewVectors * kLanes<T> ? 1 : fit;
+            if (count == 0) return 0;
             const T* x = static_cast<const T*>(views_.x) + place.n * views_.x_n + place.first + first_row * views_.x_h +
                          first_column * views_.x_w;
             Tile::compute_interior(tile_args(place),
-                                   {x, views_.x_h, views_.x_w, y_at(place, 0), views_.y_h, views_.y_w});
-            return true;
+                                   {x, views_.x_h, views_.x_w, y_at(place, 0), views_.y_h, views_.y_w, count});
+            return count;
         }
-        return false;
+        return 0;
     }
 
     void point_pixels(const TilePlace& place) {

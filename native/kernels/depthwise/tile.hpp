@@ -20,20 +20,20 @@ struct TileArgs {
     T low, high;
 };
 
-// A tile whose pixels all lie in the image and whose outputs all count: first pixel and output, strides in elements.
+// Neighbouring tiles whose pixels all lie in the image and whose outputs all count: first pixel and output, strides in
+// elements.
 template <class T>
-struct InteriorTile {
+struct InteriorTiles {
     const T* x;
     std::int64_t x_h, x_w;
     T* y;
     std::int64_t y_h, y_w;
+    std::int64_t count;
 };
 
-// NaN stays NaN: a comparison with it is false.
 template <class T>
-THEW_INLINE Vec<T> clamp(Vec<T> v, Vec<T> low, Vec<T> high) {
-    v = low > v ? low : v;
-    return high < v ? high : v;
+THEW_INLINE Vec<T> clamp(Vec<T> v, Vec<T> low, Vec<T> high) {  // NaN stays NaN
+    return lower_to<T>(raise_to<T>(v, low), high);
 }
 
 // KH×KW taps, stride S both ways, TH×TW output pixels: every input pixel of the tile is loaded once and used for all
@@ -56,60 +56,86 @@ struct FixedTile {
     static __attribute__((noinline)) void compute(const TileArgs<T>& args) {
         const T* const* pixels = args.pixels;
         T* const* out = args.out;
-        sum_channels(
-            args, [=](auto r, auto q, std::int64_t c) THEW_FLAT { return load(pixels[r * kColumns + q] + c); },
-            [=](auto i, std::int64_t c, Vec<T> sum) THEW_FLAT { store(out[i] + c, sum); });
+        each_channel(args, [=](const auto& sum, std::int64_t c) THEW_FLAT {
+            sum([=](auto r, auto q) THEW_FLAT { return load(pixels[r * kColumns + q] + c); },
+                [=](auto i, Vec<T> value) THEW_FLAT { store(out[i] + c, value); });
+        });
     }
 
-    // The same for a tile inside the image on all sides, which needs no table: a pointer walks along each row.
-    static __attribute__((noinline)) void compute_interior(const TileArgs<T>& args, const InteriorTile<T>& at) {
+    // The same for tiles inside the image on all sides, which need no table: a pointer walks along each row. A vector
+    // of channels stays for all tiles, so that its weights are in registers.
+    static __attribute__((noinline)) void compute_interior(const TileArgs<T>& args, const InteriorTiles<T>& at) {
         const T* x = at.x;
         T* y = at.y;
-        const std::int64_t x_h = at.x_h, x_w = at.x_w, y_h = at.y_h, y_w = at.y_w;
-        const T* pixel = nullptr;
-        T* result = nullptr;
-        sum_channels(
-            args,
-            [&](auto r, auto q, std::int64_t c) THEW_FLAT {
-                pixel = q == 0 ? x + r * x_h + c : pixel + x_w;
-                THEW_PIN_POINTER(pixel);
-                return load(pixel);
-            },
-            [&](auto i, std::int64_t c, Vec<T> sum) THEW_FLAT {
-                result = i % TW == 0 ? y + i / TW * y_h + c : result + y_w;
-                THEW_PIN_POINTER(result);
-                store(result, sum);
-            });
+        const std::int64_t x_h = at.x_h, x_w = at.x_w, y_h = at.y_h, y_w = at.y_w, count = at.count;
+        each_channel(args, [=](const auto& sum, std::int64_t c) THEW_FLAT {
+            const T* from = x + c;
+            T* to = y + c;
+            for (std::int64_t t = 0; t < count; ++t, from += TW * S * x_w, to += TW * y_w) {
+                const T* pixel = nullptr;
+                T* result = nullptr;
+                sum(
+                    [&](auto r, auto q) THEW_FLAT {
+                        pixel = q == 0 ? from + r * x_h : pixel + x_w;
+                        THEW_PIN_POINTER(pixel);
+                        return load(pixel);
+                    },
+                    [&](auto i, Vec<T> value) THEW_FLAT {
+                        result = i % TW == 0 ? to + i / TW * y_h : result + y_w;
+                        THEW_PIN_POINTER(result);
+                        store(result, value);
+                    });
+            }
+        });
     }
 
 private:
-    // get(row, column, c) gives the tile's pixels, in order; put(output, c, value) takes the results, in order.
-    template <class Get, class Put>
-    static THEW_INLINE void sum_channels(const TileArgs<T>& args, Get get, Put put) {
+    // Where registers allow, the weights of a vector of channels are loaded before its tiles.
+    static constexpr bool kKeepsWeights = KH * KW + TH * TW + 4 <= kVectorRegisters;
+
+    // For each vector of channels body(sum, c), where sum(get, put) computes a tile: get(row, column) gives its pixels,
+    // in order; put(output, value) takes the results, in order.
+    template <class Body>
+    static THEW_INLINE void each_channel(const TileArgs<T>& args, const Body& body) {
         const T* lines = args.lines;  // all in locals: vector stores may alias `args`
         const std::int64_t line = args.line, channels = args.channels;
         const Vec<T> low = splat(args.low), high = splat(args.high);
         for (std::int64_t c = 0; c < channels; c += kLanes<T>) {
-            const T* weight = lines + c;
-            Vec<T> sums[TH * TW];
-            const Vec<T> bias = load(weight);
-            unroll<TH * TW>([&](auto i) THEW_FLAT { sums[i] = bias; });
-            weight += line;
-            unroll<kRows>([&](auto r) THEW_FLAT {
-                unroll<kColumns>([&](auto q) THEW_FLAT {
-                    const Vec<T> pixel = get(r, q, c);
-                    unroll<TH>([&](auto dy) THEW_FLAT {
-                        unroll<TW>([&](auto dx) THEW_FLAT {
-                            constexpr int ky = r - dy * S, kx = q - dx * S;
-                            if constexpr (ky >= 0 && ky < KH && kx >= 0 && kx < KW) {
-                                sums[dy * TW + dx] += pixel * load(weight + (ky * KW + kx) * line);
-                            }
-                        });
+            const T* bias = lines + c;
+            const T* weight = bias + line;
+            Vec<T> kept[kKeepsWeights ? KH * KW : 1];
+            if constexpr (kKeepsWeights) unroll<KH * KW>([&](auto k) THEW_FLAT { kept[k] = load(weight + k * line); });
+            const auto sum = [&](auto get, auto put) THEW_FLAT {
+                sum_tile(
+                    load(bias),
+                    [&](auto k) THEW_FLAT {
+                        if constexpr (kKeepsWeights) return kept[k];
+                        return load(weight + k * line);
+                    },
+                    get, [&](auto i, Vec<T> value) THEW_FLAT { put(i, clamp<T>(value, low, high)); });
+            };
+            body(sum, c);
+        }
+    }
+
+    template <class Weight, class Get, class Put>
+    static THEW_INLINE void sum_tile(Vec<T> bias, const Weight& weight, Get get, const Put& put) {
+        Vec<T> sums[TH * TW];
+        unroll<TH * TW>([&](auto i) THEW_FLAT { sums[i] = bias; });
+        unroll<kRows>([&](auto r) THEW_FLAT {
+            unroll<kColumns>([&](auto q) THEW_FLAT {
+                const Vec<T> pixel = get(r, q);
+                unroll<TH>([&](auto dy) THEW_FLAT {
+                    unroll<TW>([&](auto dx) THEW_FLAT {
+                        constexpr int ky = r - dy * S, kx = q - dx * S;
+                        if constexpr (ky >= 0 && ky < KH && kx >= 0 && kx < KW) {
+                            sums[dy * TW + dx] += pixel * weight(Constant<ky * KW + kx>{});
+                        }
                     });
                 });
             });
-            unroll<TH * TW>([&](auto i) THEW_FLAT { put(i, c, clamp<T>(sums[i], low, high)); });
-        }
+        });
+        unroll<TH * TW>([&](auto i) THEW_FLAT { put(i, sums[i]); });
     }
 };
 

@@ -18,21 +18,15 @@
 namespace thew {
 namespace {
 
-// What the tiles after this one will read from beyond the second-level cache: asked for at kAheadLines cache lines
-// every four k. A step of 0 asks for nothing new.
-struct Ahead {
-    const char* at;
-    std::int64_t step;  // bytes: kAheadBytes, or 0
-};
-inline constexpr int kAheadLines = 4, kAheadBytes = kAheadLines * 64;
-
 struct Broadcast {
-    static constexpr bool kPanels = false;  // whether packed rows are in panels even where they are not columns
+    static constexpr bool kPanels = false;   // whether packed rows are in panels even where they are not columns
+    static constexpr int kRequestDepth = 4;  // 0 where requests are not spread
 
-    // Of the last of V vectors only the lower half counts where kNarrow is set.
-    template <class T, int H, int V, bool kNarrow>
+    // Of the last of V vectors only the lower half counts where kNarrow is set. `request` asks for memory that will be
+    // wanted: called every kRequestDepth k, since requests in a burst hold up the loads of the multiplications.
+    template <class T, int H, int V, bool kNarrow, class Request>
     static THEW_INLINE void multiply(const T* a, std::int64_t ld, std::int64_t a_step, const T* b, std::int64_t k,
-                                     Ahead ahead, Vec<T> (&acc)[H][V]) {
+                                     Request&& request, Vec<T> (&acc)[H][V]) {
         constexpr int kWhole = kNarrow ? V - 1 : V;
         Narrow<T> last[H];
         if constexpr (kNarrow) unroll<H>([&](auto i) THEW_FLAT { last[i] = low_half<T>(acc[i][V - 1]); });
@@ -67,8 +61,7 @@ struct Broadcast {
             });
         };
         for (; k >= 4; k -= 4) {
-            unroll<kAheadLines>([&](auto line) THEW_FLAT { __builtin_prefetch(ahead.at + line * 64, 0, 2); });
-            ahead.at += ahead.step;
+            request();
             unroll<4>(step);
             b += 4 * V * kLanes<T>;
         }
@@ -89,10 +82,11 @@ THEW_INLINE Vec<T> splat_lane(Vec<T> x) {
 template <int PanelRows>
 struct Lanes {
     static constexpr bool kPanels = true;
+    static constexpr int kRequestDepth = 0;
 
     // k is a multiple of L. Two k at a time, so that neighbouring loads pair: 10 loads to 96 multiply-adds at 12×8.
-    template <class T, int H, int V, bool>
-    static THEW_INLINE void multiply(const T* a, std::int64_t, std::int64_t, const T* b, std::int64_t k, Ahead,
+    template <class T, int H, int V, bool, class Request>
+    static THEW_INLINE void multiply(const T* a, std::int64_t, std::int64_t, const T* b, std::int64_t k, Request&&,
                                      Vec<T> (&acc)[H][V]) {
         constexpr int L = kLanes<T>, kGroups = PanelRows / L;
         auto pair = [&](auto u) THEW_FLAT {

@@ -7,14 +7,40 @@
 namespace thew {
 namespace {
 
+// What the tiles after this one will read from beyond the second-level cache. A step of 0 asks for nothing new.
+struct Ahead {
+    const char* at;
+    std::int64_t step;  // bytes: kAheadBytes, or 0
+};
+inline constexpr int kAheadLines = 4, kAheadBytes = kAheadLines * 64;
+
 template <class T>
 using TileKernel = void (*)(const T* a, std::int64_t ld, std::int64_t step, const T* b, std::int64_t k, Ahead ahead,
                             const Write<T>& write);
 
-// Before the multiplications: what the tile will touch afterwards is asked for, sums start at the bias.
+// The memory that a tile asks for while it multiplies: some of what comes next, and what one of its rows will touch.
 template <class T, int H, int V>
-THEW_INLINE void begin_tile(Vec<T> (&acc)[H][V], const Write<T>& write) {
-    prefetch_tile<T, H, V>(write);
+struct Requests {
+    Ahead ahead;
+    const Write<T>& write;
+    int row;
+
+    THEW_INLINE void operator()() {
+        unroll<kAheadLines>([&](auto line) THEW_FLAT { __builtin_prefetch(ahead.at + line * 64, 0, 2); });
+        ahead.at += ahead.step;
+        if (row < H) prefetch_row<T, V>(write, row++);
+    }
+};
+
+// Before the multiplications: sums start at the bias; what rows from `first_asked` on will touch is asked for at once,
+// since the multiplications are too few to do it.
+template <class T, int H, int V>
+THEW_INLINE void begin_tile(Vec<T> (&acc)[H][V], const Write<T>& write, std::int64_t first_asked) {
+    if constexpr (kLaneMultiply) {  // where all of them are, and instructions count
+        unroll<H>([&](auto i) THEW_FLAT { prefetch_row<T, V>(write, i); });
+    } else {
+        for (std::int64_t i = first_asked; i < H; ++i) prefetch_row<T, V>(write, static_cast<int>(i));
+    }
     const bool whole = write.columns == V * kLanes<T>;
     unroll<V>([&](auto v) THEW_FLAT {
         Vec<T> start{};
@@ -39,8 +65,10 @@ template <class T, int H, int V, bool kNarrow, class Multiply>
 void tile(const T* a, std::int64_t ld, std::int64_t step, const T* b, std::int64_t k, Ahead ahead,
           const Write<T>& write) {
     Vec<T> acc[H][V];
-    begin_tile<T, H, V>(acc, write);
-    Multiply::template multiply<T, H, V, kNarrow>(a, ld, step, b, k, ahead, acc);
+    constexpr int kDepth = Multiply::kRequestDepth;
+    begin_tile<T, H, V>(acc, write, kDepth == 0 ? 0 : k / (kDepth == 0 ? 1 : kDepth));
+    Requests<T, H, V> requests{ahead, write, 0};
+    Multiply::template multiply<T, H, V, kNarrow>(a, ld, step, b, k, requests, acc);
     end_tile<T, H, V>(acc, write);
 }
 

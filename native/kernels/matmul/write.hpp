@@ -20,20 +20,15 @@ struct Write {
     int columns;  // stored, at most V × kLanes
 };
 
-// Asks for what the tile will touch when its multiplications are done. (Asking for the next panel of b as well was
-// measured to cost more than the hardware's own prefetching leaves to gain.)
-template <class T, int H, int V>
-THEW_INLINE void prefetch_tile(const Write<T>& write) {
+// Asks for what row i of the tile will touch when its multiplications are done.
+template <class T, int V>
+THEW_INLINE void prefetch_row(const Write<T>& write, int i) {
     constexpr int kLine = 64 / sizeof(T);
-    unroll<H>([&](auto i) THEW_FLAT {
-        const T* c = write.c + write.c_offset[i];
-        for (int n = 0; n < V * kLanes<T>; n += kLine) __builtin_prefetch(c + n, 1, 3);
-    });
+    const T* c = write.c + write.c_offset[i];
+    for (int n = 0; n < V * kLanes<T>; n += kLine) __builtin_prefetch(c + n, 1, 3);
     if (write.addend && write.addend != write.c) {
-        unroll<H>([&](auto i) THEW_FLAT {
-            const T* from = write.addend + write.addend_offset[i];
-            for (int n = 0; n < V * kLanes<T>; n += kLine) __builtin_prefetch(from + n, 0, 3);
-        });
+        const T* from = write.addend + write.addend_offset[i];
+        for (int n = 0; n < V * kLanes<T>; n += kLine) __builtin_prefetch(from + n, 0, 3);
     }
 }
 

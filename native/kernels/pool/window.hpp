@@ -1,6 +1,8 @@
 // What the two pooling loops share: the reductions, and the taps of a window that lie inside the image.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/pool/contract.hpp"
 #include "simd/unroll.hpp"
 
@@ -35,6 +37,17 @@ inline Span clip(std::int64_t start, std::int64_t taps, std::int64_t dilation, s
     return {first, last < first ? first : last, include_pad ? below(extent + pad_end) : last - first};
 }
 
+template <class V>
+struct ElementOf {
+    using type = V;
+};
+template <class V>
+requires(sizeof(V) == kVectorBytes) struct ElementOf<V> {
+    using type = std::remove_cvref_t<decltype(V{}[0])>;
+};
+template <class V>
+using Element = typename ElementOf<V>::type;
+
 struct MaxOf {
     template <class T>
     static THEW_INLINE T start() {
@@ -42,8 +55,12 @@ struct MaxOf {
     }
     template <class V>
     static THEW_INLINE V join(V a, V b) {  // of scalars or vectors; a NaN on either side stays
-        V larger = a > b ? a : b;
-        return a != a ? a : larger;
+        if constexpr (sizeof(V) == kVectorBytes && static_cast<Element<V>>(0.5) != 0) {
+            return a == a ? raise_to<Element<V>>(b, a) : a;  // of a NaN in b, b stays
+        } else {
+            V larger = a > b ? a : b;
+            return a != a ? a : larger;
+        }
     }
     template <class V>
     static THEW_INLINE V finish(V a, V) {

@@ -58,11 +58,11 @@ def _may_be_stage(draft: Draft) -> bool:
 
 
 def _chains(builder: Builder, start: int, following: dict[int, int]) -> Iterator[list[int]]:
-    """Chains from a draft, longest first; of any two steps in a row one is windowed."""
+    """Chains from a draft, longest first: one windowed step with the step before it, the one after it, or both."""
     chain = [start]
     while len(chain) < _MOST_STAGES and (after := following.get(chain[-1])) is not None:
-        before, then = builder.drafts[chain[-1]], builder.drafts[after]
-        if not _may_be_stage(then) or not {before.row.family, then.row.family} & set(_WINDOWED):
+        windowed = [builder.drafts[i].row.family in _WINDOWED for i in (*chain, after)]
+        if not _may_be_stage(builder.drafts[after]) or sum(windowed) != 1 or not any(windowed[-2:]):
             break
         chain.append(after)
     for length in range(len(chain), 1, -1):
