@@ -192,3 +192,55 @@ def test_a_step_is_one_native_call(batch_size, innermost):
     steps = executable.single.plan.steps
     assert {step.kernel.startswith("conv_batch") for step in steps if step.op.startswith("conv")} == {innermost}
     assert sum(step.op == "update_sgd" for step in steps) == 10
+
+
+def test_a_batch_in_parts_is_the_same_step():
+    """Gradients of parts add up to the whole batch's, in less memory."""
+
+    def trained(budget, precision="fp64", clip=None):
+        trainer = thew.Trainer(
+            thew.models.lenet5(seed=1), optimizer=optim.SGD(lr=0.1, momentum=0.9, clip_norm=clip),
+            input_shape=(1, 28, 28), precision=precision, memory_budget_bytes=budget,
+        )  # fmt: skip
+        random = np.random.default_rng(0)
+        x, y = random.normal(size=(12, 1, 28, 28)), random.integers(0, 10, 12)
+        outputs = [trainer.step_with_prediction(x, y) for _ in range(2)]
+        return trainer, outputs
+
+    whole, expected = trained(None)
+    states = sum(array.nbytes for array in whole.model.parameters()) * 2
+    budget = (whole.peak_memory_bytes - states) // 2 + states
+    parted, found = trained(budget)
+    assert parted.peak_memory_bytes <= budget
+    for (loss, prediction), (wanted, wanted_prediction) in zip(found, expected, strict=True):
+        assert loss == pytest.approx(wanted, rel=1e-12)
+        np.testing.assert_allclose(prediction, wanted_prediction, rtol=0, atol=1e-12)
+    for ours, theirs in zip(parted.model.parameters(), whole.model.parameters(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+    scaled, _ = trained(None, "mixed-fp16", 1.0)
+    clipped, _ = trained(scaled.peak_memory_bytes * 3 // 4, "mixed-fp16", 1.0)
+    for ours, theirs in zip(clipped.model.parameters(), scaled.model.parameters(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3)  # two steps of 0.1 · 1 in 11 bits
+    with pytest.raises(thew.errors.MemoryLimitError, match="at least"):
+        trained(states // 2)
+
+
+def test_parts_keep_statistics_and_draws():
+    with nn.init.seeded(0):
+        model = Mixed()
+    trainer = thew.Trainer(model, optimizer=optim.SGD(lr=0.05), input_shape=(2, 8, 8))
+    trainer.prepare(32)
+    with nn.init.seeded(0):
+        model = Mixed()
+    trainer = thew.Trainer(
+        model, optimizer=optim.SGD(lr=0.05), input_shape=(2, 8, 8),
+        memory_budget_bytes=trainer.peak_memory_bytes * 2 // 3,
+    )  # fmt: skip
+    x, y = batch(32)
+    before = model.norm1.running_mean.copy()
+    losses = [trainer.step(x, y) for _ in range(20)]
+    assert losses[-1] < losses[0] and not np.array_equal(model.norm1.running_mean, before)
+    streams = [
+        node.attributes["stream"] for node in trainer._engine.last().step.graph.nodes if node.op == "dropout_training"
+    ]
+    assert len(set(streams)) == len(streams) // 2 > 1  # one forward and one backward each

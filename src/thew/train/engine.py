@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from thew.dtypes import from_numpy, to_numpy
+from thew.errors import MemoryLimitError
 from thew.ir import TensorType
 from thew.ir.graph import Array
 from thew.nn import Module
@@ -50,10 +51,17 @@ class Engine:
     """Plans and runs steps and evaluations."""
 
     def __init__(
-        self, model: Module, loss: Loss, optimizer: Optimizer, precision: Precision, settings: Settings, seed: int
+        self,
+        model: Module,
+        loss: Loss,
+        optimizer: Optimizer,
+        precision: Precision,
+        settings: Settings,
+        seed: int,
+        budget_bytes: int | None = None,
     ) -> None:
         self.model, self.loss, self.optimizer, self.precision = model, loss, optimizer, precision
-        self.settings = settings
+        self.settings, self.budget_bytes = settings, budget_bytes
         self.states: dict[str, Array] = {}  # of the optimiser and the loss scale, by name
         limit = np.inf if optimizer.clip_norm is None else optimizer.clip_norm
         self.numbers: Mapping[str, Array] = {
@@ -105,10 +113,26 @@ class Engine:
         return list(prepared.executable.run(dict(zip(prepared.names, feeds, strict=True))).values())
 
     def _plan(self, x: TensorType, y: TensorType | None, training: bool) -> Prepared:
-        if training and y is not None:
-            step = build_step(self.model, self.loss, self.optimizer, x, y, self.precision)
-        else:
-            step = build_evaluation(self.model, self.loss, x, y, self.precision)
+        if not training or y is None:
+            return self._made(build_evaluation(self.model, self.loss, x, y, self.precision))
+        least: int | None = None
+        for parts in _divisors(x.static_shape[0]) if self.budget_bytes is not None else (1,):
+            prepared = self._made(build_step(self.model, self.loss, self.optimizer, x, y, self.precision, parts))
+            needed = self.bytes_of(prepared)
+            if self.budget_bytes is None or needed <= self.budget_bytes:
+                return prepared
+            least = needed if least is None else min(least, needed)
+        raise MemoryLimitError(
+            f"Trainer: memory_budget_bytes must be at least {least} for a batch of {x.static_shape[0]}, got "
+            f"{self.budget_bytes}; use a smaller network or a precision of 16 bits"
+        )
+
+    def bytes_of(self, prepared: Prepared) -> int:
+        """Arena and scratch of a plan, with parameters and states."""
+        own = (*prepared.step.own.values(), *self.states.values())
+        return prepared.executable.peak_memory_bytes + sum(array.nbytes for array in own)
+
+    def _made(self, step: StepGraph) -> Prepared:
         for name, first in step.fresh.items():
             self.states.setdefault(name, first)
         arrays = {**step.own, **{name: self.states[name] for name in step.fresh}}
@@ -120,6 +144,10 @@ class Engine:
         wanted = filter(None, (step.loss, step.prediction, step.squares))
         numbers = tuple(self.numbers[name] for name in names if name in self.numbers)
         return Prepared(step, executable, names, numbers, tuple(results.index(name) for name in wanted))
+
+
+def _divisors(count: int) -> list[int]:
+    return [parts for parts in range(1, count + 1) if count % parts == 0]
 
 
 def _type_of(array: Array) -> TensorType:

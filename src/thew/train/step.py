@@ -112,25 +112,52 @@ def build_step(
     x: TensorType,
     target: TensorType,
     precision: Precision,
+    parts: int = 1,
 ) -> StepGraph:
-    """The graph of a training step on batches of these types."""
-    forward, read = trace(model, loss, x, target, precision.wide, training=True)
+    """The graph of a training step on batches of these types.
+
+    With several `parts` (of which the batch is a multiple) forward and backward run for one part after another, and
+    gradients add up: the same step in less memory, but that batch norm sees one part at a time. The loss is the mean of
+    the parts', or their sum where its `reduction` is "sum".
+    """
+    samples, targets = _part_of(x, parts), _part_of(target, parts)
+    forward, read = trace(model, loss, samples, targets, precision.wide, training=True)
     forward = precision.cast(forward)
     trainable = {id(array) for _, array in model.named_trainable()}
     trained = [name for name, array in read.items() if id(array) in trainable]
-    return _Builder(forward, optimizer, precision).build(trained, read)
+    share = 1.0 if getattr(loss, "reduction", "mean") == "sum" else 1 / parts
+    return _Builder(forward, optimizer, precision, x, target).build(trained, read, parts, share)
+
+
+def _part_of(known: TensorType, parts: int) -> TensorType:
+    count, *rest = known.static_shape
+    return TensorType(known.dtype, (count // parts, *rest))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one part of a batch gives."""
+
+    loss: str
+    prediction: str
+    gradients: Mapping[str, str]
 
 
 class _Builder:
     """Grows a forward graph into a step."""
 
-    def __init__(self, forward: Graph, optimizer: Optimizer, precision: Precision) -> None:
+    def __init__(
+        self, forward: Graph, optimizer: Optimizer, precision: Precision, x: TensorType, target: TensorType
+    ) -> None:
         self._optimizer, self._precision = optimizer, precision
-        self._forward, self._inputs = forward, list(forward.inputs)
-        self._loss, self._prediction = forward.outputs
+        whole = {INPUT: x, TARGET: target}
+        self._forward = forward
+        self._inputs = [Value(value.name, whole.get(value.name, value.type)) for value in forward.inputs]
         self._successors: dict[str, str] = {}
         self._fresh: dict[str, Array] = {}
-        self._statistics()
+        self._statistics = self._found_statistics()
+        self._latest: dict[str, str] = {}  # statistics by now
+        self._sums: dict[str, str] = {}  # of gradients
         self._numbers = {HYPER: optimizer.hyper()}
         if optimizer.clip_norm is not None or precision.is_scaled:
             self._numbers[LIMIT] = np.array([np.inf if optimizer.clip_norm is None else optimizer.clip_norm])
@@ -142,12 +169,16 @@ class _Builder:
         for name, array in self._numbers.items():
             self._inputs.append(Value(name, TensorType("fp64", array.shape)))
 
-    def build(self, trained: Sequence[str], read: Mapping[str, Array]) -> StepGraph:
-        """The whole step."""
+    def build(self, trained: Sequence[str], read: Mapping[str, Array], parts: int, share: float) -> StepGraph:
+        """The whole step; `share` is each part's in the loss."""
         for name in trained:
             self._add_states(name)
-        self._extension = Extension(self._forward.replace(inputs=tuple(self._inputs)))
-        gradients = differentiate(self._extension, self._loss, trained, self._seed())
+        self._extension = Extension(self._forward.replace(inputs=tuple(self._inputs), nodes=(), outputs=(), types={}))
+        seed = self._seed(share)
+        found = [self._part(part, parts, trained, seed) for part in range(parts)]
+        loss = self._scaled(self._added([part.loss for part in found]), share)
+        prediction = found[0].prediction if parts == 1 else self._one("concat", *(p.prediction for p in found), axis=0)
+        gradients = found[-1].gradients
         factor, squares = self._check(list(gradients.values()))
         step = self._count(factor)
         count = len(self._extension.nodes)
@@ -156,10 +187,45 @@ class _Builder:
         nodes = self._extension.nodes
         nodes[:] = _early(nodes[:count], nodes[count:])
         successors = {**dict.fromkeys(read, ""), **self._successors}
-        outputs = [self._loss, self._prediction, *filter(None, (squares, *successors.values()))]
+        outputs = [loss, prediction, *filter(None, (squares, *successors.values()))]
         graph = self._extension.graph(outputs)
-        names = (self._loss, self._prediction, squares)
+        names = (loss, prediction, squares)
         return StepGraph(graph, *names, successors, read, self._fresh, tuple(gradients))
+
+    def _part(self, part: int, parts: int, trained: Sequence[str], seed: str | None) -> _Part:
+        """Forward and backward of one part of the batch; its gradients are the sums up to here."""
+        names = dict(self._latest)
+        if parts > 1:
+            for name in (INPUT, TARGET):
+                count = self._extension.type_of(name).static_shape[0] // parts
+                ends = (np.array([count * part]), np.array([count * (part + 1)]), np.array([0]))
+                names[name] = self._one("slice", name, *map(self._extension.constant, ends))
+        for node in self._forward.nodes:
+            outputs = tuple(self._extension.fresh(name) if name else "" for name in node.outputs)
+            names.update(zip(node.outputs, outputs, strict=True))
+            copy = node.replace(inputs=tuple(names.get(name, name) for name in node.inputs), outputs=outputs)
+            if part and node.op == "dropout_training":
+                copy = copy.with_attributes(stream=node.attributes["stream"] + part * len(self._forward.nodes))  # type: ignore[operator]
+            self._extension.append(copy)
+        for state, after in self._statistics.items():
+            self._latest[state] = self._successors[state] = names[after]
+        loss, prediction = (names[name] for name in self._forward.outputs)
+        gradients = differentiate(self._extension, loss, trained, seed)
+        for name, gradient in gradients.items():
+            self._sums[name] = self._added([self._sums[name], gradient]) if name in self._sums else gradient
+        return _Part(loss, prediction, dict(self._sums))
+
+    def _added(self, terms: Sequence[str]) -> str:
+        total = terms[0]
+        for term in terms[1:]:
+            total = self._one("add", total, term)
+        return total
+
+    def _scaled(self, name: str, factor: float) -> str:
+        if factor == 1:
+            return name
+        dtype = to_numpy(self._extension.type_of(name).dtype)
+        return self._one("mul", name, self._extension.constant(np.asarray(factor, dtype)))
 
     def _state(self, name: str, first: Array) -> None:
         self._fresh[name] = first
@@ -167,13 +233,15 @@ class _Builder:
         dtype = "fp64" if first.dtype == np.float64 else "fp32"
         self._inputs.append(Value(name, TensorType(dtype, first.shape)))
 
-    def _statistics(self) -> None:
+    def _found_statistics(self) -> dict[str, str]:
         """Running statistics are states of the model whose next values the forward pass gives."""
         names = {value.name for value in self._inputs}
-        for node in self._forward.nodes:
-            for output, source in ops.get(node.op).updates:
-                if node.input(source) in names and node.outputs[output]:
-                    self._successors[node.inputs[source]] = node.outputs[output]
+        return {
+            node.inputs[source]: node.outputs[output]
+            for node in self._forward.nodes
+            for output, source in ops.get(node.op).updates
+            if node.input(source) in names and node.outputs[output]
+        }
 
     def _add_states(self, name: str) -> None:
         shape = next(value.type for value in self._inputs if value.name == name).static_shape
@@ -182,13 +250,13 @@ class _Builder:
         if "product" in self._optimizer.numbers():
             self._state(f"{name}.product", np.ones(1))
 
-    def _seed(self) -> str | None:
-        """The gradient of the loss: its scale, where there is one."""
+    def _seed(self, share: float) -> str | None:
+        """The gradient of a part's loss: its share, times the scale where there is one."""
+        extension, dtype = self._extension, self._precision.wide
         if not self._precision.is_scaled:
-            return None
-        extension = self._extension
+            return None if share == 1 else extension.constant(np.asarray(share, to_numpy(dtype)))
         scalar = self._one("reshape", self._scale(), extension.constant(np.zeros(0, np.int64)))
-        return self._one("cast", scalar, to=extension.type_of(self._loss).dtype)
+        return self._scaled(self._one("cast", scalar, to=dtype), share)
 
     def _scale(self) -> str:
         ends = (np.array([0]), np.array([1]), np.array([0]))

@@ -56,6 +56,9 @@ class Trainer:
         cores: "all", "big", "little" or a list such as "0-3": the CPUs that the workers are kept on.
         isa: use nothing better than this instruction set.
         input_dtype: of samples, "int64" for numbers of an embedding; by default that of the precision.
+        memory_budget_bytes: what a step may take, parameters and states among it. Where a whole batch needs more, it is
+            run in as many equal parts as fit, whose gradients add up: the same step, but that batch norm sees one part
+            at a time.
 
     Raises:
         InputError: an argument is none of the above.
@@ -81,6 +84,7 @@ class Trainer:
         cores: str | None = None,
         isa: str | None = None,
         input_dtype: str | None = None,
+        memory_budget_bytes: int | None = None,
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 1024:
             raise InputError(f"threads: must be between 1 and 1024, got {threads!r}")
@@ -95,7 +99,7 @@ class Trainer:
         self.input_dtype = input_dtype or policy.wide
         self._dtype, self._input = to_numpy(policy.wide), to_numpy(self.input_dtype)
         settings = Settings(target(threads, isa), parse_cores(cores))
-        self._engine = Engine(self.model, self._loss, self.optimizer, policy, settings, seed)
+        self._engine = Engine(self.model, self._loss, self.optimizer, policy, settings, seed, memory_budget_bytes)
         self._factor = 1.0
 
     # Single batches
@@ -255,9 +259,7 @@ class Trainer:
     @property
     def peak_memory_bytes(self) -> int:
         """Arena and scratch of the step planned last, with parameters and optimiser states. Plan first (`prepare`)."""
-        prepared = self._planned()
-        own = sum(array.nbytes for array in prepared.step.own.values())
-        return prepared.executable.peak_memory_bytes + own + sum(a.nbytes for a in self._engine.states.values())
+        return self._engine.bytes_of(self._planned())
 
     def explain(self, rounds: int = 5) -> Explanation:
         """A table of the steps of the plan used last: layer, algorithm, time, GFLOP/s, share of peak. Changes nothing.
