@@ -35,6 +35,8 @@ from thew.train.step import (
 # Shapes of samples and targets, the targets' dtype, training; without targets there is nothing of the second and third.
 Key = tuple[tuple[int, ...], tuple[int, ...] | None, str, bool]
 
+MOST_PARTS = 16  # of a batch: every part adds all its steps to the plan
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -121,7 +123,9 @@ class Engine:
             needed = self.bytes_of(prepared)
             if self.budget_bytes is None or needed <= self.budget_bytes:
                 return prepared
-            least = needed if least is None else min(least, needed)
+            if least is not None and needed >= least:
+                break  # what is left belongs to no part: states, gradients, scratch
+            least = needed
         raise MemoryLimitError(
             f"Trainer: memory_budget_bytes must be at least {least} for a batch of {x.static_shape[0]}, got "
             f"{self.budget_bytes}; use a smaller network or a precision of 16 bits"
@@ -147,7 +151,7 @@ class Engine:
 
 
 def _divisors(count: int) -> list[int]:
-    return [parts for parts in range(1, count + 1) if count % parts == 0]
+    return [parts for parts in range(1, MOST_PARTS + 1) if count % parts == 0]
 
 
 def _type_of(array: Array) -> TensorType:
