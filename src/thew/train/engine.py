@@ -123,9 +123,7 @@ class Engine:
             needed = self.bytes_of(prepared)
             if self.budget_bytes is None or needed <= self.budget_bytes:
                 return prepared
-            if least is not None and needed >= least:
-                break  # what is left belongs to no part: states, gradients, scratch
-            least = needed
+            least = needed if least is None else min(least, needed)
         raise MemoryLimitError(
             f"Trainer: memory_budget_bytes must be at least {least} for a batch of {x.static_shape[0]}, got "
             f"{self.budget_bytes}; use a smaller network or a precision of 16 bits"
