@@ -1,7 +1,7 @@
 """Measures the rates that the planner's estimates go by, in seconds, and keeps them in a file of the user's cache.
 
 A device is told by CPU model, best ISA and Thew's version. Where it was never calibrated the planner takes built-in
-rates, so that a first session is quick and its plan the same everywhere; see decision 20.
+rates, so that a first session is quick and its plan the same everywhere; see decision 27.
 """
 
 from __future__ import annotations
