@@ -15,7 +15,7 @@ from kernel_cases import DTYPES, LAYOUTS, native, placed, rows
 
 from thew.errors import PlanError
 
-ROWS = rows("conv")
+ROWS = rows("conv") + rows("im2col")
 RNG = np.random.default_rng(11)
 
 

@@ -18,7 +18,7 @@ from thew.plan import Plan, PlanOptions
 pytest.importorskip("thew.runtime.native", reason="the native module is not built")
 
 RNG = np.random.default_rng(23)
-ON = PlanOptions(fitted_blocking=False)
+ON = PlanOptions(fitted_blocking=False, winograd=False)
 OFF = replace(ON, strips=False)
 
 

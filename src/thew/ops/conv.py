@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -85,6 +85,74 @@ def suits_batches(batch: int, *channels: int) -> bool:
 def _suits_batches(call: Call) -> bool:
     (batch, channels, *_), alone = call.shape(0), call.attribute("group") == 1 and not call.has(3)
     return alone and is_planar(call) and suits_batches(batch, channels, call.shape(1)[0])
+
+
+# F(m×m, r×r): m and r by algorithm of the family "winograd".
+WINOGRAD: Mapping[str, tuple[int, int]] = {"4x4_3x3": (4, 3), "2x2_5x5": (2, 5), "2x2_3x3": (2, 3), "6x6_3x3": (6, 3)}
+_NEVER_BY_DEFAULT = ("6x6_3x3",)  # no faster than F(4×4, 3×3), and five times less accurate
+_FEWEST_CHANNELS, _FEWEST_TILES = 8, 12
+_FEWEST_TILES_A_TRANSFORM = 64  # where weights are no constants, and so transformed at each run
+
+
+def is_winograd(call: Call, algorithm: str) -> bool:
+    """Whether a Winograd algorithm can run a convolution, or its gradients: its window, at stride 1."""
+    found, r = window(call), WINOGRAD[algorithm][1]
+    return (
+        found.kernel == (r, r)
+        and found.strides == found.dilations == (1, 1)
+        and 0 not in (*call.shape(0), *call.shape(1))
+    )
+
+
+def winograd_tiles(algorithm: str, result: Shape) -> int:
+    """Tiles of a result of some shape: rows of the products."""
+    return result[0] * prod(-(-extent // WINOGRAD[algorithm][0]) for extent in result[2:])
+
+
+def is_winograd_default(call: Call, algorithm: str, result: Shape) -> bool:
+    """Whether an algorithm may pay for a result of some shape.
+
+    Tiles repay reading (m + r − 1)²/r² times the weights; channels repay transforming tiles.
+    """
+    channels = min(call.shape(1)[1], call.shape(1)[0] // call.attribute("group"))
+    fewest = _FEWEST_TILES_A_TRANSFORM if call.value(1) is None else _FEWEST_TILES
+    few = channels < _FEWEST_CHANNELS or winograd_tiles(algorithm, result) < fewest
+    return not few and algorithm not in _NEVER_BY_DEFAULT
+
+
+def winograd_work(call: Call, algorithm: str, result: Shape) -> Work:
+    """(m + r − 1)² products, whose operands and results are written and read once more."""
+    group, oc = call.attribute("group"), call.shape(1)[0]
+    points = (sum(WINOGRAD[algorithm]) - 1) ** 2 * winograd_tiles(algorithm, result)
+    moved = 2 * points * (call.shape(0)[1] + oc) * size_bytes(call.type(0).dtype)
+    return Work(points * call.shape(1)[1] * oc, result[1] // group, moved, WINOGRAD_BLOCK_BYTES)
+
+
+WINOGRAD_BLOCK_BYTES = 512 << 10  # of tiles at a time: they stay in a second-level cache
+
+
+def winograd(forward: Callable[[Call], tuple[Call, Shape]]) -> list[Candidate]:
+    """The algorithms as candidates.
+
+    `forward` gives the convolution that a call is, or is a gradient of, and the shape of the call's result.
+    """
+
+    def candidate(algorithm: str) -> Candidate:
+        return Candidate(
+            "winograd",
+            algorithm,
+            "channels_last",
+            lambda call: is_winograd(forward(call)[0], algorithm),
+            ("fp32",) if algorithm == "6x6_3x3" else ("fp32", "fp64"),
+            lambda call: winograd_work(forward(call)[0], algorithm, forward(call)[1]),
+            lambda call: is_winograd_default(forward(call)[0], algorithm, forward(call)[1]),
+        )
+
+    return [candidate(algorithm) for algorithm in WINOGRAD]
+
+
+def _forward(call: Call) -> tuple[Call, Shape]:
+    return call, output_shape(call)
 
 
 def output_shape(call: Call, weight: int = 1) -> Shape:
@@ -173,6 +241,8 @@ define(
             ),
             Candidate("conv", "direct", "channels_last", is_first_layer, work=_product),
             Candidate("conv", "implicit", "channels_last", is_planar, work=_gathered_product),
+            *winograd(_forward),
+            Candidate("im2col", "packed", "channels_last", is_planar, by_default=lambda call: False),
         ),
     )
 )

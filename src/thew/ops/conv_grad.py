@@ -17,7 +17,16 @@ import numpy as np
 
 from thew.dtypes import FLOATS, size_bytes
 from thew.ir.graph import Array, TensorType
-from thew.ops.conv import PACKED_BLOCK_BYTES, WINDOW, is_planar, is_pointwise, output_shape, suits_batches, window
+from thew.ops.conv import (
+    PACKED_BLOCK_BYTES,
+    WINDOW,
+    is_planar,
+    is_pointwise,
+    output_shape,
+    suits_batches,
+    window,
+    winograd,
+)
 from thew.ops.opdef import Call, Candidate, OpDef, Work, call_of, define
 from thew.ops.rules import Shape, dtype_of, rank_at_least, shape_attribute, typed, widened
 
@@ -65,6 +74,11 @@ def _product(call: Call) -> Work:
 
 def _is_pointwise(call: Call) -> bool:
     return is_pointwise(forward_call(call))
+
+
+def _backward(call: Call) -> tuple[Call, Shape]:
+    forward = forward_call(call)
+    return forward, forward.shape(0)
 
 
 def _grouped(array: Array, group: int, spatial: Shape) -> Array:
@@ -119,6 +133,7 @@ define(
                 work=_product,
             ),
             Candidate("conv", "implicit", "channels_last", is_planar, work=_product),
+            *winograd(_backward),
         ),
     )
 )

@@ -35,10 +35,7 @@ _EFFICIENCY = {
     "conv_batch": 0.85,
     "matmul": 0.85,
     "depthwise": 0.35,
-    "winograd.4x4_3x3": 1.6,  # of the definition's multiply-adds, of which it does a quarter
-    "winograd.2x2_5x5": 1.3,
-    "winograd.2x2_3x3": 1.1,
-    "winograd.6x6_3x3": 1.5,
+    "winograd": 0.80,
     "im2col": 0.6,
     "pool": 0.25,
     "unary": 0.10,

@@ -1,0 +1,67 @@
+// Winograd's minimal filtering for convolutions of stride 1 (Lavin and Gray, "Fast Algorithms for Convolutional Neural
+// Networks", 2016): F(m×m, r×r) computes a tile of m×m outputs from a×a inputs, a = m + r − 1, with a² multiplications
+// a channel instead of m²·r².
+//
+//   y[tile, o] = activation( Aᵀ [ Σ_c (G w[o, c] Gᵀ) ⊙ (Bᵀ x[tile, c] B) ] A + bias[o] + residual[tile, o] )
+//
+// which equals conv's sum (kernels/conv/contract.hpp) for 2-d windows of r×r, stride 1, dilation 1, any padding, any
+// groups. The matrices follow from points of interpolation: see matrices.hpp. Σ_c is a² matrix products (rows: tiles,
+// columns: output channels, k: channels) on the trunk's register tiles.
+//
+// Layout: channel stride 1 in x, y and the residual (with one channel: any); pixels and images any strides. Weights
+// are transformed and packed by make() where they are constant, else by each run. The residual may be exactly y; y
+// overlaps nothing else. Alignment: elements'. Tails: tiles over the image's edge are staged, so memory outside the
+// views is neither read nor written.
+//
+// Rounding: |error| ≤ (c + roundings of the transforms + 3)·eps · |Aᵀ| [ Σ_c (|G| |w| |Gᵀ|) ⊙ (|Bᵀ| |x| |B|) ] |A|, an
+// output of a tile shares in the magnitudes of its whole tile. By the same token a NaN or Inf in x makes every output
+// of the tiles that read it NaN or Inf (in all of the group's channels), and no other; one in w makes those of its
+// channel.
+#pragma once
+
+#include "base/tensor.hpp"
+#include "base/workers.hpp"
+#include "kernels/activation.hpp"
+#include "kernels/table.hpp"
+
+namespace thew {
+
+struct WinogradArgs {
+    std::int64_t n, h, w, oh, ow, group, pad_top, pad_left;
+    std::int64_t c, oc;                    // of one group
+    std::int64_t tiles_h, tiles_w, tiles;  // of an image, of all images
+    std::int64_t block;                    // tiles whose transforms stay near: rows of a product
+    std::int64_t together;                 // blocks that all workers transform and then multiply; 0: each its own
+    std::int64_t a_row, a_point, a_block;  // elements from a row, a point, a block of the transformed input to the next
+    std::int64_t c_row;                    // elements from a tile of products to the next
+    std::int64_t packed_item, packed_panel;  // elements of a group's, of a whole panel's transformed weights
+    const void* packed;                      // [group][panel][point][c][columns of the panel]
+    Epilogue epilogue;
+};
+
+struct WinogradViews {
+    const void *x, *bias, *residual;  // bias: whole panels of each group; residual: null where absent
+    void* y;
+    std::int64_t x_n, x_h, x_w, y_n, y_h, y_w, r_n, r_h, r_w;  // strides in elements
+};
+
+// Where the transform of weights finds them: w[o, c, h, w] of one group.
+struct WinogradWeights {
+    const void* data;
+    std::int64_t oc, c, stride[4];
+};
+
+struct WinogradEntry {
+    Row row;
+    int m, r;        // of F(m×m, r×r)
+    int vector;      // columns of a panel are a multiple of this
+    int k_multiple;  // channels are padded to a multiple of this
+    void (*pack)(const WinogradWeights& weights, std::int64_t panel, std::int64_t depth, void* packed);
+    // `scratch`: [together blocks, or one a worker][a block of products a worker].
+    void (*run)(const WinogradArgs& args, const WinogradViews& views, const Workers& workers, std::byte* scratch);
+};
+
+THEW_DECLARE_TABLES(WinogradEntry, winograd_fp32)
+THEW_DECLARE_TABLES(WinogradEntry, winograd_fp64)
+
+}  // namespace thew
