@@ -2,7 +2,7 @@
 // they are, since what a convolution adds and applies comes after the transform of outputs.
 #pragma once
 
-#include "kernels/matmul/multiply.hpp"
+#include "kernels/matmul/tile.hpp"
 
 namespace thew {
 namespace {
@@ -16,7 +16,11 @@ template <class T, int H, int V, class Multiply>
 void product(const T* a, std::int64_t ld, const T* b, std::int64_t k, Ahead ahead, T* c, std::int64_t c_row) {
     Vec<T> acc[H][V];
     unroll<H * V>([&](auto n) THEW_FLAT { acc[n / V][n % V] = Vec<T>{}; });
-    Multiply::template multiply<T, H, V, false>(a, ld, 1, b, k, ahead, acc);
+    auto request = [&]() THEW_FLAT {
+        unroll<kAheadLines>([&](auto line) THEW_FLAT { __builtin_prefetch(ahead.at + line * 64, 0, 2); });
+        ahead.at += ahead.step;
+    };
+    Multiply::template multiply<T, H, V, false>(a, ld, 1, b, k, request, acc);
     unroll<H>([&](auto i) THEW_FLAT {
         unroll<V>([&](auto v) THEW_FLAT { store(c + v * kLanes<T>, acc[i][v]); });
         c += c_row;
