@@ -41,7 +41,8 @@ const Facts& find_facts(const std::string& name) {
 Activation parse_activation(const std::string& name) { return find_facts(name).activation; }
 
 Epilogue parse_epilogue(const Attributes& attributes) {
-    const Facts& facts = find_facts(attributes.text("activation"));
+    const std::string name = attributes.text("activation");
+    const Facts& facts = find_facts(name);
     auto given = attributes.floats("activation_parameters");
     require(given.size() <= static_cast<std::size_t>(facts.parameters),
             "attribute 'activation_parameters': '" + std::string(facts.name) + "' takes at most " +
