@@ -55,6 +55,7 @@ NATIVE = (
     "bool",
 )
 FLOATS = ("fp64", "fp32", "fp16", "bf16")
+HALVES = ("fp16", "bf16")  # stored in 16 bits, computed wider
 
 
 def to_numpy(dtype: str) -> np.dtype[Any]:

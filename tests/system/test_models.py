@@ -159,8 +159,8 @@ def _last_scale(data: Path, name: str) -> float:
     return float(graph.constants[last.inputs[1]])
 
 
-def session_of(data: Path, name: str) -> Any:
-    return thew.InferenceSession(data / "models" / f"{name}.onnx", threads=2)
+def session_of(data: Path, name: str, precision: str = "fp32") -> Any:
+    return thew.InferenceSession(data / "models" / f"{name}.onnx", threads=2, precision=precision)
 
 
 @pytest.mark.parametrize("name", list(CASES))
@@ -184,14 +184,19 @@ def test_outputs_are_those_of_onnxruntime(shared_data: Path, name: str) -> None:
         np.testing.assert_allclose(y, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
 
 
+FLOATS = [name for name, case in CASES.items() if not case.is_quantised]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(CASES))
-def test_accuracy(shared_data: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "precision"), [(name, "fp32") for name in CASES] + [(n, p) for n in FLOATS for p in ("fp16", "bf16")]
+)
+def test_accuracy(shared_data: Path, name: str, precision: str) -> None:
     case = CASES[name]
     images, labels = (
         pictures(shared_data, case.data) if isinstance(case.data, int) else test_set(shared_data, case.data)
     )
-    session = session_of(shared_data, name)
+    session = session_of(shared_data, name, precision)
     starts = range(0, len(images), 4 * BATCH)
     found = np.concatenate([run(session, case.prepare(images[start : start + 4 * BATCH])) for start in starts])
     found = found.reshape(len(images), -1)

@@ -22,6 +22,9 @@ class Precision(StrEnum):
 
     FP32 = "fp32"
     FP64 = "fp64"
+    FP16 = "fp16"
+    BF16 = "bf16"
+    AUTO = "auto"
     MIXED_FP16 = "mixed-fp16"
     MIXED_BF16 = "mixed-bf16"
     MIXED_FP64_FP16 = "mixed-fp64-fp16"

@@ -6,11 +6,10 @@ Runs on specialised graphs (it reads types); ops that move data keep halves as t
 
 from __future__ import annotations
 
+from thew.dtypes import HALVES
 from thew.ir import Graph, Node
 from thew.ops import find
 from thew.passes.editor import Editor
-
-HALVES = ("fp16", "bf16")
 
 
 def compute_half_wide(graph: Graph) -> Graph:

@@ -95,6 +95,10 @@ class Editor:
         known = self.type_of(name)
         return known.static_shape if known is not None and known.is_static else None
 
+    def forget_type(self, name: str) -> None:
+        """Lets a value have another type: that of the node which is put next to define it."""
+        self._types.pop(name, None)
+
     def put(self, old: Node, *nodes: Node) -> None:
         """Puts nodes into the place of `old`; they must define the outputs of `old`."""
         index = self._slot_of[self._key(old)]

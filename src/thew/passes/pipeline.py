@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from thew.dtypes import HALVES
 from thew.ir import Graph
 from thew.passes.check_nodes import check_nodes
 from thew.passes.compute_half_wide import compute_half_wide
@@ -22,6 +24,7 @@ from thew.passes.fuse_epilogues import fuse_epilogues
 from thew.passes.lower_gemm import lower_gemm
 from thew.passes.lower_variadic import lower_variadic
 from thew.passes.recognise_activations import recognise_activations
+from thew.passes.reduce_precision import reduce_precision
 from thew.passes.share import share
 from thew.passes.simplify_reshapes import simplify_reshapes
 from thew.passes.simplify_transposes import simplify_transposes
@@ -68,6 +71,13 @@ FUSIONS = frozenset({fuse_epilogues, fuse_activation_grads})
 def unfused(passes: Sequence[Pass]) -> tuple[Pass, ...]:
     """The passes but those that fuse several ops into one kernel."""
     return tuple(rewrite for rewrite in passes if rewrite not in FUSIONS)
+
+
+def reducing(passes: Sequence[Pass], precision: str, kept: Collection[str] = ()) -> tuple[Pass, ...]:
+    """The passes with `reduce_precision` before the last, which sees to what has no kernel in the reduced precision."""
+    if precision not in HALVES:
+        return tuple(passes)
+    return (*passes[:-1], partial(reduce_precision, precision=precision, kept=kept), eliminate_dead, passes[-1])
 
 
 def run(graph: Graph, passes: Sequence[Pass], trace: list[Change] | None = None) -> Graph:

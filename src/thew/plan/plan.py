@@ -99,6 +99,8 @@ class Plan:
     choices: Choices = field(default_factory=dict)  # how every node is run, by its first output
     options: PlanOptions = ALL_TECHNIQUES
     states: tuple[State, ...] = ()  # of the caller, in none of the bytes above
+    precision: str = "fp32"  # "fp16" and "bf16": what fp32 was reduced to
+    kept: tuple[str, ...] = ()  # nodes that stayed in fp32 all the same, by their first output
 
     @property
     def peak_memory_bytes(self) -> int:
@@ -142,7 +144,9 @@ class Plan:
             choices = {key: Choice(**fields) for key, fields in document.pop("choices").items()}
             options = PlanOptions(**document.pop("options"))
             states = tuple(State(**{**state, "type": _value_from(state).type}) for state in document.pop("states"))
-            return Plan(inputs, outputs, steps, choices=choices, options=options, states=states, **document)
+            made: dict[str, Any] = {"choices": choices, "options": options, "states": states}
+            made["kept"] = tuple(map(str, document.pop("kept")))
+            return Plan(inputs, outputs, steps, **made, **document)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise PlanError(
                 f"plan '{path}': must be a plan saved by Thew, got {error!r}; plan the model again"

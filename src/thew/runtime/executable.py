@@ -50,7 +50,13 @@ class Settings:
     memory_limit_bytes: int | None = None
     options: PlanOptions = ALL_TECHNIQUES
     choices: Choices = field(default_factory=dict)  # how given nodes must be run
+    precision: str = "fp32"  # "fp16" and "bf16" reduce what is fp32, but for the nodes of `kept_fp32`
+    kept_fp32: tuple[str, ...] = ()
     kept_shapes: int = 8  # plans kept for different input shapes
+
+    def prepare(self, graph: Graph, types: Mapping[str, TensorType]) -> Graph:
+        """The graph that is planned under these settings."""
+        return prepare_graph(graph, types, self.options.fusion, self.precision, self.kept_fp32)
 
 
 class Stage(Protocol):
@@ -161,7 +167,7 @@ class Executable:
     ) -> None:
         self.settings = settings
         self.states = states or States()
-        self.graph = prepare_graph(graph, types, settings.options.fusion)
+        self.graph = settings.prepare(graph, types)
         check_choices(settings.choices, frozenset(map(key_of, self.graph.nodes)))
         if settings.memory_limit_bytes is not None:
             _check_sizes(self.graph, settings.memory_limit_bytes)
@@ -255,6 +261,7 @@ class Executable:
             settings, keys = self.settings, set(map(key_of, nodes))
             choices = {key: choice for key, choice in settings.choices.items() if key in keys}
             plan = build_plan(segment, settings.target, settings.options, choices, self._states_of(segment))
+            plan = replace(plan, precision=settings.precision, kept=settings.kept_fp32)
             limit = self.settings.memory_limit_bytes
             if limit is not None and plan.peak_memory_bytes > limit:
                 raise MemoryLimitError(
@@ -284,9 +291,16 @@ class Executable:
         return NativeStage(plan, Program(plan, segment.constants, self.settings.cpus, limit, self.states.arrays))
 
 
-def prepare_graph(graph: Graph, types: Mapping[str, TensorType], fusion: bool = True) -> Graph:
+def prepare_graph(
+    graph: Graph,
+    types: Mapping[str, TensorType],
+    fusion: bool = True,
+    precision: str = "fp32",
+    kept: Sequence[str] = (),
+) -> Graph:
     """The graph that is planned for these input types: specialised, rewritten, its types complete."""
     passes = pipeline.SPECIALISED if fusion else pipeline.unfused(pipeline.SPECIALISED)
+    passes = pipeline.reducing(passes, precision, kept)
     rewritten = pipeline.run(specialise(graph, types), passes)
     return specialise(rewritten, types)
 

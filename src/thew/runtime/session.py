@@ -15,14 +15,14 @@ from thew.ir import Dim, Graph, TensorType
 from thew.passes import pipeline
 from thew.plan import Choices, Plan, PlanOptions, fingerprint
 from thew.runtime.device import granted_threads, parse_cores, target
-from thew.runtime.executable import Executable, Settings, prepare_graph, type_of_value
+from thew.runtime.executable import Executable, Settings, type_of_value
 from thew.runtime.lru import Recent
 from thew.runtime.parts import executable_in_parts
 
 if TYPE_CHECKING:
     from thew.runtime.explain import Explanation
 
-PRECISIONS = ("fp32", "fp64")
+PRECISIONS = ("fp32", "fp64", "fp16", "bf16", "auto")
 MODES = ("latency", "throughput", "auto")
 Model = str | os.PathLike[str] | bytes | Graph
 
@@ -46,7 +46,10 @@ class InferenceSession:
         model: path of an ONNX file, its bytes, or a graph.
         threads: workers, this thread among them; by default one a core that this process is granted: by its affinity
             mask, `cores`, and the CPU quota of its container.
-        precision: "fp32" runs the model as it is; "fp64" computes its fp32 parts in double precision.
+        precision: "fp32" runs the model as it is; "fp64" computes its fp32 parts in double precision; "fp16" and "bf16"
+            keep their tensors in 16 bits (see `thew.passes.reduce_precision`; in fp16, magnitudes over 65504 become
+            infinite); "auto" does so for the layers that were measured to be faster for it, which takes a few runs in
+            each precision for every new set of shapes. Inputs and outputs have the model's dtypes in any case.
         plan: path of a plan saved by `Plan.save` for this model and device, or the plan itself.
         cores: "all", "big", "little" or a list such as "0-3": the CPUs that the workers are kept on.
         memory_limit_bytes: refuse models and plans that would take more.
@@ -95,8 +98,15 @@ class InferenceSession:
         if self._given is not None and options not in (None, self._given.options):
             raise PlanError(f"plan: must be made with these options, {options}, got {self._given.options}")
         options = options or (self._given.options if self._given is not None else PlanOptions())
-        self._settings = Settings(target(threads, isa), cpus, memory_limit_bytes, options, dict(choices or {}))
-        self._part_settings = replace(self._settings, target=target(1, isa, threads)) if mode != "latency" else None
+        kept: tuple[str, ...] = ()
+        if self._given is not None:
+            if precision not in ("fp32", "auto", self._given.precision):
+                raise PlanError(f"plan: must be made for precision {precision}, got one for {self._given.precision}")
+            precision, kept = self._given.precision, self._given.kept
+        self._settings = Settings(
+            target(threads, isa), cpus, memory_limit_bytes, options, dict(choices or {}), precision, kept
+        )
+        self._part_target = target(1, isa, threads) if mode != "latency" else None
         self._least_batch = 2 * threads if mode == "auto" else 2
         graph = _load(model, memory_limit_bytes)
         if precision == "fp64":
@@ -208,16 +218,20 @@ class InferenceSession:
                 raise PlanError(
                     f"plan: must be made for this device, {here}, got one for {given.device}; plan the model again"
                 )
-            fusion = self._settings.options.fusion
-            if given.fingerprint != fingerprint(prepare_graph(self._graph, by_name, fusion)):
+            if given.fingerprint != fingerprint(self._settings.prepare(self._graph, by_name)):
                 raise PlanError("plan: must be made for this model, got one for another; plan the model again")
             return Executable(self._graph, by_name, self._settings, given)
-        if self._part_settings is not None:
-            threads = self._settings.target.threads
-            parted = executable_in_parts(self._graph, by_name, self._part_settings, threads, self._least_batch)
+        settings = self._settings
+        if settings.precision == "auto":
+            from thew.runtime.auto import faster_settings
+
+            settings = faster_settings(self._graph, by_name, settings)
+        if self._part_target is not None:
+            part_settings, threads = replace(settings, target=self._part_target), settings.target.threads
+            parted = executable_in_parts(self._graph, by_name, part_settings, threads, self._least_batch)
             if parted is not None:
                 return parted
-        return Executable(self._graph, by_name, self._settings)
+        return Executable(self._graph, by_name, settings)
 
     # What it takes, and how
 

@@ -1,4 +1,4 @@
-"""OpenVINO's CPU plug-in in its latency mode, held to fp32."""
+"""OpenVINO's CPU plug-in in its latency mode, held to fp32, or to what ``openvino:precision=bf16`` says."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ def prepare(task: Task) -> Ready | None:
     else:
         return None
     model.reshape({name: list(array.shape) for name, array in feeds.items()})
-    precision = "f64" if isinstance(task, MatmulTask) and task.precision == "fp64" else "f32"
+    hint = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}[task.options.get("precision", "fp32")]
+    precision = "f64" if isinstance(task, MatmulTask) and task.precision == "fp64" else hint
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": task.threads,
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": hint,
     }
     compiled = core.compile_model(model, "CPU", settings)
     request = compiled.create_infer_request()
@@ -47,4 +48,4 @@ def prepare(task: Task) -> Ready | None:
         request.infer(inputs, share_inputs=True)
         return [np.asarray(request.get_output_tensor(index).data) for index in range(len(compiled.outputs))]
 
-    return Ready(call, {**settings, "arithmetic": precision})
+    return Ready(call, {**settings, **task.options, "arithmetic": precision})

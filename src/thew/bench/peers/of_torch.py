@@ -1,6 +1,7 @@
 """PyTorch in eager mode: a model runs op by op in inference mode, in the memory format that is faster here.
 
-The model's graph is walked with PyTorch's own functions, as `torch.nn` modules would call them.
+The model's graph is walked with PyTorch's own functions, as `torch.nn` modules would call them. With
+``torch:precision=bf16`` parameters and inputs are bfloat16, outputs are converted back.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ def prepare(task: Task) -> Ready | None:
     formats = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
     if not any(tensor.ndim == 4 for tensor in tensors.values()):
         formats.pop("channels_last")
-    calls = {name: _caller(torch, task.path, tensors, memory_format) for name, memory_format in formats.items()}
+    dtype = dtype_of(torch, task)
+    calls = {name: _caller(torch, task.path, tensors, form, dtype) for name, form in formats.items()}
     best = min(calls, key=lambda name: _seconds(calls[name]))
-    return Ready(calls[best], {"memory_format": best, "inference_mode": True})
+    return Ready(calls[best], {"memory_format": best, "inference_mode": True, **task.options})
 
 
 def _training(torch: Any, task: TrainingTask) -> Ready:
@@ -71,15 +73,22 @@ def _training(torch: Any, task: TrainingTask) -> Ready:
     return Ready(calls[best], {"memory_format": best, "optimizer": "SGD, fused"})
 
 
-def _caller(torch: Any, path: str, tensors: Mapping[str, Any], memory_format: Any) -> Callable[[], list[Any]]:
+def dtype_of(torch: Any, task: Task) -> Any:
+    """The floating-point type that the contender was told to compute in."""
+    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[task.options.get("precision", "fp32")]
+
+
+def _caller(
+    torch: Any, path: str, tensors: Mapping[str, Any], memory_format: Any, dtype: Any
+) -> Callable[[], list[Any]]:
     from thew.bench.peers.torch_ops import as_module
 
-    module = as_module(path, memory_format).eval()
+    module = as_module(path, memory_format).eval().to(dtype)
     inputs = [t.contiguous(memory_format=memory_format) if t.ndim == 4 else t for t in tensors.values()]
 
     def call() -> list[Any]:
         with torch.inference_mode():
-            return [tensor.numpy() for tensor in module(*inputs)]
+            return [tensor.float().numpy() for tensor in module(*(t.to(dtype) for t in inputs))]
 
     return call
 

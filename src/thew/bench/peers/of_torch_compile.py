@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from thew.bench.peers import Ready
-from thew.bench.peers.of_torch import environment
+from thew.bench.peers.of_torch import dtype_of, environment
 from thew.bench.tasks import ModelTask, Task
 
 VERSION_OF = ("torch",)
@@ -23,13 +23,14 @@ def prepare(task: Task) -> Ready | None:
 
     torch.set_num_threads(task.threads)
     inductor.freezing = True
-    module = as_module(task.path, torch.channels_last).eval()
+    dtype = dtype_of(torch, task)
+    module = as_module(task.path, torch.channels_last).eval().to(dtype)
     compiled: Any = torch.compile(module)
     tensors = [torch.from_numpy(array) for array in task.feeds().values()]
     inputs = [t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t for t in tensors]
 
     def call() -> list[Any]:
         with torch.no_grad():
-            return [tensor.numpy() for tensor in compiled(*inputs)]
+            return [tensor.float().numpy() for tensor in compiled(*(t.to(dtype) for t in inputs))]
 
-    return Ready(call, {"memory_format": "channels_last", "freezing": True})
+    return Ready(call, {"memory_format": "channels_last", "freezing": True, **task.options})
