@@ -26,6 +26,8 @@ from layout import CORES, TOOLS, Layout, call, default_layout
 from networks import NETWORKS, make_files
 from regions import Region, read_region
 
+from thew.bench.machine import commit
+
 ENGINES = ("thew", "ncnn", "mnn", "litert", "onnxruntime")
 MOST_FUNCTIONS = 30
 REFUSED = 3  # the guest's exit status where an engine does not have what is asked for
@@ -45,7 +47,7 @@ def measure(layout: Layout, plugin: Path, network: str, engine: str, precision: 
     described = out.with_suffix(".json")
     script = [str(TOOLS / "guest.py"), engine, str(files), precision, str(described)]
     code = emulate.run(layout, cpu, script, f"{plugin},out={out}")
-    asked = {"network": network, "engine": engine, "precision": precision, "cpu": cpu}
+    asked: dict[str, Any] = {"network": network, "engine": engine, "precision": precision, "cpu": cpu}
     if code == REFUSED:
         return {**asked, "absent": f"{engine} cannot run {network} in {precision} on {cpu}; see its output above"}
     if code != 0:
@@ -64,6 +66,7 @@ def measure(layout: Layout, plugin: Path, network: str, engine: str, precision: 
     steps = steps_of(read_region(out.with_name(out.name + ".2")), about["steps"])
     return {
         **figures,
+        "commit": commit(),
         "kernels": by_kernel(steps),
         "steps": steps,
         "functions": dict(itertools.islice(functions(layout, whole, about["base"]), MOST_FUNCTIONS)),

@@ -3,6 +3,7 @@
 // cache. Tiles over the image's edge, and channels that fill no vector, pass through a staged tile.
 #pragma once
 
+#include "base/phase.hpp"
 #include "kernels/matmul/pack_a.hpp"
 #include "kernels/winograd/product.hpp"
 #include "kernels/winograd/transform.hpp"
@@ -123,6 +124,7 @@ public:
 
     // Transforms one panel's tiles of a block into v, the block's packed rows.
     void transform(std::int64_t group, std::int64_t block, std::int64_t panel, T* v) const {
+        enter_phase(Phase::transform);
         const std::int64_t panels = panels_of(block), least = size_of(block) / panels, higher = size_of(block) % panels;
         const int height = static_cast<int>(least + (panel < higher));
         const std::int64_t row = panel * least + (panel < higher ? panel : higher), first = block * args_.block + row;
@@ -141,6 +143,7 @@ public:
                 transform_together(sources, count, stage, to);
             }
         }
+        enter_phase(Phase::compute);
     }
 
     // Panels of rows; their heights differ by at most one.
@@ -170,7 +173,9 @@ public:
             }
             u = next;
         }
+        enter_phase(Phase::transform);
         write(group, block, o, columns, z);
+        enter_phase(Phase::compute);
     }
 
 private:
