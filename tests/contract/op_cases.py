@@ -547,11 +547,12 @@ def integer_product(source: Source, draw_product: Callable[[Source], Case]) -> C
     return attributes, [a, b, *zeros[: source.count(0, 2)]]
 
 
-def quantised_product(source: Source, draw_product: Callable[[Source], Case]) -> Case:
-    attributes, (a, b) = draw_product(source)
+def quantised_pair(source: Source, draw_pair: Callable[[Source], Case]) -> Case:
+    attributes, (a, b) = draw_pair(source)
     scales = [np.array(source.one_of(0.5, 0.25), np.float32) for _ in range(3)]
     zeros = [np.array(source.count(0, 3), array.dtype) for array in (a, b, a)]
-    return attributes, [a, scales[0], zeros[0], b, scales[1], zeros[1], scales[2], zeros[2]]
+    limits = source.one_of({}, {"low": source.count(0, 3)}, {"low": source.count(0, 3), "high": 99})
+    return {**attributes, **limits}, [a, scales[0], zeros[0], b, scales[1], zeros[1], scales[2], zeros[2]]
 
 
 def _byte_conv(source: Source) -> Case:
@@ -678,8 +679,9 @@ CASES: dict[str, Callable[[Source], Case]] = {
     "dynamic_quantize_linear": lambda source: unary(source, ("fp32",)),
     "conv_integer": lambda source: integer_product(source, _byte_conv),
     "matmul_integer": lambda source: integer_product(source, _byte_matmul),
-    "qlinear_conv": lambda source: quantised_product(source, _byte_conv),
-    "qlinear_matmul": lambda source: quantised_product(source, _byte_matmul),
+    "qlinear_conv": lambda source: quantised_pair(source, _byte_conv),
+    "qlinear_matmul": lambda source: quantised_pair(source, _byte_matmul),
+    "qlinear_add": lambda source: quantised_pair(source, lambda drawn: binary(drawn, ("int8", "uint8"))),
     "constant_of_shape": constant_of_shape,
     "range": ranges,
     "eye_like": eye_like,

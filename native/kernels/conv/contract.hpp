@@ -35,9 +35,10 @@ struct Patches {
     std::int64_t stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     std::int64_t x_n, x_c, x_h, x_w;  // strides of x in elements
     bool width_runs;
-    bool columns;       // width runs of a planes image, packed a column of pixels at a time
-    std::int64_t unit;  // elements of a pixel in a width run
-    std::int64_t run;   // elements of a run
+    bool columns;        // width runs of a planes image, packed a column of pixels at a time
+    std::int64_t unit;   // elements of a pixel in a width run
+    std::int64_t run;    // elements of a run
+    const void* around;  // kMostPiece elements of what lies around the image; null: zeros
 
     // direct: output rows of a band, and the elements of a line of it and bytes of it all.
     std::int64_t band_rows, band_width, band_bytes;

@@ -20,6 +20,12 @@ THEW_INLINE bool all_inside(const Place (&places)[R]) {
     return inside;
 }
 
+// What lies around the image: kMostPiece elements.
+template <class T>
+THEW_INLINE const T* around(const Patches& patches) {
+    return patches.around ? static_cast<const T*>(patches.around) : kZeros<T>;
+}
+
 // Steps through output pixels in row order.
 class Pixels {
 public:
@@ -68,7 +74,7 @@ struct ChannelRuns {
             for (int r = 0; r < R; ++r) {
                 const std::int64_t h = places[r].h + kh * p.dilation_h, w = places[r].w + kw * p.dilation_w;
                 const bool inside = all || (h >= 0 && h < p.in_h && w >= 0 && w < p.in_w);
-                from[r] = inside ? tap_first + places[r].first : kZeros<T>;
+                from[r] = inside ? tap_first + places[r].first : around<T>(p);
                 if (p.x_c == 1 || !inside) continue;
                 for (std::int64_t i = 0; i < count; ++i) staging.rows[r][i] = from[r][i * p.x_c];
                 from[r] = staging.rows[r];
@@ -122,12 +128,12 @@ struct WidthRuns {
     const T* part(const T* from, const Place& place, std::int64_t kh, std::int64_t skipped, std::int64_t count,
                   T* staging) const {
         const std::int64_t h = place.h + kh * p.dilation_h, w = place.w * p.unit + skipped, width = p.in_w * p.unit;
-        if (h < 0 || h >= p.in_h || w >= width || w + count <= 0) return kZeros<T>;
+        if (h < 0 || h >= p.in_h || w >= width || w + count <= 0) return around<T>(p);
         const std::int64_t begin = w < 0 ? -w : 0, end = w + count > width ? width - w : count;
         if (begin == 0 && end == count) return from;
-        copy_run(staging, kZeros<T>, begin);
+        copy_run(staging, around<T>(p), begin);
         copy_run(staging + begin, from + begin, end - begin);
-        copy_run(staging + end, kZeros<T>, count - end);
+        copy_run(staging + end, around<T>(p), count - end);
         return staging;
     }
 };

@@ -7,35 +7,6 @@ namespace {
 
 constexpr std::initializer_list<const Table<ConvEntry>*> kTables THEW_TABLES(base, conv_table);
 
-ConvOperands operands(const StepDesc& desc, DType dtype) {
-    require_counts(desc, 2, 4);
-    const Tensor &x = desc.inputs[0], &w = desc.inputs[1], &y = desc.outputs[0];
-    require((x.rank == 3 || x.rank == 4) && w.rank == x.rank && y.rank == x.rank,
-            where(desc) + "x, w and y must all have rank 3 or all rank 4, got " + shape_text(x) + ", " + shape_text(w) +
-                " and " + shape_text(y));
-    for (const Tensor& tensor : desc.inputs) {
-        if (tensor.rank >= 0) require_dtype(desc, tensor, dtype, "every input");
-    }
-    require_dtype(desc, y, dtype, "y");
-    ConvOperands at{as_image(x), as_image(w), as_image(y), {}, desc.attributes.integer("group", 1), 0};
-    at.residual.rank = -1;
-    if (present(desc, 3)) at.residual = as_image(broadcast_view(desc.inputs[3], y, where(desc)));
-    const std::int64_t oc = at.w.shape[0];
-    require(at.group >= 1 && oc % at.group == 0 && at.x.shape[1] % at.group == 0 &&
-                at.w.shape[1] == at.x.shape[1] / at.group,
-            where(desc) + "w must be (oc, c/group, …) with oc and c multiples of group = " + std::to_string(at.group) +
-                ", got x " + shape_text(x) + " and w " + shape_text(w));
-    at.w_group = oc / at.group * at.w.stride[0];
-    require(y.shape[0] == x.shape[0] && y.shape[1] == oc, where(desc) + "y must be (" + std::to_string(x.shape[0]) +
-                                                              ", " + std::to_string(oc) + ", …), got " + shape_text(y));
-    if (present(desc, 2)) {
-        const Tensor& bias = desc.inputs[2];
-        require(bias.rank == 1 && bias.shape[0] == oc,
-                where(desc) + "bias must be (" + std::to_string(oc) + ",), got " + shape_text(bias));
-    }
-    return at;
-}
-
 void require_direct(const StepDesc& desc, const ConvOperands& at, const Window2d& window) {
     const std::int64_t planes = at.x.shape[1];
     require(at.group == 1 && planes > 0 && planes * window.kernel[0] <= kMostSegments,
@@ -115,7 +86,7 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool dry) {
     const ConvEntry& entry = entry_behind(desc, row);
     if (desc.op == "conv_grad_input") return make_conv_grad_input(desc, entry);
     if (desc.op == "conv_grad_weight") return make_conv_grad_weight(desc, entry);
-    const ConvOperands at = operands(desc, row.a);
+    const ConvOperands at = conv_operands(desc, row.a);
     return std::make_unique<ConvStep>(desc, entry, at, window(desc, at, entry), dry);
 }
 

@@ -8,6 +8,10 @@
 // for; y may be the residual itself (same view), and overlaps nothing else. Any c: tails are copied through a buffer,
 // so memory outside the views is neither read nor written. Sums run over taps in order, one accumulator an output:
 // |error| <= (kh·kw + 2)·eps·Σ|terms|.
+//
+// Bytes (qlinear_conv): y = clamp(rint(sum · multiplier) + y_zero, low, high) with sum = bias + Σ weight · x over
+// integers less their zero points. Computed in fp32, which holds every partial sum exactly as long as no one passes 2²⁴
+// (the step's duty); outside the image x is its zero point, which the bias takes account of.
 #pragma once
 
 #include "base/tensor.hpp"
@@ -21,11 +25,12 @@ struct DepthwiseArgs {
     std::int64_t n, c, h, w, oh, ow, multiplier;
     std::int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     std::int64_t padded_c;  // c rounded up to depthwise_padding
-    const void* packed;     // [multiplier][kh·kw + 1][padded_c]: bias, then one line a tap
-    const void* zeros;      // [padded_c]
+    const void* packed;     // [multiplier][kh·kw + 2][padded_c]: bias, one line a tap, the multiplier (bytes only)
+    const void* zeros;      // [padded_c] elements of x: what lies outside the image
     Epilogue epilogue;
-    bool residual;               // a residual will be given
-    std::int64_t first_row = 0;  // rows [first_row, oh) of y are computed
+    bool residual;                   // a residual will be given
+    std::int64_t first_row = 0;      // rows [first_row, oh) of y are computed
+    std::int32_t y_zero, low, high;  // bytes only
 };
 
 struct DepthwiseViews {
@@ -47,5 +52,6 @@ struct DepthwiseEntry {
 inline constexpr std::int64_t depthwise_padding = 16;  // lanes of the widest vector of fp32
 
 THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_table)
+THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_bytes)
 
 }  // namespace thew

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "kernels/depthwise/finish.hpp"
-#include "kernels/depthwise/tile.hpp"
+#include "kernels/depthwise/values.hpp"
 
 namespace thew {
 namespace {
@@ -17,26 +17,28 @@ inline std::int64_t rounded_bytes(std::int64_t count, std::size_t size) {
 // What one worker needs; carved out of its scratch.
 template <class Tile>
 struct DepthwiseScratch {
-    using T = typename Tile::Element;
+    using T = typename Tile::Values::T;
+    using In = typename Tile::Values::In;
+    using Out = typename Tile::Values::Out;
     static constexpr std::int64_t kOutputs = Tile::TH * Tile::TW;
     static constexpr std::int64_t kChunk = 16 * kLanes<T>;  // channels that go through `results` at once
-    const T** pixels;                                       // of the tile
-    const T** part;                                         // the same from another channel on
-    T* tail;                                                // one vector a pixel
-    T* results;                                             // a chunk an output
-    T* discard;                                             // a line that takes the outputs beyond the image
+    const In** pixels;                                      // of the tile
+    const In** part;                                        // the same from another channel on
+    In* tail;                                               // one vector a pixel
+    Out* results;                                           // a chunk an output
+    Out* discard;                                           // a line that takes the outputs beyond the image
 
     static std::int64_t bytes(const DepthwiseArgs& args) {
         const std::int64_t pixels = Tile::pixel_count(args);
-        return 2 * rounded_bytes(pixels, sizeof(T*)) + rounded_bytes((pixels + 16 * kOutputs) * kLanes<T>, sizeof(T)) +
-               rounded_bytes(args.padded_c, sizeof(T));
+        return 2 * rounded_bytes(pixels, sizeof(In*)) + rounded_bytes(pixels * kLanes<T>, sizeof(In)) +
+               rounded_bytes(kOutputs * kChunk + args.padded_c, sizeof(Out));
     }
     DepthwiseScratch(const DepthwiseArgs& args, std::byte* at) {
-        const std::int64_t count = Tile::pixel_count(args), table = rounded_bytes(count, sizeof(T*));
-        pixels = reinterpret_cast<const T**>(at);
-        part = reinterpret_cast<const T**>(at + table);
-        tail = reinterpret_cast<T*>(at + 2 * table);
-        results = tail + count * kLanes<T>;
+        const std::int64_t count = Tile::pixel_count(args), table = rounded_bytes(count, sizeof(In*));
+        pixels = reinterpret_cast<const In**>(at);
+        part = reinterpret_cast<const In**>(at + table);
+        tail = reinterpret_cast<In*>(at + 2 * table);
+        results = reinterpret_cast<Out*>(at + 2 * table + rounded_bytes(count * kLanes<T>, sizeof(In)));
         discard = results + kOutputs * kChunk;
     }
 };
@@ -48,21 +50,24 @@ struct TilePlace {
 
 template <class Tile>
 class DepthwiseWork {
-    using T = typename Tile::Element;
+    using Values = typename Tile::Values;
+    using T = typename Values::T;
+    using In = typename Values::In;
+    using Out = typename Values::Out;
     static constexpr std::int64_t kOutputs = Tile::TH * Tile::TW, kChunk = DepthwiseScratch<Tile>::kChunk;
     const DepthwiseArgs& args_;
     const DepthwiseViews& views_;
     const DepthwiseScratch<Tile> scratch_;
     const Bounds<T> bounds_;
     const bool finishes_, direct_;  // direct_: full vectors go straight to y
-    T* out_[kOutputs];
+    Out* out_[kOutputs];
 
 public:
     DepthwiseWork(const DepthwiseArgs& args, const DepthwiseViews& views, std::byte* scratch)
         : args_(args),
           views_(views),
           scratch_(args, scratch),
-          bounds_(tile_bounds<T>(args)),
+          bounds_(tile_bounds<Out, T>(args)),
           finishes_(needs_finish(args)),
           direct_(!finishes_ && args.multiplier == 1 && views.y_c == 1) {}
 
@@ -79,11 +84,11 @@ private:
     std::int64_t top(const TilePlace& place) const { return place.row * args_.stride_h - args_.pad_top; }
     std::int64_t left(const TilePlace& place) const { return place.column * args_.stride_w - args_.pad_left; }
 
-    TileArgs<T> tile_args(const TilePlace& place) {
+    TileArgs<Values> tile_args(const TilePlace& place) {
         const std::int64_t taps = args_.kh * args_.kw, channels = place.last - place.first;
-        const T* lines = static_cast<const T*>(args_.packed) + place.j * (taps + 1) * args_.padded_c + place.first;
+        const T* lines = static_cast<const T*>(args_.packed) + place.j * (taps + 2) * args_.padded_c + place.first;
         const std::int64_t full = channels / kLanes<T> * kLanes<T>;
-        return {scratch_.pixels, out_, lines, args_.padded_c, taps, full, bounds_.low, bounds_.high};
+        return {scratch_.pixels, out_, lines, args_.padded_c, taps, full, bounds_.low, bounds_.high, args_.y_zero};
     }
 
     // Computes tiles from `place` on as long as they lie inside on all sides and have full vectors only: how many. Of
@@ -101,8 +106,8 @@ private:
             const std::int64_t fit = first_column + Tile::kColumns > args_.w ? 0 : in_x < in_y ? in_x : in_y;
             const std::int64_t count = fit > 1 && channels > kFewVectors * kLanes<T> ? 1 : fit;
             if (count == 0) return 0;
-            const T* x = static_cast<const T*>(views_.x) + place.n * views_.x_n + place.first + first_row * views_.x_h +
-                         first_column * views_.x_w;
+            const In* x = static_cast<const In*>(views_.x) + place.n * views_.x_n + place.first +
+                          first_row * views_.x_h + first_column * views_.x_w;
             Tile::compute_interior(tile_args(place),
                                    {x, views_.x_h, views_.x_w, y_at(place, 0), views_.y_h, views_.y_w, count});
             return count;
@@ -112,9 +117,9 @@ private:
 
     void point_pixels(const TilePlace& place) {
         const std::int64_t rows = Tile::rows(args_), columns = Tile::columns(args_);
-        const T* image = static_cast<const T*>(views_.x) + place.n * views_.x_n + place.first;
-        const T* zeros = static_cast<const T*>(args_.zeros);
-        const T** pixel = scratch_.pixels;
+        const In* image = static_cast<const In*>(views_.x) + place.n * views_.x_n + place.first;
+        const In* zeros = static_cast<const In*>(args_.zeros);
+        const In** pixel = scratch_.pixels;
         for (std::int64_t r = 0; r < rows; ++r) {
             const std::int64_t y = top(place) + r * Tile::row_step(args_);
             for (std::int64_t q = 0; q < columns; ++q) {
@@ -135,13 +140,13 @@ private:
         return place.n * n + (place.first * args_.multiplier + place.j) * c + (place.row + i / Tile::TW) * h +
                (place.column + i % Tile::TW) * w;
     }
-    T* y_at(const TilePlace& place, std::int64_t i) const {
-        return static_cast<T*>(views_.y) + offset(place, i, views_.y_n, views_.y_c, views_.y_h, views_.y_w);
+    Out* y_at(const TilePlace& place, std::int64_t i) const {
+        return static_cast<Out*>(views_.y) + offset(place, i, views_.y_n, views_.y_c, views_.y_h, views_.y_w);
     }
 
     void compute(const TilePlace& place) {
         point_pixels(place);
-        const TileArgs<T> tile = tile_args(place);
+        const TileArgs<Values> tile = tile_args(place);
         const std::int64_t channels = place.last - place.first, full = tile.channels;
         if (direct_) {
             for (std::int64_t i = 0; i < kOutputs; ++i) out_[i] = kept(place, i) ? y_at(place, i) : scratch_.discard;
@@ -155,13 +160,13 @@ private:
 
     // `count` channels from c on: full vectors within a chunk, or less than one vector, which is copied first so that
     // memory beyond the view is not read.
-    void buffered(TileArgs<T> tile, const TilePlace& place, std::int64_t c, std::int64_t count) {
+    void buffered(TileArgs<Values> tile, const TilePlace& place, std::int64_t c, std::int64_t count) {
         const std::int64_t pixels = Tile::pixel_count(args_);
         for (std::int64_t i = 0; i < pixels; ++i) scratch_.part[i] = scratch_.pixels[i] + c;
         if (count < kLanes<T>) {
             for (std::int64_t i = 0; i < pixels; ++i) {
-                T* copy = scratch_.tail + i * kLanes<T>;
-                for (std::int64_t k = 0; k < kLanes<T>; ++k) copy[k] = k < count ? scratch_.part[i][k] : T{0};
+                In* copy = scratch_.tail + i * kLanes<T>;
+                for (std::int64_t k = 0; k < kLanes<T>; ++k) copy[k] = k < count ? scratch_.part[i][k] : In{0};
                 scratch_.part[i] = copy;
             }
         }
@@ -173,11 +178,11 @@ private:
         const std::int64_t y_step = args_.multiplier * views_.y_c, residual_step = args_.multiplier * views_.r_c;
         for (std::int64_t i = 0; i < kOutputs; ++i) {
             if (!kept(place, i)) continue;
-            const T* residual = static_cast<const T*>(views_.residual);
+            const Out* residual = static_cast<const Out*>(views_.residual);
             if (args_.residual) {
                 residual += offset(place, i, views_.r_n, views_.r_c, views_.r_h, views_.r_w) + c * residual_step;
             }
-            const Line<T> line{out_[i], count, y_at(place, i) + c * y_step, residual, y_step, residual_step};
+            const Line<Out> line{out_[i], count, y_at(place, i) + c * y_step, residual, y_step, residual_step};
             write_line(line, args_.epilogue, finishes_);
         }
     }
@@ -190,7 +195,7 @@ std::int64_t depthwise_scratch_bytes(const DepthwiseArgs& args) {
 
 template <class Tile>
 void run_depthwise(const DepthwiseArgs& args, const DepthwiseViews& views, const Workers& workers, std::byte* scratch) {
-    using T = typename Tile::Element;
+    using T = typename Tile::Values::T;
     const std::int64_t bands = (args.oh - args.first_row + Tile::TH - 1) / Tile::TH;
     // Items of whole rows keep the reads long (cutting channels so that rows stay in L1 was a third slower: the streams
     // get too short for the prefetchers); channels are split only where rows are too few to share out.

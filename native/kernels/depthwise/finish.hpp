@@ -19,8 +19,9 @@ struct Bounds {
     T low, high;
 };
 
-template <class T>
+template <class Out, class T>
 Bounds<T> tile_bounds(const DepthwiseArgs& args) {
+    if constexpr (sizeof(Out) == 1) return {static_cast<T>(args.low), static_cast<T>(args.high)};
     constexpr T most = static_cast<T>(__builtin_inf());
     if (needs_finish(args) || args.epilogue.activation == Activation::none) return {-most, most};
     if (args.epilogue.activation == Activation::relu) return {T{0}, most};
@@ -36,18 +37,26 @@ struct Line {
     std::int64_t y_step, residual_step;
 };
 
-// y = act(results + residual) if `finishes`, else y = results.
+// results = act(results + residual); of bytes nothing is asked.
 template <class T>
-__attribute__((noinline)) void write_line(const Line<T>& line, const Epilogue& epilogue, bool finishes) {
+void finish_line(const Line<T>& line, const Epilogue& epilogue) {
     if (line.residual != nullptr) {
         for (std::int64_t i = 0; i < line.count; ++i) line.results[i] += line.residual[i * line.residual_step];
     }
     const T p0 = static_cast<T>(epilogue.p0), p1 = static_cast<T>(epilogue.p1);
-    if (finishes && epilogue.activation != Activation::none) {
+    if (epilogue.activation != Activation::none) {
         for (std::int64_t i = 0; i < line.count; i += kLanes<T>) {
             store(line.results + i, activate<T>(epilogue.activation, load(line.results + i), p0, p1));
         }
     }
+}
+inline void finish_line(const Line<std::uint8_t>&, const Epilogue&) {}
+inline void finish_line(const Line<std::int8_t>&, const Epilogue&) {}
+
+// y = act(results + residual) if `finishes`, else y = results.
+template <class T>
+__attribute__((noinline)) void write_line(const Line<T>& line, const Epilogue& epilogue, bool finishes) {
+    if (finishes) finish_line(line, epilogue);
     if (line.y_step == 1) {
         __builtin_memcpy(line.y, line.results, static_cast<std::size_t>(line.count) * sizeof(T));
     } else {

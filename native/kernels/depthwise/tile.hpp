@@ -9,38 +9,39 @@
 namespace thew {
 namespace {
 
-template <class T>
+// What pixels and results are, and how a tile computes with them: `Values`, see values.hpp.
+template <class Values>
 struct TileArgs {
-    const T* const* pixels;  // Tile::pixel_count(args), in the tile's own order
-    T* const* out;           // one an output pixel, row by row
-    const T* lines;          // bias, then a line of weights a tap
-    std::int64_t line;       // elements from line to line
+    using T = typename Values::T;
+    const typename Values::In* const* pixels;  // Tile::pixel_count(args), in the tile's own order
+    typename Values::Out* const* out;          // one an output pixel, row by row
+    const T* lines;                            // bias, a line of weights a tap, the multiplier
+    std::int64_t line;                         // elements from line to line
     std::int64_t taps;
     std::int64_t channels;  // a multiple of kLanes<T>
     T low, high;
+    std::int32_t zero;
 };
 
 // Neighbouring tiles whose pixels all lie in the image and whose outputs all count: first pixel and output, strides in
 // elements.
-template <class T>
+template <class Values>
 struct InteriorTiles {
-    const T* x;
+    const typename Values::In* x;
     std::int64_t x_h, x_w;
-    T* y;
+    typename Values::Out* y;
     std::int64_t y_h, y_w;
     std::int64_t count;
 };
 
-template <class T>
-THEW_INLINE Vec<T> clamp(Vec<T> v, Vec<T> low, Vec<T> high) {  // NaN stays NaN
-    return lower_to<T>(raise_to<T>(v, low), high);
-}
-
 // KH×KW taps, stride S both ways, TH×TW output pixels: every input pixel of the tile is loaded once and used for all
 // outputs that it reaches. Where registers are few TH is 1, so that only one row of weights is live at a time.
-template <class T, int KH, int KW, int S, int TH_, int TW_>
+template <class Values_, int KH, int KW, int S, int TH_, int TW_>
 struct FixedTile {
-    using Element = T;
+    using Values = Values_;
+    using T = typename Values::T;
+    using In = typename Values::In;
+    using Out = typename Values::Out;
     static constexpr bool kHasInterior = true;
     static constexpr int TH = TH_, TW = TW_;
     static constexpr int kRows = (TH - 1) * S + KH, kColumns = (TW - 1) * S + KW;
@@ -53,37 +54,38 @@ struct FixedTile {
     static std::int64_t row_step(const DepthwiseArgs&) { return 1; }
     static std::int64_t column_of(const DepthwiseArgs&, std::int64_t q) { return q; }
 
-    static __attribute__((noinline)) void compute(const TileArgs<T>& args) {
-        const T* const* pixels = args.pixels;
-        T* const* out = args.out;
+    static __attribute__((noinline)) void compute(const TileArgs<Values>& args) {
+        const In* const* pixels = args.pixels;
+        Out* const* out = args.out;
         each_channel(args, [=](const auto& sum, std::int64_t c) THEW_FLAT {
-            sum([=](auto r, auto q) THEW_FLAT { return load(pixels[r * kColumns + q] + c); },
-                [=](auto i, Vec<T> value) THEW_FLAT { store(out[i] + c, value); });
+            sum([=](auto r, auto q) THEW_FLAT { return Values::get(pixels[r * kColumns + q] + c); },
+                [=](auto i) THEW_FLAT { return out[i] + c; });
         });
     }
 
     // The same for tiles inside the image on all sides, which need no table: a pointer walks along each row. A vector
     // of channels stays for all tiles, so that its weights are in registers.
-    static __attribute__((noinline)) void compute_interior(const TileArgs<T>& args, const InteriorTiles<T>& at) {
-        const T* x = at.x;
-        T* y = at.y;
+    static __attribute__((noinline)) void compute_interior(const TileArgs<Values>& args,
+                                                           const InteriorTiles<Values>& at) {
+        const In* x = at.x;
+        Out* y = at.y;
         const std::int64_t x_h = at.x_h, x_w = at.x_w, y_h = at.y_h, y_w = at.y_w, count = at.count;
         each_channel(args, [=](const auto& sum, std::int64_t c) THEW_FLAT {
-            const T* from = x + c;
-            T* to = y + c;
+            const In* from = x + c;
+            Out* to = y + c;
             for (std::int64_t t = 0; t < count; ++t, from += TW * S * x_w, to += TW * y_w) {
-                const T* pixel = nullptr;
-                T* result = nullptr;
+                const In* pixel = nullptr;
+                Out* result = nullptr;
                 sum(
                     [&](auto r, auto q) THEW_FLAT {
                         pixel = q == 0 ? from + r * x_h : pixel + x_w;
                         THEW_PIN_POINTER(pixel);
-                        return load(pixel);
+                        return Values::get(pixel);
                     },
-                    [&](auto i, Vec<T> value) THEW_FLAT {
+                    [&](auto i) THEW_FLAT {
                         result = i % TW == 0 ? to + i / TW * y_h : result + y_w;
                         THEW_PIN_POINTER(result);
-                        store(result, value);
+                        return result;
                     });
             }
         });
@@ -93,26 +95,27 @@ private:
     // Where registers allow, the weights of a vector of channels are loaded before its tiles.
     static constexpr bool kKeepsWeights = KH * KW + TH * TW + 4 <= kVectorRegisters;
 
-    // For each vector of channels body(sum, c), where sum(get, put) computes a tile: get(row, column) gives its pixels,
-    // in order; put(output, value) takes the results, in order.
+    // For each vector of channels body(sum, c), where sum(get, to) computes a tile: get(row, column) gives its pixels,
+    // in order; to(output) where the results go, in order.
     template <class Body>
-    static THEW_INLINE void each_channel(const TileArgs<T>& args, const Body& body) {
+    static THEW_INLINE void each_channel(const TileArgs<Values>& args, const Body& body) {
         const T* lines = args.lines;  // all in locals: vector stores may alias `args`
         const std::int64_t line = args.line, channels = args.channels;
-        const Vec<T> low = splat(args.low), high = splat(args.high);
+        const typename Values::Put put(args);
         for (std::int64_t c = 0; c < channels; c += kLanes<T>) {
             const T* bias = lines + c;
             const T* weight = bias + line;
             Vec<T> kept[kKeepsWeights ? KH * KW : 1];
             if constexpr (kKeepsWeights) unroll<KH * KW>([&](auto k) THEW_FLAT { kept[k] = load(weight + k * line); });
-            const auto sum = [&](auto get, auto put) THEW_FLAT {
+            const T* multiplier = bias + (KH * KW + 1) * line;
+            const auto sum = [&](auto get, auto to) THEW_FLAT {
                 sum_tile(
                     load(bias),
                     [&](auto k) THEW_FLAT {
                         if constexpr (kKeepsWeights) return kept[k];
                         return load(weight + k * line);
                     },
-                    get, [&](auto i, Vec<T> value) THEW_FLAT { put(i, clamp<T>(value, low, high)); });
+                    get, [&](auto i, Vec<T> value) THEW_FLAT { put(to(i), value, multiplier); });
             };
             body(sum, c);
         }
@@ -140,9 +143,10 @@ private:
 };
 
 // Any window, stride and dilation: TW output pixels of one row, tap after tap.
-template <class T, int TW_>
+template <class Values_, int TW_>
 struct TapsTile {
-    using Element = T;
+    using Values = Values_;
+    using T = typename Values::T;
     static constexpr bool kHasInterior = false;
     static constexpr int TH = 1, TW = TW_;
 
@@ -154,23 +158,24 @@ struct TapsTile {
         return q / TW * args.dilation_w + q % TW * args.stride_w;
     }
 
-    static __attribute__((noinline)) void compute(const TileArgs<T>& args) {
-        T* const* out = args.out;
+    static __attribute__((noinline)) void compute(const TileArgs<Values>& args) {
+        typename Values::Out* const* out = args.out;
         const T* lines = args.lines;
         const std::int64_t line = args.line, channels = args.channels, taps = args.taps;
-        const Vec<T> low = splat(args.low), high = splat(args.high);
+        const typename Values::Put put(args);
+        const T* multiplier = lines + (taps + 1) * line;
         for (std::int64_t c = 0; c < channels; c += kLanes<T>) {
             const T* weight = lines + c;
             Vec<T> sums[TW];
             const Vec<T> bias = load(weight);
             unroll<TW>([&](auto i) THEW_FLAT { sums[i] = bias; });
-            const T* const* pixels = args.pixels;
+            const typename Values::In* const* pixels = args.pixels;
             for (std::int64_t tap = 0; tap < taps; ++tap, pixels += TW) {
                 weight += line;
                 const Vec<T> w = load(weight);
-                unroll<TW>([&](auto i) THEW_FLAT { sums[i] += load(pixels[i] + c) * w; });
+                unroll<TW>([&](auto i) THEW_FLAT { sums[i] += Values::get(pixels[i] + c) * w; });
             }
-            unroll<TW>([&](auto i) THEW_FLAT { store(out[i] + c, clamp<T>(sums[i], low, high)); });
+            unroll<TW>([&](auto i) THEW_FLAT { put(out[i] + c, sums[i], multiplier + c); });
         }
     }
 };

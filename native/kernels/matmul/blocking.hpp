@@ -92,12 +92,10 @@ inline std::int64_t shared_blocks(const Product& p) {
     return p.items * ceil_div(p.m, p.blocking.rows) * std::max<std::int64_t>(1, ceil_div(p.k, p.blocking.depth));
 }
 
-// Fills product.blocking; `may_read_in_place` says that the kernel can, if the layout allows.
-// `column_pitch` is that of the kernel where a is packed as columns, else 0.
-inline void choose_blocking(Product& p, const Caches& caches, const TileShape& tile, int threads,
-                            bool may_read_in_place, std::int64_t column_pitch = 0) {
+// Fills product.blocking but for its depth, which is chosen; see choose_blocking for the parameters.
+inline void cut_tiles(Product& p, const Caches& caches, const TileShape& tile, int threads, bool may_read_in_place,
+                      std::int64_t column_pitch = 0) {
     Blocking& blocking = p.blocking;
-    blocking.depth = block_depth(caches, tile, p.k);
     blocking.in_place = may_read_in_place && p.a_k == 1 && p.row.rank <= 1 &&
                         (p.row.rank == 0 || rows_spread(caches, tile, p.row.a[0] * tile.element_bytes));
     blocking.a_row =
@@ -125,6 +123,14 @@ inline void choose_blocking(Product& p, const Caches& caches, const TileShape& t
         return;
     }
     blocking.shared = blocking.columns < p.n && shared_blocks(p) * blocking.rows * row_bytes <= kSharedBytes;
+}
+
+// Fills product.blocking; `may_read_in_place` says that the kernel can, if the layout allows.
+// `column_pitch` is that of the kernel where a is packed as columns, else 0.
+inline void choose_blocking(Product& p, const Caches& caches, const TileShape& tile, int threads,
+                            bool may_read_in_place, std::int64_t column_pitch = 0) {
+    p.blocking.depth = block_depth(caches, tile, p.k);
+    cut_tiles(p, caches, tile, threads, may_read_in_place, column_pitch);
 }
 
 // Makes tiles of whole units (Blocking::unit), or units of whole tiles where a unit is larger; leaves the blocking

@@ -2,34 +2,12 @@
 //
 // Batches that b does not vary over become rows; the others become items. A bias that varies over n alone is added as
 // a vector; any other bias is added as a residual is, so it cannot stand beside one.
-#include "kernels/matmul/trunk_step.hpp"
-#include "kernels/strided.hpp"
+#include "kernels/matmul/layout.hpp"
 
 namespace thew {
 namespace {
 
 constexpr std::initializer_list<const Table<MatmulEntry>*> kTables THEW_TABLES(base, matmul_table);
-
-// `tensor` with at least two dimensions: a vector is a row (a) or a column (b), as in NumPy.
-Tensor as_matrix(Tensor tensor, bool vector_is_row) {
-    if (tensor.rank != 1) return tensor;
-    const int kept = vector_is_row ? 1 : 0;
-    const std::int64_t extent = tensor.shape[0], stride = tensor.stride[0];
-    tensor.rank = 2;
-    tensor.shape[kept] = extent, tensor.stride[kept] = stride;
-    tensor.shape[1 - kept] = 1, tensor.stride[1 - kept] = 0;
-    return tensor;
-}
-
-Tensor insert_one(Tensor tensor, int at) {
-    for (int d = tensor.rank; d > at; --d) {
-        tensor.shape[d] = tensor.shape[d - 1];
-        tensor.stride[d] = tensor.stride[d - 1];
-    }
-    tensor.shape[at] = 1, tensor.stride[at] = 1;
-    tensor.rank += 1;
-    return tensor;
-}
 
 class MatmulStep final : public Step {
 public:
@@ -45,12 +23,15 @@ public:
                 where(desc) + "a and b must have a dimension at least, and at most " + std::to_string(kMaxRank - 2));
         if (desc.inputs[0].rank == 1) c = insert_one(c, desc.inputs[1].rank == 1 ? 0 : c.rank - 1);
         if (desc.inputs[1].rank == 1) c = insert_one(c, c.rank);
-        check_shapes(desc, a, b, c);
+        check_matmul_shapes(desc, a, b, c);
         Tensor bias{}, residual{};
         if (present(desc, 2)) bias = added(desc, 2, c);
         if (present(desc, 3)) residual = added(desc, 3, c);
         place_bias(desc, bias, residual, c.rank);
-        lay_out(a, b, c, residual);
+        lay_out_matmul(product_, b_, a, b, c, residual_input_ < 0 ? nullptr : &residual, entry.k_multiple,
+                       entry.vector);
+        b_.pack = entry.pack_b;
+        b_.panel = entry.row.nr;
         product_.epilogue = parse_epilogue(desc.attributes);
 
         const TileShape tile = tile_shape(entry);
@@ -79,21 +60,6 @@ public:
     }
 
 private:
-    void check_shapes(const StepDesc& desc, const Tensor& a, const Tensor& b, const Tensor& c) {
-        const int batch = std::max(a.rank, b.rank) - 2;
-        bool fits = c.rank == batch + 2 && a.shape[a.rank - 1] == b.shape[b.rank - 2] &&
-                    c.shape[c.rank - 2] == a.shape[a.rank - 2] && c.shape[c.rank - 1] == b.shape[b.rank - 1];
-        for (int d = 0; fits && d < batch; ++d) {
-            const int in_a = d - (c.rank - a.rank), in_b = d - (c.rank - b.rank);
-            const std::int64_t of_a = in_a < 0 ? 1 : a.shape[in_a], of_b = in_b < 0 ? 1 : b.shape[in_b];
-            fits = (of_a == c.shape[d] || of_a == 1) && (of_b == c.shape[d] || of_b == 1) &&
-                   (c.shape[d] == of_a || c.shape[d] == of_b);
-        }
-        require(fits, where(desc) + "shapes must be (…, m, k) by (…, k, n) into (…, m, n), got " +
-                          shape_text(desc.inputs[0]) + ", " + shape_text(desc.inputs[1]) + " and " +
-                          shape_text(desc.outputs[0]));
-    }
-
     Tensor added(const StepDesc& desc, std::size_t input, const Tensor& c) {
         // A bias or residual of a product of vectors lacks the dimensions that were put into c; it is broadcast as
         // the output is, and then given them.
@@ -119,50 +85,6 @@ private:
                                          "leave one of them an add of its own");
         residual_input_ = 2;
         residual = bias;
-    }
-
-    void lay_out(const Tensor& a, const Tensor& b, const Tensor& c, const Tensor& residual) {
-        product_.m = c.shape[c.rank - 2];
-        product_.n = c.shape[c.rank - 1];
-        product_.k_real = a.shape[a.rank - 1];
-        product_.k = round_up(product_.k_real, entry_.k_multiple);
-        product_.a_k = a.stride[a.rank - 1];
-        product_.c_n = product_.n == 1 ? 1 : c.stride[c.rank - 1];
-        product_.residual_n = residual_input_ < 0 || product_.n == 1 ? 1 : residual.stride[c.rank - 1];
-        b_.view.n = product_.n;
-        b_.view.n_stride = b.stride[b.rank - 1];
-        b_.view.extent[0] = b_.view.extent[1] = 1;
-        b_.view.extent[2] = a.shape[a.rank - 1];
-        b_.view.stride[2] = b.stride[b.rank - 2];
-        b_.pack = entry_.pack_b;
-        b_.panel = entry_.row.nr;
-        b_.item_elements = packed_b_elements(product_.k, product_.n, entry_.vector);
-        for (int d = 0; d < c.rank - 1; ++d) {
-            const int in_a = d - (c.rank - a.rank), in_b = d - (c.rank - b.rank);
-            const bool is_m = d == c.rank - 2;
-            const std::int64_t a_stride = in_a < 0 || a.shape[in_a] == 1 ? 0 : a.stride[in_a];
-            const std::int64_t b_stride = is_m || in_b < 0 || b.shape[in_b] == 1 ? 0 : b.stride[in_b];
-            Walk& walk = b_stride == 0 ? product_.row : product_.item;
-            if (b_stride != 0) {
-                b_.item.extent[walk.rank] = c.shape[d];
-                b_.item_stride[walk.rank] = b_stride;
-            }
-            walk.extent[walk.rank] = c.shape[d];
-            walk.a[walk.rank] = a_stride;
-            walk.c[walk.rank] = c.stride[d];
-            walk.residual[walk.rank] = residual_input_ < 0 ? 0 : residual.stride[d];
-            walk.rank += 1;
-        }
-        b_.item.rank = product_.item.rank;
-        std::int64_t elements = b_.item_elements;
-        for (int d = product_.item.rank - 1; d >= 0; --d) {
-            product_.item_b[d] = elements;
-            elements *= product_.item.extent[d];
-        }
-        product_.items = items_of(product_.item);
-        product_.m = items_of(product_.row);
-        join_strides(product_.row, false, residual_input_ < 0);
-        collapse(product_.row);
     }
 
     const MatmulEntry& entry_;

@@ -1,11 +1,15 @@
-// Steps of quantize_linear and dequantize_linear: scale and zero point seen along their axis.
+// Steps of quantize_linear and dequantize_linear, scale and zero point seen along their axis, and of qlinear_add, whose
+// scales and zero points are constants.
+#include <algorithm>
+
 #include "kernels/elementwise_step.hpp"
 #include "kernels/quant/contract.hpp"
 
 namespace thew {
 namespace {
 
-const std::initializer_list<const Table<OpEntry>*> kTables = THEW_TABLES(base, quant_table);
+const std::initializer_list<const Table<OpEntry>*> kTables = {THEW_TABLE_LIST(base, quant_table)
+                                                                  THEW_TABLE_LIST(base, quant_add)};
 
 alignas(8) constexpr std::byte kZero[8] = {};
 
@@ -24,6 +28,22 @@ private:
     StridedLoop loop_;
     LeafKernel kernel_;
     bool has_zero_;
+};
+
+class AddStep : public Step {
+public:
+    AddStep(const StridedLoop& loop, LeafKernel kernel, const AddSteps& steps)
+        : loop_(loop), kernel_(kernel), steps_(steps) {}
+    void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
+        std::byte* data[] = {static_cast<std::byte*>(outputs[0].data), static_cast<std::byte*>(inputs[0].data),
+                             static_cast<std::byte*>(inputs[3].data)};
+        run_loop(loop_, data, workers, kernel_, &steps_);
+    }
+
+private:
+    StridedLoop loop_;
+    LeafKernel kernel_;
+    AddSteps steps_;
 };
 
 // A scalar, or a vector of x's extent along the axis, as a view that broadcasts to x.
@@ -52,7 +72,45 @@ Tensor along_axis(const StepDesc& desc, const Tensor& parameter, const char* wha
 
 std::vector<const Row*> rows() { return rows_of(kTables); }
 
-std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
+double real_at(const StepDesc& desc, std::size_t input, bool dry) {
+    require(present(desc, input) && desc.constant[input] && element_count(desc.inputs[input]) == 1,
+            where(desc) + "scales must be constants of one number");
+    require_dtype(desc, desc.inputs[input], DType::fp32, "a scale");
+    return dry ? 1 : *static_cast<const float*>(desc.inputs[input].data);
+}
+
+std::int32_t zero_at(const StepDesc& desc, std::size_t input, DType dtype, bool dry) {
+    require(present(desc, input) && desc.constant[input] && element_count(desc.inputs[input]) == 1,
+            where(desc) + "zero points must be constants of one number");
+    require_dtype(desc, desc.inputs[input], dtype, "a zero point");
+    const void* at = desc.inputs[input].data;
+    if (dry) return 0;
+    return dtype == DType::int8 ? *static_cast<const std::int8_t*>(at) : *static_cast<const std::uint8_t*>(at);
+}
+
+std::unique_ptr<Step> make_add(const StepDesc& desc, const Row& row, bool dry) {
+    require_counts(desc, 8, 8);
+    const DType dtype = row.a;
+    for (std::size_t input : {0, 3}) require_dtype(desc, desc.inputs[input], dtype, "every operand");
+    require_dtype(desc, desc.outputs[0], dtype, "the output");
+    const std::int64_t least = dtype == DType::int8 ? -128 : 0, most = least + 255;
+    const double y_scale = real_at(desc, 6, dry);
+    const AddSteps steps{
+        static_cast<float>(real_at(desc, 1, dry) / y_scale),
+        static_cast<float>(real_at(desc, 4, dry) / y_scale),
+        zero_at(desc, 2, dtype, dry),
+        zero_at(desc, 5, dtype, dry),
+        zero_at(desc, 7, dtype, dry),
+        static_cast<std::int32_t>(std::clamp(desc.attributes.integer("low", least), least, most)),
+        static_cast<std::int32_t>(std::clamp(desc.attributes.integer("high", most), least, most)),
+    };
+    const Tensor views[] = {desc.outputs[0], desc.inputs[0], desc.inputs[3]};
+    return std::make_unique<AddStep>(plan_loop(views, where(desc)),
+                                     find_kernel(desc, entry_of(kTables, row), "qlinear_add"), steps);
+}
+
+std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool dry) {
+    if (desc.op == "qlinear_add") return make_add(desc, row, dry);
     require_counts(desc, 2, 3);
     const bool quantizes = desc.op == "quantize_linear";
     require(desc.op == (row.a == DType::fp32 ? "quantize_linear" : "dequantize_linear"),

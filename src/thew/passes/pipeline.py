@@ -11,6 +11,7 @@ from functools import partial
 
 from thew.dtypes import HALVES
 from thew.ir import Graph
+from thew.passes.add_integers import add_integers
 from thew.passes.check_nodes import check_nodes
 from thew.passes.compute_half_wide import compute_half_wide
 from thew.passes.convolve_integers import convolve_integers
@@ -23,6 +24,8 @@ from thew.passes.fuse_activation_grads import fuse_activation_grads
 from thew.passes.fuse_epilogues import fuse_epilogues
 from thew.passes.lower_gemm import lower_gemm
 from thew.passes.lower_variadic import lower_variadic
+from thew.passes.move_integers import move_integers
+from thew.passes.multiply_integers import multiply_integers
 from thew.passes.recognise_activations import recognise_activations
 from thew.passes.reduce_precision import reduce_precision
 from thew.passes.share import share
@@ -63,7 +66,8 @@ _BOTH: tuple[Pass, ...] = (
     fuse_epilogues,
     eliminate_dead,
 )
-LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, convolve_integers, fold_constants, *_BOTH)
+_INTEGERS: tuple[Pass, ...] = (convolve_integers, multiply_integers, add_integers, move_integers)
+LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, *_INTEGERS, eliminate_dead, fold_constants, *_BOTH)
 SPECIALISED: tuple[Pass, ...] = (eliminate_dead, *_BOTH, fuse_activation_grads, compute_half_wide)
 FUSIONS = frozenset({fuse_epilogues, fuse_activation_grads})
 

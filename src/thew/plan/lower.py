@@ -112,7 +112,8 @@ def _axes(call: Call) -> Mapping[str, Any]:
 
 
 NORMALISED: dict[str, Callable[[Call], Mapping[str, Any]]] = {
-    "conv": _window(conv.window),
+    **dict.fromkeys(("conv", "conv_integer"), _window(conv.window)),
+    "qlinear_conv": _window(lambda call: conv.window(call, 3)),
     "max_pool": _window(pool.window),
     "average_pool": _window(pool.window),
     "conv_grad_input": _window(lambda call: conv.window(conv_grad.forward_call(call))),

@@ -69,15 +69,14 @@ def exact(weight_scale: Any, activation: str, bias: Any) -> Any:
 
 @pytest.mark.parametrize("bias", [None, [100, -2000, 30, 4]])
 @pytest.mark.parametrize(
-    ("weight_scale", "activation"), [(0.03, ""), (0.03, "relu"), (0.03, "clip"), (SCALES, ""), (SCALES, "relu")]
+    ("weight_scale", "activation"),
+    [(0.03, ""), (0.03, "relu"), (0.03, "clip"), (SCALES, ""), (SCALES, "relu"), (SCALES, "clip")],
 )
 def test_rounds_as_exact_numbers_do(weight_scale: Any, activation: str, bias: Any) -> None:
     graph = quantised(weight_scale, activation, bias)
     after = convolve_integers(graph)
     assert after is not graph
-    (conv,) = (node for node in after.nodes if node.op == "conv")
-    weight = after.constants[conv.inputs[1]]
-    np.testing.assert_array_equal(weight, np.round(weight))
+    assert [node.op for node in after.nodes if node.op != "dequantize_linear"] == ["qlinear_conv"]
     np.testing.assert_array_equal(evaluate(after, {"x": X})[after.outputs[0]], exact(weight_scale, activation, bias))
 
 
@@ -85,11 +84,10 @@ def test_rounds_as_exact_numbers_do(weight_scale: Any, activation: str, bias: An
     "graph",
     [
         quantised(read_twice=True),
-        quantised(SCALES, "clip"),  # bounds would differ from channel to channel
         quantised(bias=[1, 2, 3, 4], bias_scale=0.5),  # the bias is no whole number of products' steps
-        quantised(extent=256),  # sums may pass what fp32 counts
+        quantised(extent=3700),  # sums may pass what int32 counts
     ],
-    ids=["read twice", "clip by channel", "bias in other steps", "long sums"],
+    ids=["read twice", "bias in other steps", "long sums"],
 )
 def test_left_alone(graph: Graph) -> None:
     assert convolve_integers(graph) is graph

@@ -1,0 +1,114 @@
+// From a depthwise convolution's tensors to a kernel's arguments, and the memory of a step. Plan side only.
+#pragma once
+
+#include <algorithm>
+
+#include "base/aligned.hpp"
+#include "kernels/activation_parse.hpp"
+#include "kernels/depthwise/contract.hpp"
+#include "kernels/dispatch.hpp"
+#include "kernels/strided.hpp"
+#include "kernels/window.hpp"
+
+namespace thew {
+
+// The tensors of a step as 2-d images.
+struct DepthwiseOperands {
+    Tensor x, w, y;
+};
+
+inline DepthwiseOperands depthwise_operands(const StepDesc& desc, const Row& row) {
+    require_counts(desc, 2, 4);
+    const Tensor &x = desc.inputs[0], &w = desc.inputs[1], &y = desc.outputs[0];
+    require((x.rank == 3 || x.rank == 4) && w.rank == x.rank && y.rank == x.rank,
+            where(desc) + "x, weight and y must all have rank 3 or all rank 4, got " + std::to_string(x.rank) + ", " +
+                std::to_string(w.rank) + " and " + std::to_string(y.rank));
+    require_dtype(desc, x, row.a, "x");
+    require_dtype(desc, w, row.a, "weight");
+    require_dtype(desc, y, row.a, "y");
+    return {as_image(x), as_image(w), as_image(y)};
+}
+
+inline void check_depthwise(const StepDesc& desc, const DepthwiseOperands& at) {
+    const std::int64_t c = at.x.shape[1], oc = at.w.shape[0];
+    require(at.x.stride[1] == 1 || c == 1, where(desc) +
+                                               "x must be channels-last (channel stride 1), got channel stride " +
+                                               std::to_string(at.x.stride[1]) + "; convert the layout");
+    require(desc.constant[1] && (!present(desc, 2) || desc.constant[2]),
+            where(desc) + "weight and bias must be constants; use a conv row");
+    require(c > 0 && desc.attributes.integer("group", 1) == c && at.w.shape[1] == 1 && oc > 0 && oc % c == 0,
+            where(desc) + "weight must be (c·m, 1, kh, kw) and group = c = " + std::to_string(c) + ", got (" +
+                std::to_string(oc) + ", " + std::to_string(at.w.shape[1]) + ", …); use a conv row");
+    require(at.y.shape[0] == at.x.shape[0] && at.y.shape[1] == oc,
+            where(desc) + "y must be (" + std::to_string(at.x.shape[0]) + ", " + std::to_string(oc) + ", …), got (" +
+                std::to_string(at.y.shape[0]) + ", " + std::to_string(at.y.shape[1]) + ", …)");
+    if (present(desc, 2)) {
+        require_dtype(desc, desc.inputs[2], at.x.dtype, "bias");
+        require(desc.inputs[2].rank == 1 && desc.inputs[2].shape[0] == oc,
+                where(desc) + "bias must be (" + std::to_string(oc) + ",)");
+    }
+    if (present(desc, 3)) {
+        require_dtype(desc, desc.inputs[3], at.x.dtype, "residual");
+        require(same_shape(desc.inputs[3], desc.outputs[0]),
+                where(desc) + "residual must have y's shape " + shape_text(desc.outputs[0]) + ", got " +
+                    shape_text(desc.inputs[3]) + "; add it in a step of its own");
+    }
+}
+
+inline DepthwiseArgs depthwise_arguments(const StepDesc& desc, const DepthwiseOperands& at) {
+    const Tensor& w = desc.inputs[1];
+    const Window2d window =
+        window_of(desc, desc.inputs[0].rank, std::vector<std::int64_t>(w.shape + 2, w.shape + w.rank));
+    require_window(desc, window, at.x, at.y, false);
+    const std::int64_t c = at.x.shape[1];
+    return {.n = at.x.shape[0],
+            .c = c,
+            .h = at.x.shape[2],
+            .w = at.x.shape[3],
+            .oh = at.y.shape[2],
+            .ow = at.y.shape[3],
+            .multiplier = at.w.shape[0] / c,
+            .kh = window.kernel[0],
+            .kw = window.kernel[1],
+            .stride_h = window.stride[0],
+            .stride_w = window.stride[1],
+            .dilation_h = window.dilation[0],
+            .dilation_w = window.dilation[1],
+            .pad_top = window.pad[0],
+            .pad_left = window.pad[1],
+            .padded_c = (c + depthwise_padding - 1) / depthwise_padding * depthwise_padding,
+            .packed = nullptr,
+            .zeros = nullptr,
+            .epilogue = parse_epilogue(desc.attributes),
+            .residual = present(desc, 3),
+            .y_zero = 0,
+            .low = 0,
+            .high = 0};
+}
+
+// Lines of all multipliers, and the line that lies outside the image.
+inline std::int64_t depthwise_lines(const DepthwiseArgs& args) { return args.multiplier * (args.kh * args.kw + 2) + 1; }
+
+inline DepthwiseViews depthwise_views(const Tensor& image, const Tensor& result, const Tensor& residual) {
+    const Tensor x = as_image(image), y = as_image(result), r = residual.rank > 0 ? as_image(residual) : Tensor{};
+    return {x.data,      y.data,      x.stride[0], x.stride[2], x.stride[3], y.stride[0], y.stride[1],
+            y.stride[2], y.stride[3], r.data,      r.stride[0], r.stride[1], r.stride[2], r.stride[3]};
+}
+
+inline RowWindow depthwise_window(const DepthwiseArgs& args) {
+    return {args.n == 1 ? (args.kh - 1) * args.dilation_h + 1 : 0, args.stride_h, args.pad_top};
+}
+
+// The arguments of output rows [first, last). A tile may reach beyond the last row: what only its discarded outputs
+// need is outside the image.
+inline DepthwiseArgs depthwise_rows(DepthwiseArgs args, std::int64_t first, std::int64_t last) {
+    args.first_row = first;
+    args.oh = last;
+    args.h = std::min(args.h, (last - 1) * args.stride_h - args.pad_top + (args.kh - 1) * args.dilation_h + 1);
+    return args;
+}
+
+// step_bytes.cpp: qlinear_conv.
+std::unique_ptr<Step> make_depthwise_bytes(const StepDesc& desc, const DepthwiseEntry& entry, bool dry);
+
+}  // namespace thew

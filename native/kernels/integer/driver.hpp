@@ -1,0 +1,141 @@
+// The loops around the tiles, as the trunk's (kernels/matmul/driver.hpp) but for what integers need: packing converts,
+// rows are summed where b's zero point asks for it, and a tile sees all of k.
+//
+// Scratch of a worker: [packed rows of a block], see blocking.a_row (bytes here).
+#pragma once
+
+#include "kernels/conv/gather.hpp"
+#include "kernels/integer/tile.hpp"
+#include "kernels/integer/write.hpp"
+
+namespace thew {
+namespace {
+
+using PackedA = ChosenMultiply::A;
+
+// Bytes of a in the packed form.
+struct IntegerLayout {
+    PackedA* to;
+    std::uint8_t flip;
+    std::int32_t zero;
+
+    void operator()(std::int64_t k, const std::uint8_t* const (&from)[1], std::int64_t count) const {
+        PackedA* __restrict at = to + k;
+        const std::uint8_t* __restrict source = from[0];
+        if constexpr (sizeof(PackedA) == 2) {
+            const auto origin = static_cast<std::int16_t>(zero);
+            const std::uint8_t mask = flip;
+            for (std::int64_t i = 0; i < count; ++i) {
+                at[i] = static_cast<std::int16_t>(static_cast<std::int16_t>(source[i] ^ mask) - origin);
+            }
+        } else if (mask() == 0) {
+            copy_run(reinterpret_cast<std::uint8_t*>(at), source, count);
+        } else {
+            const std::uint8_t bits = mask();
+            for (std::int64_t i = 0; i < count; ++i) at[i] = static_cast<PackedA>(source[i] ^ bits);
+        }
+    }
+    std::uint8_t mask() const { return PackedA(-1) < PackedA(0) ? flip ^ 0x80 : flip; }
+};
+
+template <class Rows>
+struct IntegerDriver {
+    const IntegerProduct& p;
+    const Rows& rows;
+    std::byte* scratch;
+    std::int64_t m_tiles, n_tiles;
+
+    IntegerDriver(const IntegerProduct& product, const Rows& a_rows, std::byte* memory)
+        : p(product), rows(a_rows), scratch(memory) {
+        m_tiles = (p.trunk.m + p.trunk.blocking.rows - 1) / p.trunk.blocking.rows;
+        n_tiles = (p.trunk.n + p.trunk.blocking.columns - 1) / p.trunk.blocking.columns;
+    }
+
+    void pack(std::byte* to, const std::uint8_t* a, std::int64_t first, std::int64_t last) const {
+        auto cursor = rows.start(first);
+        Staging<std::uint8_t, 1> staging;
+        for (std::int64_t row = first; row < last; ++row, to += p.trunk.blocking.a_row) {
+            const decltype(cursor.place()) places[1] = {cursor.place()};
+            auto* packed = reinterpret_cast<PackedA*>(to);
+            rows.visit(a, places, 0, p.trunk.k_real, staging, IntegerLayout{packed, p.flip, p.a_zero});
+            for (std::int64_t k = p.trunk.k_real; k < p.trunk.k; ++k) packed[k] = 0;
+            cursor.advance();
+        }
+    }
+
+    void run_tile(std::int64_t task, int worker) const {
+        const Blocking& blocking = p.trunk.blocking;
+        const std::int64_t n_tile = task % n_tiles, m_tile = task / n_tiles % m_tiles, item = task / n_tiles / m_tiles;
+        const std::int64_t first = m_tile * blocking.rows;
+        const std::int64_t last = first + blocking.rows < p.trunk.m ? first + blocking.rows : p.trunk.m;
+        const auto* source = static_cast<const std::uint8_t*>(p.trunk.a) + walk_one(p.trunk.item, p.trunk.item.a, item);
+        const std::byte* a = nullptr;
+        if (blocking.in_place) {
+            a = reinterpret_cast<const std::byte*>(source + walk_one(p.trunk.row, p.trunk.row.a, first));
+        } else {
+            std::byte* own = scratch + worker * blocking.rows * blocking.a_row;
+            pack(own, source, first, last);
+            a = own;
+        }
+        std::int64_t c_offset[kMaxBlockRows];
+        std::int32_t row_sums[kMaxBlockRows];
+        walk_rows(p.trunk.row, p.trunk.row.c, first, last, c_offset);
+        for (std::int64_t row = 0; p.b_left && row < last - first; ++row) {
+            const auto* packed = reinterpret_cast<const PackedA*>(a + row * blocking.a_row);
+            row_sums[row] = ChosenMultiply::sum(packed, p.trunk.k_real);
+        }
+        multiply_block(a, item, n_tile, last - first, c_offset, row_sums);
+    }
+
+    void multiply_block(const std::byte* a, std::int64_t item, std::int64_t n_tile, std::int64_t m,
+                        const std::int64_t* c_offset, const std::int32_t* row_sums) const {
+        const Product& trunk = p.trunk;
+        const std::int64_t c_bytes = p.multiplier ? 1 : 4;
+        std::byte* c = static_cast<std::byte*>(trunk.c) + walk_one(trunk.item, trunk.item.c, item) * c_bytes;
+        const std::byte* b = static_cast<const std::byte*>(trunk.b) + walk_one(trunk.item, trunk.item_b, item);
+        const Panels panels(m, ChosenMultiply::kMostRows);
+        const std::int64_t n0 = n_tile * trunk.blocking.columns;
+        const std::int64_t n1 = n0 + trunk.blocking.columns < trunk.n ? n0 + trunk.blocking.columns : trunk.n;
+        alignas(64) std::int32_t sums[ChosenMultiply::kMostRows * kTileColumns];
+        for (std::int64_t n = n0; n < n1; n += kTileColumns) {
+            const int columns = static_cast<int>(n1 - n < kTileColumns ? n1 - n : kTileColumns);
+            const int vectors = (columns + kWordLanes - 1) / kWordLanes;
+            for (std::int64_t panel = 0, row = 0; panel < panels.count; ++panel) {
+                const int height = panels.height(panel);
+                const std::int64_t ld = trunk.blocking.a_row;
+                kTiles.kernels[height - 1][vectors - 1](a + row * ld, ld, b + n * trunk.k * kBytesOfB, trunk.k, sums);
+                write_integer_tile(p, sums,
+                                   {c + n * trunk.c_n * c_bytes, c_offset + row, row_sums + row, item * p.n_padded + n,
+                                    height, columns, vectors * kWordLanes});
+                row += height;
+            }
+        }
+    }
+
+    void run(const Workers& workers) {
+        auto body = [&](std::int64_t task, int worker) { run_tile(task, worker); };
+        parallel_for(workers, p.trunk.items * m_tiles * n_tiles, body);
+    }
+
+    static constexpr int kBytesOfB = sizeof(PackedA);
+    static constexpr IntegerTiles kTiles{};
+};
+
+void run_integer_rows(const IntegerProduct& product, const Workers& workers, std::byte* scratch) {
+    const StridedRows<std::uint8_t> rows{product.trunk};
+    IntegerDriver<StridedRows<std::uint8_t>>(product, rows, scratch).run(workers);
+}
+
+void run_integer_patches(const IntegerProduct& product, const Patches& patches, const Workers& workers,
+                         std::byte* scratch) {
+    if (patches.width_runs) {
+        const WidthRuns<std::uint8_t> rows{patches};
+        IntegerDriver<WidthRuns<std::uint8_t>>(product, rows, scratch).run(workers);
+    } else {
+        const ChannelRuns<std::uint8_t> rows{patches};
+        IntegerDriver<ChannelRuns<std::uint8_t>>(product, rows, scratch).run(workers);
+    }
+}
+
+}  // namespace
+}  // namespace thew

@@ -1,0 +1,48 @@
+// From a tile's sums to c: corrections, requantisation, clamp. One loop for all tiles.
+#pragma once
+
+#include "kernels/integer/contract.hpp"
+#include "simd/requantise.hpp"
+
+namespace thew {
+namespace {
+
+// What the writer needs of a tile: where it is in c, which columns, and the rows' sums of a.
+struct TilePlace {
+    std::byte* c;                  // at the tile's first column
+    const std::int64_t* c_offset;  // elements, one a row
+    const std::int32_t* row_sums;  // one a row; read where b' is not 0
+    std::int64_t column;           // the first, in the arrays of the product
+    int rows, columns, width;      // stored columns; columns in the buffer
+};
+
+using Unsigned32s = Vec<std::uint32_t>;  // sums wrap as ONNX's do
+
+template <class C, class Finish>
+void write_rows(const IntegerProduct& p, const std::int32_t* sums, const TilePlace& at, const Finish& finish) {
+    for (int column = 0; column < at.columns; column += kWordLanes) {
+        const Int32s start = load(p.start + at.column + column);
+        const Int32s left = p.b_left ? load(p.b_left + at.column + column) : Int32s{};
+        const Vec<float> multiplier = p.multiplier ? load(p.multiplier + at.column + column) : Vec<float>{};
+        for (int row = 0; row < at.rows; ++row) {
+            auto sum = (Unsigned32s)load(sums + row * at.width + column) + (Unsigned32s)start;
+            if (p.b_left) sum -= (Unsigned32s)left * (Unsigned32s)splat(at.row_sums[row]);
+            C* to = reinterpret_cast<C*>(at.c) + at.c_offset[row] + column * p.trunk.c_n;
+            store_columns(to, finish((Int32s)sum, multiplier), p.trunk.c_n, at.columns - column);
+        }
+    }
+}
+
+inline void write_integer_tile(const IntegerProduct& p, const std::int32_t* sums, const TilePlace& at) {
+    if (p.multiplier) {
+        const Requantise requantise(p.c_zero, p.low, p.high);
+        write_rows<std::uint8_t>(p, sums, at, [&](Int32s sum, Vec<float> multiplier) THEW_FLAT {
+            return requantise(__builtin_convertvector(sum, Vec<float>) * multiplier);
+        });
+    } else {
+        write_rows<std::int32_t>(p, sums, at, [](Int32s sum, Vec<float>) THEW_FLAT { return sum; });
+    }
+}
+
+}  // namespace
+}  // namespace thew
