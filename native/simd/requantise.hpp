@@ -1,5 +1,5 @@
-// From fp32 values, counted in steps of a quantised tensor, to its bytes: clamp, round halves to even, add the zero
-// point. The bounds are whole numbers, so that clamping first changes nothing, and no value leaves int32.
+// From fp32 values, counted in steps of a quantised tensor, to its bytes: round halves to even, add the zero point,
+// clamp. Bounds are whole numbers, so that it does not matter which is done first.
 #pragma once
 
 #include "simd/convert.hpp"
@@ -11,28 +11,53 @@ namespace {
 using Int32s = Vec<std::int32_t>;
 inline constexpr int kWordLanes = kLanes<std::int32_t>;
 
+// Nearest whole numbers, halves to even (maskz: the plain form trips gcc 12, PR 105593); what is beyond int32 on the
+// low side gives its least.
+THEW_INLINE Int32s nearest_int(Vec<float> value) {
+#if defined(__AVX512F__)
+    return (Int32s)_mm512_maskz_cvtps_epi32(0xffff, (__m512)value);
+#elif defined(__AVX2__)
+    return (Int32s)_mm256_cvtps_epi32((__m256)value);
+#elif defined(__x86_64__)
+    return (Int32s)_mm_cvtps_epi32((__m128)value);
+#else
+    return (Int32s)vcvtnq_s32_f32((float32x4_t)value);
+#endif
+}
+
 struct Requantise {
-    Vec<float> low, high;
-    Int32s zero;
+    Vec<float> high;
+    Int32s zero, low;
 
     Requantise(std::int32_t zero_point, std::int32_t least, std::int32_t most)
-        : low(splat(static_cast<float>(least - zero_point))),
-          high(splat(static_cast<float>(most - zero_point))),
-          zero(splat(zero_point)) {}
+        : high(splat(static_cast<float>(most - zero_point))), zero(splat(zero_point)), low(splat(least)) {}
 
+    // The value is no NaN. Bounded above before it is converted, and below after.
     THEW_INLINE Int32s operator()(Vec<float> value) const {
-        value = value > low ? value : low;  // NaN too
-        value = value < high ? value : high;
-        return __builtin_convertvector(Whole<float>::nearest(value), Int32s) + zero;
+        const Int32s whole = nearest_int(lower_to<float>(value, high)) + zero;
+        return whole > low ? whole : low;
     }
 };
+
+// Stores the lanes as bytes or words, side by side.
+template <class C>
+THEW_INLINE void store_narrow(C* to, Int32s value) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(C) == 1) {
+        const __m128i bytes = _mm512_maskz_cvtepi32_epi8(0xffff, (__m512i)value);
+        __builtin_memcpy(to, &bytes, sizeof bytes);
+        return;
+    }
+#endif
+    store_as<kWordLanes, C, std::int32_t>(to, value);
+}
 
 // Stores the first `columns` of a vector as C, `stride` elements apart.
 template <class C>
 THEW_INLINE void store_columns(C* to, Int32s value, std::int64_t stride, std::int64_t columns) {
-    if (stride == 1 && columns >= kWordLanes) return store_as<kWordLanes, C, std::int32_t>(to, value);
+    if (stride == 1 && columns >= kWordLanes) return store_narrow(to, value);
     C narrow[kWordLanes];
-    store_as<kWordLanes, C, std::int32_t>(narrow, value);
+    store_narrow(narrow, value);
     for (int n = 0; n < kWordLanes && n < columns; ++n) to[n * stride] = narrow[n];
 }
 

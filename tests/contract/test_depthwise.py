@@ -14,7 +14,7 @@ from kernel_cases import DTYPES, LAYOUTS, native, placed, rows
 
 from thew.errors import PlanError
 
-ROWS = rows("depthwise")
+ROWS = rows("depthwise", "fp32", "fp64")
 RNG = np.random.default_rng(5)
 
 

@@ -15,7 +15,7 @@ from thew import ops
 from thew.errors import PlanError
 
 ROWS = rows("integer")
-CONVOLUTIONS = [row for row in (*ROWS, *rows("depthwise", "int8", "uint8"))]
+CONVOLUTIONS = [*ROWS, *rows("depthwise", "int8", "uint8")]
 BYTES = ("int8", "uint8")
 RNG = np.random.default_rng(5)
 
@@ -97,8 +97,7 @@ def test_convolutions(row: Any, case: Case) -> None:
         limits = {"low": 3, "high": 90}
         check(row, "qlinear_conv", inputs, {**case.attributes, **limits}, ("channels_last", "plain"))
         if row.family == "integer":
-            check(row, "conv_integer", [x, inputs[2], w, inputs[5]][:1] + [w, inputs[2], inputs[5]], case.attributes,
-                  ("plain", "channels_last"))  # fmt: skip
+            check(row, "conv_integer", [x, w, inputs[2], inputs[5]], case.attributes, ("plain", "channels_last"))
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.values[0].algorithm == "packed"])

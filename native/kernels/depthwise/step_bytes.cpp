@@ -70,7 +70,7 @@ private:
                                                      "integer row");
         to[0] = static_cast<float>(bias);
         const double scale = value_at<float>(desc.inputs[kAt.x_scale], 0);
-        to[(1 + args_.kh * args_.kw) * args_.padded_c] = static_cast<float>(
+        to[(1 + args_.kh * args_.kw) * args_.padded_c] = finite_ratio(
             scale * value_at<float>(desc.inputs[kAt.w_scale], oc) / value_at<float>(desc.inputs[kAt.y_scale], 0));
     }
 

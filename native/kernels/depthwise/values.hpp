@@ -45,7 +45,7 @@ struct ByteValues {
         explicit Put(const TileArgs<ByteValues>& args)
             : requantise(args.zero, static_cast<std::int32_t>(args.low), static_cast<std::int32_t>(args.high)) {}
         THEW_INLINE void operator()(Out* to, Vec<float> sum, const float* multiplier) const {
-            store_as<kWordLanes, Out, std::int32_t>(to, requantise(sum * load(multiplier)));
+            store_narrow(to, requantise(sum * load(multiplier)));
         }
     };
 };

@@ -13,6 +13,20 @@ namespace {
 
 using PackedA = ChosenMultiply::A;
 
+// Runs are often short: whole words, the last overlapping the one before, and no loop that gcc makes a call of.
+THEW_INLINE void copy_bytes(std::uint8_t* __restrict to, const std::uint8_t* __restrict from, std::int64_t count) {
+    const auto copy = [&](auto bytes, std::int64_t at) THEW_FLAT { __builtin_memcpy(to + at, from + at, bytes); };
+    constexpr std::int64_t kVector = kVectorBytes;
+    std::int64_t at = 0;
+    for (; at + kVector <= count; at += kVector) store(to + at, load(from + at));
+    for (; at + 8 <= count; at += 8) copy(Constant<8>{}, at);
+    if (at == count) return;
+    if (count >= 8) return copy(Constant<8>{}, count - 8);
+    if (count & 4) copy(Constant<4>{}, 0);
+    if (count & 2) copy(Constant<2>{}, count & 4);
+    if (count & 1) copy(Constant<1>{}, count & 6);
+}
+
 // Bytes of a in the packed form.
 struct IntegerLayout {
     PackedA* to;
@@ -29,7 +43,7 @@ struct IntegerLayout {
                 at[i] = static_cast<std::int16_t>(static_cast<std::int16_t>(source[i] ^ mask) - origin);
             }
         } else if (mask() == 0) {
-            copy_run(reinterpret_cast<std::uint8_t*>(at), source, count);
+            copy_bytes(reinterpret_cast<std::uint8_t*>(at), source, count);
         } else {
             const std::uint8_t bits = mask();
             for (std::int64_t i = 0; i < count; ++i) at[i] = static_cast<PackedA>(source[i] ^ bits);
@@ -57,8 +71,9 @@ struct IntegerDriver {
         for (std::int64_t row = first; row < last; ++row, to += p.trunk.blocking.a_row) {
             const decltype(cursor.place()) places[1] = {cursor.place()};
             auto* packed = reinterpret_cast<PackedA*>(to);
+            constexpr int kPadded = ChosenMultiply::kDepthMultiple;  // the last so many may be padding
+            if (p.trunk.k > 0) __builtin_memset(packed + p.trunk.k - kPadded, 0, kPadded * sizeof(PackedA));
             rows.visit(a, places, 0, p.trunk.k_real, staging, IntegerLayout{packed, p.flip, p.a_zero});
-            for (std::int64_t k = p.trunk.k_real; k < p.trunk.k; ++k) packed[k] = 0;
             cursor.advance();
         }
     }

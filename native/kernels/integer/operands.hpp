@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstring>
+#include <limits>
 
 #include "kernels/dispatch.hpp"
 #include "kernels/integer/contract.hpp"
@@ -73,6 +74,12 @@ inline void require_integer_operands(const StepDesc& desc, const IntegerPlaces& 
             element_count(desc.inputs[at.bias]) == columns,
             where(desc) + "bias must be (" + std::to_string(columns) + ",), got " + shape_text(desc.inputs[at.bias]));
     }
+}
+
+// From a sum's step to y's, in fp32 and finite, so that no result is a NaN.
+inline float finite_ratio(double ratio) {
+    constexpr double kMost = std::numeric_limits<float>::max();
+    return static_cast<float>(ratio < kMost ? ratio : kMost);
 }
 
 // The zero point of an operand seen as an unsigned byte.

@@ -183,7 +183,7 @@ private:
 
     float factor(const Tensor* inputs, std::int64_t column) const {
         const double x = value_at<float>(inputs[at_.x_scale], 0), w = value_at<float>(inputs[at_.w_scale], column);
-        return static_cast<float>(x * w / value_at<float>(inputs[at_.y_scale], 0));
+        return finite_ratio(x * w / value_at<float>(inputs[at_.y_scale], 0));
     }
 
     const IntegerEntry& entry_;

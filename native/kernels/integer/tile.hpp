@@ -32,6 +32,25 @@ THEW_INLINE void store_sums(const Sums (&acc)[H][V], std::int32_t* sums) {
 
 #if defined(__x86_64__)
 
+// Σ of a register's lanes, by halves.
+THEW_INLINE std::int32_t sum_lanes(Sums x) {
+#if defined(__AVX512F__)
+    __m256i halves[2];
+    __builtin_memcpy(halves, &x, sizeof halves);
+    const __m256i eight = _mm256_add_epi32(halves[0], halves[1]);
+#elif defined(__AVX2__)
+    const __m256i eight = (__m256i)x;
+#endif
+#if defined(__AVX2__)
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+#else
+    __m128i four = (__m128i)x;
+#endif
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1));
+    return _mm_cvtsi128_si32(four);
+}
+
 template <class Dot>
 struct BroadcastGroups {
     using A = typename Dot::A;
@@ -80,15 +99,12 @@ struct BroadcastGroups {
     // Σ of a row's packed elements.
     static THEW_INLINE std::int32_t sum(const A* row, std::int64_t k) {
         if constexpr (sizeof(A) == 2) return 0;  // zero points are out already
+        const Sums ones = (Sums)(Vec<std::int8_t>{} + std::int8_t{1});
         Sums total{};
         std::int64_t at = 0;
-        for (; at + static_cast<int>(kVectorBytes) <= k; at += kVectorBytes) {
-            total = Dot::add(total, (Sums)load(row + at), (Sums)(Vec<std::int8_t>{} + std::int8_t{1}));
-        }
-        std::int32_t result = 0;
-        for (int lane = 0; lane < kLanes<std::int32_t>; ++lane) result += total[lane];
-        for (; at < k; ++at) result += row[at];
-        return result;
+        for (; at + kLanes<A> <= k; at += kLanes<A>) total = Dot::add(total, (Sums)load(row + at), ones);
+        if (at < k) total = Dot::add(total, (Sums)load_partial(row + at, static_cast<int>(k - at)), ones);
+        return sum_lanes(total);
     }
 };
 

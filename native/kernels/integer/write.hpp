@@ -18,17 +18,21 @@ struct TilePlace {
 
 using Unsigned32s = Vec<std::uint32_t>;  // sums wrap as ONNX's do
 
+// All in locals: stores of bytes may alias the arguments.
 template <class C, class Finish>
-void write_rows(const IntegerProduct& p, const std::int32_t* sums, const TilePlace& at, const Finish& finish) {
+void write_rows(const IntegerProduct& p, const std::int32_t* sums, const TilePlace at, const Finish finish) {
+    const std::int64_t c_n = p.trunk.c_n;
+    const std::int32_t* const all_left = p.b_left;
     for (int column = 0; column < at.columns; column += kWordLanes) {
-        const Int32s start = load(p.start + at.column + column);
-        const Int32s left = p.b_left ? load(p.b_left + at.column + column) : Int32s{};
+        const auto start = (Unsigned32s)load(p.start + at.column + column);
+        const auto left = all_left ? (Unsigned32s)load(all_left + at.column + column) : Unsigned32s{};
         const Vec<float> multiplier = p.multiplier ? load(p.multiplier + at.column + column) : Vec<float>{};
+        const std::int64_t columns = at.columns - column;
+        C* const first = reinterpret_cast<C*>(at.c) + column * c_n;
         for (int row = 0; row < at.rows; ++row) {
-            auto sum = (Unsigned32s)load(sums + row * at.width + column) + (Unsigned32s)start;
-            if (p.b_left) sum -= (Unsigned32s)left * (Unsigned32s)splat(at.row_sums[row]);
-            C* to = reinterpret_cast<C*>(at.c) + at.c_offset[row] + column * p.trunk.c_n;
-            store_columns(to, finish((Int32s)sum, multiplier), p.trunk.c_n, at.columns - column);
+            auto sum = (Unsigned32s)load(sums + row * at.width + column) + start;
+            if (all_left) sum -= left * (Unsigned32s)splat(at.row_sums[row]);
+            store_columns(first + at.c_offset[row], finish((Int32s)sum, multiplier), c_n, columns);
         }
     }
 }
@@ -36,7 +40,7 @@ void write_rows(const IntegerProduct& p, const std::int32_t* sums, const TilePla
 inline void write_integer_tile(const IntegerProduct& p, const std::int32_t* sums, const TilePlace& at) {
     if (p.multiplier) {
         const Requantise requantise(p.c_zero, p.low, p.high);
-        write_rows<std::uint8_t>(p, sums, at, [&](Int32s sum, Vec<float> multiplier) THEW_FLAT {
+        write_rows<std::uint8_t>(p, sums, at, [requantise](Int32s sum, Vec<float> multiplier) THEW_FLAT {
             return requantise(__builtin_convertvector(sum, Vec<float>) * multiplier);
         });
     } else {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/elementwise_step.hpp"
+#include "kernels/integer/operands.hpp"
 #include "kernels/quant/contract.hpp"
 
 namespace thew {
@@ -96,8 +97,8 @@ std::unique_ptr<Step> make_add(const StepDesc& desc, const Row& row, bool dry) {
     const std::int64_t least = dtype == DType::int8 ? -128 : 0, most = least + 255;
     const double y_scale = real_at(desc, 6, dry);
     const AddSteps steps{
-        static_cast<float>(real_at(desc, 1, dry) / y_scale),
-        static_cast<float>(real_at(desc, 4, dry) / y_scale),
+        finite_ratio(real_at(desc, 1, dry) / y_scale),
+        finite_ratio(real_at(desc, 4, dry) / y_scale),
         zero_at(desc, 2, dtype, dry),
         zero_at(desc, 5, dtype, dry),
         zero_at(desc, 7, dtype, dry),
