@@ -18,8 +18,12 @@ THEW_INLINE void copy_bytes(std::uint8_t* __restrict to, const std::uint8_t* __r
     const auto copy = [&](auto bytes, std::int64_t at) THEW_FLAT { __builtin_memcpy(to + at, from + at, bytes); };
     constexpr std::int64_t kVector = kVectorBytes;
     std::int64_t at = 0;
-    for (; at + kVector <= count; at += kVector) store(to + at, load(from + at));
-    for (; at + 8 <= count; at += 8) copy(Constant<8>{}, at);
+    const auto step = [&](std::int64_t bytes) THEW_FLAT {
+        at += bytes;
+        asm("" : "+r"(at));
+    };
+    for (; at + kVector <= count; step(kVector)) store(to + at, load(from + at));
+    for (; at + 8 <= count; step(8)) copy(Constant<8>{}, at);
     if (at == count) return;
     if (count >= 8) return copy(Constant<8>{}, count - 8);
     if (count & 4) copy(Constant<4>{}, 0);
