@@ -73,8 +73,7 @@ inline void require_pointwise(const StepDesc& desc, const Window2d& window) {
 }
 
 // Rows, items and their strides; k is the weights' part.
-inline void lay_out_product(Product& product, const ConvOperands& at, const Patches& patches,
-                            ConvAlgorithm algorithm) {
+inline void lay_out_product(Product& product, const ConvOperands& at, const Patches& patches, ConvAlgorithm algorithm) {
     const Tensor &x = at.x, &y = at.y, &residual = at.residual;
     const bool added = residual.rank >= 0;
     product.n = at.w.shape[0] / at.group;
@@ -106,8 +105,8 @@ inline void lay_out_product(Product& product, const ConvOperands& at, const Patc
 }
 
 // k in the order in which patches are gathered, and b so; how b is packed is the caller's part.
-inline void lay_out_weights(Product& product, TrunkB& b, const ConvOperands& at, const Patches& patches, ConvAlgorithm algorithm,
-                            std::int64_t k_multiple) {
+inline void lay_out_weights(Product& product, TrunkB& b, const ConvOperands& at, const Patches& patches,
+                            ConvAlgorithm algorithm, std::int64_t k_multiple) {
     const Tensor& w = at.w;
     const bool gathers_planes = patches.width_runs && patches.unit != w.shape[1];
     const bool by_plane =

@@ -65,7 +65,7 @@ struct IntegerDriver {
 
     IntegerDriver(const IntegerProduct& product, const Rows& a_rows, std::byte* memory)
         : p(product), rows(a_rows), scratch(memory) {
-        m_tiles = (p.trunk.m + p.trunk.blocking.rows - 1) / p.trunk.blocking.rows;
+        m_tiles = (p.trunk.m - p.trunk.first + p.trunk.blocking.rows - 1) / p.trunk.blocking.rows;
         n_tiles = (p.trunk.n + p.trunk.blocking.columns - 1) / p.trunk.blocking.columns;
     }
 
@@ -85,7 +85,7 @@ struct IntegerDriver {
     void run_tile(std::int64_t task, int worker) const {
         const Blocking& blocking = p.trunk.blocking;
         const std::int64_t n_tile = task % n_tiles, m_tile = task / n_tiles % m_tiles, item = task / n_tiles / m_tiles;
-        const std::int64_t first = m_tile * blocking.rows;
+        const std::int64_t first = p.trunk.first + m_tile * blocking.rows;
         const std::int64_t last = first + blocking.rows < p.trunk.m ? first + blocking.rows : p.trunk.m;
         const auto* source = static_cast<const std::uint8_t*>(p.trunk.a) + walk_one(p.trunk.item, p.trunk.item.a, item);
         const std::byte* a = nullptr;

@@ -40,7 +40,20 @@ public:
     bool packs(std::size_t input) const override { return constant_ && input > 0; }
 
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
+        run_product(product_, inputs, outputs, workers, scratch);
+    }
+    RowWindow row_window() const override { return constant_ ? rows_ : RowWindow{0, 0, 0}; }
+    void run_rows(const Tensor* inputs, const Tensor* outputs, std::int64_t first, std::int64_t last,
+                  std::byte* scratch) const override {
         IntegerProduct product = product_;
+        product.trunk.first = first * patches_.out_w;
+        product.trunk.m = last * patches_.out_w;
+        run_product(product, inputs, outputs, Workers{1, nullptr, nullptr}, scratch);
+    }
+
+private:
+    void run_product(IntegerProduct product, const Tensor* inputs, const Tensor* outputs, const Workers& workers,
+                     std::byte* scratch) const {
         if (!constant_) {
             fill(inputs, scratch, product);
             scratch += block_bytes();
@@ -53,7 +66,6 @@ public:
         entry_.run_patches(product, patches, workers, scratch);
     }
 
-private:
     // The op as a plain convolution or product, all of x's dtype: layouts are theirs.
     StepDesc products_of(const StepDesc& desc) const {
         StepDesc plain = desc;
@@ -74,8 +86,10 @@ private:
             if (pointwise) require_pointwise(plain, window);
             patches_ = patches_of(operands, window);
             patches_.columns = false;
-            lay_out_product(trunk, operands, patches_, pointwise);
-            lay_out_weights(trunk, b_, operands, patches_, pointwise, packing.k_multiple);
+            const ConvAlgorithm algorithm = pointwise ? ConvAlgorithm::pointwise : ConvAlgorithm::implicit;
+            lay_out_product(trunk, operands, patches_, algorithm);
+            lay_out_weights(trunk, b_, operands, patches_, algorithm, packing.k_multiple);
+            if (operands.x.shape[0] == 1) rows_ = {window.extent(0), window.stride[0], window.pad[0]};
             b_.item_elements = packed_b_elements(trunk.k, trunk.n, packing.lanes);
             trunk.item_b[0] = b_.item_elements;
         } else {
@@ -192,6 +206,7 @@ private:
     IntegerProduct product_{};
     Patches patches_{};
     TrunkB b_{};
+    RowWindow rows_{0, 0, 0};
     bool is_conv_ = false, constant_ = false;
     std::int64_t columns_ = 0;
     std::size_t a_bytes_ = 0;
