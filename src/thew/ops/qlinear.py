@@ -17,7 +17,7 @@ from thew.ir.graph import Array, Attribute
 from thew.ops.cast import limits_of
 from thew.ops.conv import WINDOW, check_bias, correlate, output_shape, window
 from thew.ops.matmul import product_shape
-from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
+from thew.ops.opdef import Call, Candidate, OpDef, Work, call_of, define
 from thew.ops.quant import saturate
 from thew.ops.rules import Shape, broadcast, dtype_of, typed, widened
 
@@ -81,12 +81,23 @@ def _is_depthwise(call: Call) -> bool:
 
 
 _BYTES = ("uint8", "int8")
+_SIDE_BY_SIDE = 4  # elements of a column in a vector: a 32-bit lane
+
+
+def _convolution_work(call: Call) -> Work:
+    return Work(_conv_flops(call) // 2, _SIDE_BY_SIDE * call.shape(_weight(call))[0] // call.attribute("group"))
+
+
+def _product_work(call: Call) -> Work:
+    return Work(_matmul_flops(call) // 2, _SIDE_BY_SIDE * call.shape(_weight(call))[-1])
+
+
 _CONVOLUTIONS = (
     Candidate("depthwise", "bytes", "channels_last", _is_depthwise, _BYTES),
-    Candidate("integer", "packed", "channels_last", _is_pointwise, _BYTES),
-    Candidate("integer", "implicit", "channels_last", _is_planar, _BYTES),
+    Candidate("integer", "packed", "channels_last", _is_pointwise, _BYTES, work=_convolution_work),
+    Candidate("integer", "implicit", "channels_last", _is_planar, _BYTES, work=_convolution_work),
 )
-_PACKED = Candidate("integer", "packed", dtypes=_BYTES)
+_PACKED = Candidate("integer", "packed", dtypes=_BYTES, work=_product_work)
 
 
 def _eight_bits(call: Call, pairs: tuple[tuple[int, int], ...]) -> None:

@@ -27,6 +27,8 @@ _VECTOR_BYTES = {"amx": 64, "avx512": 64, "avx": 32, "avx2": 32, "x86_64_v2": 16
 # vectors count as faster even half empty, so that without calibration the best ISA is always taken.
 _RATES = {"amx": 500e9, "avx512": 72e9, "avx": 35e9, "avx2": 35e9, "x86_64_v2": 10e9, "neon": 24e9}
 _HALF_RATE = {"fp16": 0.5, "bf16": 0.5}  # converted on the way, where calibration says nothing better
+_MULTIPLIES_BYTES = ("avx_vnni", "avx512_vnni", "amx", "neon_dotprod", "neon_i8mm", "neon_bf16")
+_BY_PAIRS = 0.3  # of the rate in bytes, where they are multiplied as 16-bit integers
 # Share of that rate that an algorithm reaches where bytes do not bound it.
 _EFFICIENCY = {
     "conv.pointwise": 0.85,
@@ -37,6 +39,8 @@ _EFFICIENCY = {
     "depthwise": 0.35,
     "winograd": 0.80,
     "im2col": 0.6,
+    "integer.packed": 0.8,
+    "integer.implicit": 0.7,
     "pool": 0.25,
     "unary": 0.10,
     "softmax": 0.05,
@@ -128,7 +132,8 @@ BUILT_IN = Costs()
 
 def nominal_rate(isa: str, dtype: str) -> float:
     """Multiply-adds a second of one core at a nominal 3 GHz."""
-    return float(_of(_RATES, isa)) * 4 / size_bytes(dtype) * _HALF_RATE.get(dtype, 1.0)
+    by_pairs = _BY_PAIRS if dtype in ("int8", "uint8") and isa not in _MULTIPLIES_BYTES else 1.0
+    return float(_of(_RATES, isa)) * 4 / size_bytes(dtype) * _HALF_RATE.get(dtype, 1.0) * by_pairs
 
 
 def work_of(call: Call, candidate: Candidate) -> Work:
