@@ -2,7 +2,6 @@
 // clamp. Bounds are whole numbers, so that it does not matter which is done first.
 #pragma once
 
-#include "simd/convert.hpp"
 #include "simd/vec.hpp"
 
 namespace thew {
@@ -10,6 +9,29 @@ namespace {
 
 using Int32s = Vec<std::int32_t>;
 inline constexpr int kWordLanes = kLanes<std::int32_t>;
+
+// Bytes, 16-bit and 32-bit integers, as many as an Int32s has lanes; conversions go by a factor of two, since gcc 12
+// takes larger ones apart (see simd/convert.hpp, whose names the trunk's kernels use otherwise).
+template <class T>
+struct LaneWiseOf {
+    typedef T type __attribute__((vector_size(kLanes<std::int32_t> * sizeof(T))));
+};
+template <class T>
+struct Halfway {
+    using type = typename LaneWiseOf<std::uint16_t>::type;
+};
+template <>
+struct Halfway<std::int8_t> {
+    using type = typename LaneWiseOf<std::int16_t>::type;
+};
+
+// Bytes in memory, widened.
+template <class Q>
+THEW_INLINE Int32s load_wide(const Q* from) {
+    typename LaneWiseOf<Q>::type bytes;
+    __builtin_memcpy(&bytes, from, sizeof bytes);
+    return __builtin_convertvector(__builtin_convertvector(bytes, typename Halfway<Q>::type), Int32s);
+}
 
 // Nearest whole numbers, halves to even (maskz: the plain form trips gcc 12, PR 105593); what is beyond int32 on the
 // low side gives its least.
@@ -39,17 +61,20 @@ struct Requantise {
     }
 };
 
-// Stores the lanes as bytes or words, side by side.
+// Stores the lanes as bytes or as they are, side by side.
 template <class C>
 THEW_INLINE void store_narrow(C* to, Int32s value) {
+    if constexpr (sizeof(C) == 4) {
+        store(to, value);
+    } else {
 #if defined(__AVX512F__)
-    if constexpr (sizeof(C) == 1) {
         const __m128i bytes = _mm512_maskz_cvtepi32_epi8(0xffff, (__m512i)value);
-        __builtin_memcpy(to, &bytes, sizeof bytes);
-        return;
-    }
+#else
+        using Words = typename Halfway<C>::type;
+        const auto bytes = __builtin_convertvector(__builtin_convertvector(value, Words), typename LaneWiseOf<C>::type);
 #endif
-    store_as<kWordLanes, C, std::int32_t>(to, value);
+        __builtin_memcpy(to, &bytes, sizeof bytes);
+    }
 }
 
 // Stores the first `columns` of a vector as C, `stride` elements apart.

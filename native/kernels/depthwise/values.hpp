@@ -37,9 +37,7 @@ struct ByteValues {
     using T = float;
     using In = Q;
     using Out = Q;
-    static THEW_INLINE Vec<float> get(const In* from) {
-        return __builtin_convertvector(load_as<std::int32_t, kWordLanes>(from), Vec<float>);
-    }
+    static THEW_INLINE Vec<float> get(const In* from) { return __builtin_convertvector(load_wide(from), Vec<float>); }
     struct Put {
         Requantise requantise;
         explicit Put(const TileArgs<ByteValues>& args)

@@ -4,7 +4,7 @@
 //   Broadcast  one element of a from memory to all lanes: element (row, k) is at row·ld + k·step. Packed a is rows
 //              (step 1), so that packing copies runs and evenly spaced rows of the source serve without packing; or
 //              columns (ld 1), for sources whose neighbouring rows are neighbours in memory.
-//   ByLane      one lane of a register. Packed a is panels of H rows: groups of L = kLanes rows, each L×L elements
+//   Lanes      one lane of a register. Packed a is panels of H rows: groups of L = kLanes rows, each L×L elements
 //              transposed, so that a vector holds one k of L rows (and packing is a load per row and one interleaving
 //              store).
 //
@@ -80,7 +80,7 @@ THEW_INLINE Vec<T> splat_lane(Vec<T> x) {
 }
 
 template <int PanelRows>
-struct ByLane {
+struct Lanes {
     static constexpr bool kPanels = true;
     static constexpr int kRequestDepth = 0;
 

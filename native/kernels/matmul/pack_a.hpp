@@ -39,7 +39,7 @@ struct RowLayout {
     }
 };
 
-// A group of L rows within a panel of PanelRows (ByLane).
+// A group of L rows within a panel of PanelRows (Lanes).
 template <class T, int PanelRows>
 struct LaneLayout {
     static constexpr int kGroup = kLanes<T>;

@@ -15,7 +15,7 @@ struct ChooseTile {
 template <class T>
 struct ChooseLanesTile {
     static constexpr int kRows = 3 * kLanes<T>, kVectors = 24 / kRows;  // 24 accumulators, 3 vectors of a
-    using Tiles = TileSet<T, kRows, kVectors, ByLane<kRows>>;
+    using Tiles = TileSet<T, kRows, kVectors, Lanes<kRows>>;
 };
 template <class T>
 using TilesOf = typename ChooseLanesTile<T>::Tiles;

@@ -22,10 +22,10 @@ struct AddOperand {
     std::int64_t step;
     THEW_INLINE Int32s load(std::int64_t column, std::int64_t columns) const {
         if (step == 0) return Int32s{} + static_cast<std::int32_t>(*at);
-        if (columns >= kWordLanes) return load_as<std::int32_t, kWordLanes>(at + column);
+        if (columns >= kWordLanes) return load_wide(at + column);
         Q staged[kWordLanes] = {};
         for (std::int64_t i = 0; i < columns; ++i) staged[i] = at[column + i];
-        return load_as<std::int32_t, kWordLanes>(staged);
+        return load_wide(staged);
     }
 };
 
