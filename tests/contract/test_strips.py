@@ -120,3 +120,11 @@ def test_what_others_read_is_written():
     graph = net.builder.graph([net.x, wide])
     steps = plan_of(thew.InferenceSession(graph, options=ON)).steps
     assert not [step for step in steps if step.stages]
+
+
+def test_what_sees_the_whole_image_does_not_run_by_rows():
+    net = Net(1, 64, 24, 24).conv(512, 1)  # more than the second level of a small core
+    graph = net.builder.graph([net.builder.node("global_average_pool", [net.x])])
+    x = RNG.standard_normal(net.shape).astype(np.float32)
+    got, expected = (thew.InferenceSession(graph, options=options).run(None, {"x": x})[0] for options in (ON, OFF))
+    np.testing.assert_array_equal(got, expected)

@@ -10,8 +10,9 @@ constexpr std::initializer_list<const Table<PoolEntry>*> kTables THEW_TABLES(bas
 
 class PoolStep final : public Step {
 public:
-    PoolStep(const PoolEntry& entry, const PoolArgs& args, int threads)
-        : entry_(entry), args_(args), threads_(threads) {}
+    // `by_rows`: whether rows of args are the image's own.
+    PoolStep(const PoolEntry& entry, const PoolArgs& args, bool by_rows, int threads)
+        : entry_(entry), args_(args), by_rows_(by_rows), threads_(threads) {}
 
     std::size_t scratch_bytes() const override {
         return static_cast<std::size_t>(entry_.scratch_bytes(args_)) * static_cast<std::size_t>(threads_);
@@ -21,7 +22,7 @@ public:
     }
     RowWindow row_window() const override {
         const bool channels_last = args_.c == 1 || (args_.x_c == 1 && args_.y_c == 1);
-        return {args_.n == 1 && channels_last ? (args_.kh - 1) * args_.dilation_h + 1 : 0, args_.stride_h,
+        return {by_rows_ && args_.n == 1 && channels_last ? (args_.kh - 1) * args_.dilation_h + 1 : 0, args_.stride_h,
                 args_.pad_top};
     }
     void run_rows(const Tensor* inputs, const Tensor* outputs, std::int64_t first, std::int64_t last,
@@ -35,6 +36,7 @@ public:
 private:
     const PoolEntry& entry_;
     PoolArgs args_;
+    bool by_rows_;
     int threads_;
 };
 
@@ -97,7 +99,7 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
                         .y_c = y.stride[c],
                         .y_h = y.stride[2],
                         .y_w = y.stride[3]};
-    return std::make_unique<PoolStep>(entry, args, desc.threads);
+    return std::make_unique<PoolStep>(entry, args, !global && !across_images, desc.threads);
 }
 
 }  // namespace
