@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from thew.dtypes import from_numpy
+from thew.dtypes import FLOATS, from_numpy
 from thew.ir.graph import Array, Attribute
 from thew.ops.cast import limits_of
 from thew.ops.conv import WINDOW, check_bias, correlate, output_shape, window
@@ -39,6 +39,16 @@ def _check_point(call: Call, index: int, extent: int) -> None:
     """A scale or zero point is one number, or one for each place along an axis."""
     if call.has(index) and call.shape(index) not in ((), (1,), (extent,)):
         raise call.refuse(f"input {index} must be one number or {extent} of them, got shape {call.shape(index)}")
+
+
+def _check_steps(call: Call) -> None:
+    """Scales are floats; limits are whole numbers that 32 bits hold, or absent."""
+    for scale in (1, 4, 6):
+        dtype_of(scale, among=FLOATS)(call)
+    for name in LIMITS:
+        value = call.attribute(name)
+        if value is not None and not (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31):
+            raise call.refuse(f"attribute {name} must be a whole number of 32 bits, got {value!r}")
 
 
 def _requantized(attributes: Mapping[str, Any], total: Array, factor: Array, zero: Array) -> Array:
@@ -150,6 +160,7 @@ def _qlinear_conv_shapes(call: Call) -> list[Shape | None]:
     _check_point(call, 4, shape[1])
     _check_point(call, 5, shape[1])
     check_bias(call, 8, shape[1])
+    _check_steps(call)
     return [shape]
 
 
@@ -227,6 +238,7 @@ def _qlinear_matmul_shapes(call: Call) -> list[Shape | None]:
     shape = product_shape(call, 0, 3)
     if call.has(8) and call.shape(8) != shape[-1:]:
         raise call.refuse(f"bias must have shape {shape[-1:]}, got {call.shape(8)}")
+    _check_steps(call)
     return [shape]
 
 
@@ -265,6 +277,7 @@ def _add_shapes(call: Call) -> list[Shape | None]:
     _eight_bits(call, ((0, 2), (3, 5)))
     for index in (1, 2, 4, 5, 6, 7):
         _check_point(call, index, 1)
+    _check_steps(call)
     return [broadcast(call, call.shape(0), call.shape(3))]
 
 
@@ -273,7 +286,7 @@ def _qlinear_add(attributes: Mapping[str, Any], *inputs: Array) -> list[Array]:
     a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = inputs
     terms = [
         _centred(x, zero, 0).astype(np.float32)
-        * np.float32(float(scale.reshape(-1)[0]) / float(y_scale.reshape(-1)[0]))
+        * (widened(scale).reshape(()) / widened(y_scale).reshape(())).astype(np.float32)
         for x, scale, zero in ((a, a_scale, a_zero), (b, b_scale, b_zero))
     ]
     return [_requantized(attributes, terms[0] + terms[1], np.ones((), np.float32), y_zero)]

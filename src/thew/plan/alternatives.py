@@ -167,7 +167,7 @@ def _layouts(graph: Graph, node: Node, candidate: Candidate) -> Layouts:
         return
     outputs = [_shape(graph, name) for name in node.outputs if name]
     if candidate.layout != ANY:
-        reads = tuple(_image(graph, node, position, candidate.layout) for position in range(len(node.inputs)))
+        reads = tuple(_image(graph, node, position, candidate) for position in range(len(node.inputs)))
         weights = get(node.op).weights[1]
         images = [len(_shape(graph, name)) > 2 and i not in weights for i, name in enumerate(node.outputs) if name]
         yield candidate.layout, reads, tuple(candidate.layout if image else PLAIN for image in images)
@@ -183,13 +183,14 @@ def _layouts(graph: Graph, node: Node, candidate: Candidate) -> Layouts:
         yield layout, like, tuple(layout if layout in orders_of(shape) else PLAIN for shape in outputs)
 
 
-def _image(graph: Graph, node: Node, position: int, layout: str) -> str:
+def _image(graph: Graph, node: Node, position: int, candidate: Candidate) -> str:
     """What a kernel of a fixed layout asks of an input: of images it does, of weights and vectors it does not."""
     name = node.inputs[position]
     if not name or name in graph.constants:
         return ANY
     shape = _shape(graph, name)
-    gathers = layout == CHANNELS_LAST and (node.op, position) in GATHERED
+    layout = candidate.layout
+    gathers = layout == CHANNELS_LAST and (node.op, position) in GATHERED and candidate.family != "winograd"
     if position in get(node.op).weights[0] or (gathers and shape[1] <= FEW_CHANNELS):
         return ANY  # weights are packed; few channels gathered: converting costs a pass, vectors over them gain nothing
     return layout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from thew.plan import Plan
@@ -80,11 +81,16 @@ class Result:
             **points,
             "speedup": self.default.seconds / self.best.seconds,
             "pareto": [_point(point) for point in self.pareto],
-            "history": {name: list(values) for name, values in self.history.items()},
+            "history": {name: [_finite(value) for value in values] for name, values in self.history.items()},
             "optimum_seconds": self.optimum_seconds,
             "choices": {layer.name: layer.chosen for layer in self.layers},
             "settings": dict(self.settings),
         }
+
+
+def _finite(value: float) -> float | None:
+    """A value that no plan was found for yet has no number in JSON."""
+    return value if isfinite(value) else None
 
 
 def _point(point: Point) -> dict[str, Any]:
