@@ -231,6 +231,7 @@ define(
 
 
 def _qlinear_matmul_shapes(call: Call) -> list[Shape | None]:
+    _eight_bits(call, ((0, 2), (3, 5)))
     for index, of, axis in ((1, 0, -1), (2, 0, -1), (4, 3, -2), (5, 3, -2)):
         _point_shape_fits(call, index, of, axis)
     for index in (6, 7):
