@@ -15,6 +15,7 @@ from thew.ops.interpret import evaluate
 THREADS = 4
 GROWTH_BYTES = 4 << 20  # a leak of one small array a run would be several times that after ten thousand runs
 IDLE_SHARE = 0.01
+ROUNDS = 3  # what leaks or spins does so in each; what other tests of the process left behind does not
 
 
 def network(seed, channels):
@@ -63,15 +64,23 @@ class Soak:
 def soak(total):
     soaked = Soak()
     soaked.at_once(max(20, total // THREADS // 10))  # arenas for the most that ever run at once, the allocator's pools
+    assert min(growth(soaked, total) for _ in range(ROUNDS)) < GROWTH_BYTES
+    assert min(idle_share() for _ in range(ROUNDS)) < IDLE_SHARE
+
+
+def growth(soaked, total):
     gc.collect()
     before = resident_bytes()
     soaked.at_once(total // THREADS)
     gc.collect()
-    assert resident_bytes() - before < GROWTH_BYTES
+    return resident_bytes() - before
+
+
+def idle_share():
     time.sleep(0.05)  # workers spin for some tens of microseconds before they sleep
     spent, started = time.process_time(), time.perf_counter()
     time.sleep(0.5)
-    assert (time.process_time() - spent) / (time.perf_counter() - started) < IDLE_SHARE
+    return (time.process_time() - spent) / (time.perf_counter() - started)
 
 
 def test_soak():
