@@ -74,10 +74,7 @@ class Formulation:
     Attributes:
         problem: the nodes that have options are its first variables, in order.
         variables: theirs, by key.
-        border: the layout of inputs and outputs of the graph.
     """
-
-    border = PLAIN
 
     def __init__(self, graph: Graph, target: Target, options: Mapping[str, list[Group]]) -> None:
         self.graph, self.target, self.options = graph, target, options
@@ -114,9 +111,7 @@ class Formulation:
         if maker is not None and len(readers) + is_output == 1:
             if is_output:
                 groups = self.options[key_of(maker)]
-                self._add(
-                    maker, [self._conversion(name, self._made(group, maker, name), self.border) for group in groups]
-                )
+                self._add(maker, [self._conversion(name, self._made(group, maker, name), PLAIN) for group in groups])
             else:
                 self._join(maker, readers[0], name)
         elif readers:
@@ -139,7 +134,7 @@ class Formulation:
     def _share(self, name: str, maker: Node | None, readers: list[Node], is_output: bool) -> None:
         """Several readers: a variable for the layout that the value is made in, with those it is converted to."""
         layouts = (
-            (self.border,)
+            (PLAIN,)
             if maker is None
             else tuple(dict.fromkeys(self._made(group, maker, name) for group in self.options[key_of(maker)]))
         )
@@ -147,10 +142,10 @@ class Formulation:
             (made, others)
             for made in layouts
             for count in range(3)
-            for others in combinations([layout for layout in self._orders(name) if layout != made], count)
+            for others in combinations([layout for layout in orders_of(self._shape(name)) if layout != made], count)
         ]
         wants_plain = [
-            inf if is_output and not any(self._fits(name, layout, self.border) for layout in (made, *others)) else 0.0
+            inf if is_output and not any(self._fits(name, layout, PLAIN) for layout in (made, *others)) else 0.0
             for made, others in states
         ]
         costs = [
@@ -184,10 +179,6 @@ class Formulation:
     def _shape(self, name: str) -> tuple[int, ...]:
         found = self.graph.type_of(name)
         return found.static_shape if found is not None and found.is_static else ()
-
-    def _orders(self, name: str) -> tuple[str, ...]:
-        """Layouts that a value may be converted to."""
-        return orders_of(self._shape(name))
 
     def _served(self, name: str, state: tuple[str, tuple[str, ...]], group: Group, reader: Node) -> bool:
         made, others = state

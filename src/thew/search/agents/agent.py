@@ -44,6 +44,13 @@ class Agent(ABC):
         """A random option among those that may follow the choices made before."""
         return int(self.random.choice(np.flatnonzero(np.isfinite(self.table.costs(layer, chosen)))))
 
+    def random_assignment(self) -> Assignment:
+        """Independent random choices."""
+        chosen: list[int] = []
+        for layer in range(len(self.table)):
+            chosen.append(self.any_option(layer, chosen))
+        return tuple(chosen)
+
     def repaired(self, wanted: Assignment) -> Assignment:
         """The assignment, with a random option wherever the one wanted cannot follow those before it."""
         chosen: list[int] = []

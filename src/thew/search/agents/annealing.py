@@ -36,10 +36,7 @@ class Annealing(Agent):
     def ask(self) -> Assignment:
         """A neighbour of the current assignment."""
         if not self._current:
-            chosen: list[int] = []
-            for layer in range(len(self.table)):
-                chosen.append(self.any_option(layer, chosen))
-            return tuple(chosen)
+            return self.random_assignment()
         wanted = list(self._current)
         layer = int(self.random.integers(len(wanted)))
         wanted[layer] = int(self.random.integers(self.table.options(layer)))

@@ -21,10 +21,7 @@ class Random(Agent):
 
     def ask(self) -> Assignment:
         """A random assignment."""
-        chosen: list[int] = []
-        for layer in range(len(self.table)):
-            chosen.append(self.any_option(layer, chosen))
-        return tuple(chosen)
+        return self.random_assignment()
 
 
 class _Fixed(Agent):

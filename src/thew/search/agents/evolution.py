@@ -36,10 +36,7 @@ class Evolution(Agent):
     def ask(self) -> Assignment:
         """A child of two parents; at random until there is a population."""
         if len(self._alive) < min(self.population, max(self.episodes // 4, 2)):
-            chosen: list[int] = []
-            for layer in range(len(self.table)):
-                chosen.append(self.any_option(layer, chosen))
-            return tuple(chosen)
+            return self.random_assignment()
         mother, father = self._parent(), self._parent()
         count = len(self.table)
         from_mother = self.random.random(count) < 0.5
