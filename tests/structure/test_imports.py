@@ -28,6 +28,7 @@ LEVELS = (
     ("runtime",),
     ("optim",),
     ("train",),
+    ("compress",),
     ("search",),
     ("rl", "data", "bench"),
     ("cli",),

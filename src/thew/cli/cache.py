@@ -13,14 +13,14 @@ from thew.cli.options import Common, command
 from thew.errors import InputError
 
 if TYPE_CHECKING:
-    from thew.search.cache import Cache
+    from thew.runtime.cache import Cache
 
 app = typer.Typer(name="cache", help="Measurements that searches have kept.", no_args_is_help=True)
 
 
 def _cache() -> Cache:
+    from thew.runtime.cache import Cache, default_path
     from thew.runtime.device import device_key
-    from thew.search.cache import Cache, default_path
     from thew.search.measure import kernels_version
 
     return Cache(device_key(), kernels_version(), default_path())

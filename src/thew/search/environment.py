@@ -15,7 +15,7 @@ from thew.ir import Graph
 from thew.plan import Choice, Plan, Target, build_plan, key_of
 from thew.plan.alternatives import Alternative, alternatives_of, call_of_node
 from thew.plan.choose import Formulation
-from thew.search.cache import Cache
+from thew.runtime.cache import Cache
 from thew.search.game import Assignment, Table
 from thew.search.measure import Measured, Surveyor, Trial, is_view, measure, measured, step_trial
 

@@ -25,8 +25,8 @@ from thew.plan.cost import Cost, Costs
 from thew.plan.lower import step_attributes
 from thew.plan.plan import channels_last_strides
 from thew.plan.target import KernelRow
+from thew.runtime.cache import Cache, Measurement
 from thew.runtime.native import bind_kernel, supported_rows
-from thew.search.cache import Cache, Measurement
 
 ROUNDS = (3, 15)  # least and most
 CERTAIN = 0.02  # of the median, the half distance of quartiles over the root of the number of samples

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+from thew.compress.accuracy import Accuracy
 from thew.plan import Plan
-from thew.search.accuracy import Accuracy
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from thew.compress.accuracy import Accuracy, Data, keeps_accuracy, right_answers
 from thew.errors import InputError, UnsupportedError
 from thew.ir import Graph, TensorType
 from thew.ir.graph import Array
 from thew.passes import pipeline
 from thew.plan import Plan, build_plan
+from thew.runtime.cache import Cache, default_path
 from thew.runtime.device import device_key, target
 from thew.runtime.executable import prepare_graph
 from thew.runtime.session import InferenceSession
-from thew.search.accuracy import Accuracy, Data, keeps_accuracy, right_answers
 from thew.search.agents import Found, make_agent, play
-from thew.search.cache import Cache, default_path
 from thew.search.environment import Environment
 from thew.search.game import Assignment, Table
 from thew.search.measure import kernels_version

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from thew.errors import InputError
-from thew.search.cache import Cache, Measurement
+from thew.runtime.cache import Cache, Measurement
 
 ONE = Measurement("one", 1e-3, 0.1, 5)
 ONE_MEASURED = (
