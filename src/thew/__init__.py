@@ -13,6 +13,7 @@ from thew.errors import Error
 
 if TYPE_CHECKING:
     from thew import data, models, nn, optim, train
+    from thew.compress import quantize
     from thew.ir import Graph
     from thew.onnx import export_onnx, from_onnx
     from thew.runtime import InferenceSession
@@ -29,6 +30,7 @@ _LAZY = {
     "models": "thew.models",
     "nn": "thew.nn",
     "optim": "thew.optim",
+    "quantize": "thew.compress",
     "search": "thew.search",
     "train": "thew.train",
 }
@@ -45,6 +47,7 @@ __all__ = [
     "models",
     "nn",
     "optim",
+    "quantize",
     "search",
     "train",
 ]

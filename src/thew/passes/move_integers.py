@@ -1,23 +1,34 @@
 """Ops that only choose or move elements do so to the integers, where a quantisation takes back what was dequantised.
 
 quantise(op(dequantise(q))) is op(q) where both have one scale and one zero point: max_pool, reshapes, transposes,
-concat. An operand of a concat in other steps is brought into those of the result first.
+slices, pads with zero, concat. An operand of a concat in other steps is brought into those of the result first.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from thew.ir import Graph, Node
 from thew.passes.editor import Editor
 from thew.passes.quantised import Quantised, Tail, quantised, replace_with, tail_of
 
-_MOVES = ("max_pool", "reshape", "flatten", "squeeze", "unsqueeze", "transpose", "concat")
+_MOVES = ("max_pool", "reshape", "flatten", "squeeze", "unsqueeze", "transpose", "slice", "pad", "concat")
+_FILLER = 2  # position of what a pad fills with
+
+
+def moves_integers(graph: Graph, node: Node) -> bool:
+    """Whether a node only chooses or places elements of its operands, or zeros."""
+    if node.op not in _MOVES or len(node.outputs) != 1:
+        return False
+    filler = graph.constants.get(node.input(_FILLER)) if node.op == "pad" and node.input(_FILLER) else np.zeros(1)
+    return filler is not None and not np.any(filler)
 
 
 def move_integers(graph: Graph) -> Graph:
     """The graph with moves of integers in place of moves of what they stand for."""
     editor = Editor(graph)
     for node in editor.walk():
-        tail = tail_of(editor, node, graph) if node.op in _MOVES and len(node.outputs) == 1 else None
+        tail = tail_of(editor, node, graph) if moves_integers(graph, node) else None
         if tail is None or tail.clip is not None:
             continue
         operands = node.inputs if node.op == "concat" else node.inputs[:1]
@@ -28,6 +39,9 @@ def move_integers(graph: Graph) -> Graph:
         before: list[Node] = []
         moved = tuple(_in_steps_of(editor, source, tail, before) for source in found)
         inputs = (*moved, *node.inputs[len(operands) :])
+        if node.op == "pad":
+            zero = editor.constants[tail.quantise.inputs[2]].reshape(())
+            inputs = (*moved, node.inputs[1], editor.add_constant(zero, f"{node.outputs[0]}_zero"), *node.inputs[3:])
         replace_with(editor, node, tail, node.op, inputs, node.attributes, before)
     return editor.graph()
 

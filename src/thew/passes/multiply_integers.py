@@ -25,12 +25,13 @@ def multiply_integers(graph: Graph) -> Graph:
     """The graph with integer products where a quantised one is followed by a quantisation."""
     editor = Editor(graph)
     for node in editor.walk():
-        if node.op == "matmul" or (node.op == "gemm" and _is_plain_gemm(node)):
+        if node.op == "matmul" or (node.op == "gemm" and is_plain_gemm(node)):
             _rewrite(editor, node, graph)
     return editor.graph()
 
 
-def _is_plain_gemm(node: Node) -> bool:
+def is_plain_gemm(node: Node) -> bool:
+    """Whether a gemm is a product and perhaps a bias: no factors, and its first matrix as it is."""
     factors = (node.attributes.get("alpha", 1.0), node.attributes.get("beta", 1.0) if node.input(2) else 1.0)
     return factors == (1.0, 1.0) and not node.attributes.get("transA")
 

@@ -123,3 +123,20 @@ def test_concat_brings_operands_into_its_steps() -> None:
     parts = [net.input("a", (1, 3, 4, 4), 0.05, 10), net.input("b", (1, 2, 4, 4), 0.03, 128)]
     graph = net.graph(net.builder.node("concat", parts, axis=1), 0.05, 10)
     net.compare(graph, move_integers, ["dequantize_linear", "quantize_linear", "concat"])
+
+
+def test_slices_and_pads() -> None:
+    net = Quantised()
+    bounds = [net.constant(value, "int64") for value in ([0, 0], [6, 6], [2, 3], [2, 2])]
+    cut = net.builder.node("slice", [net.input("x", (1, 3, 6, 6), 0.05, 10), *bounds])
+    net.compare(net.graph(cut, 0.05, 10), move_integers, ["slice"])
+    net = Quantised()
+    padded = net.builder.node("pad", [net.input("x", (1, 3, 6), 0.05, 10), net.constant([0, 2, 0, 0, 1, 0], "int64")])
+    net.compare(net.graph(padded, 0.05, 10), move_integers, ["pad"])  # with the zero point, which stands for 0
+
+
+def test_pads_with_other_numbers_stay() -> None:
+    net = Quantised()
+    amounts, filler = net.constant([0, 2, 0, 0, 1, 0], "int64"), net.constant(1.0, "float32")
+    graph = net.graph(net.builder.node("pad", [net.input("x", (1, 3, 6), 0.05, 10), amounts, filler]), 0.05, 10)
+    assert move_integers(graph) is graph
