@@ -50,7 +50,9 @@ def test_plan_computes_the_same(network, result, data, tmp_path):
     (expected,) = thew.InferenceSession(network).run(None, {"input": x})
     (found,) = thew.InferenceSession(network, plan=path).run(None, {"input": x})
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    assert result.best.accuracy is not None and result.best.accuracy.share >= 0.95
+    assert (
+        result.confirmation is not None and result.confirmation.found.asked == 16 and result.confirmation.drop <= 0.05
+    )
     other = thew.nn.Conv2d(3, 5, 20).graph((1, 3, 20, 20))
     with pytest.raises(PlanError):
         thew.InferenceSession(other, plan=path)
@@ -61,6 +63,8 @@ def test_agents_end_at_or_above_the_optimum(result):
         assert len(curve) == 60 and list(curve) == sorted(curve, reverse=True)
         assert curve[-1] >= result.optimum_seconds * (1 - 1e-9), name
     assert result.history["exact"][0] == pytest.approx(result.optimum_seconds)
+    assert all(regret >= -1e-9 for regrets in result.regrets.values() for regret in regrets)
+    assert result.regrets["exact"] == pytest.approx([0.0] * len(result.regrets["random"]), abs=1e-9)
     assert result.best.seconds <= result.default.seconds
 
 
@@ -78,10 +82,39 @@ def test_memory_is_bounded_and_least(network, cache):
         thew.search(network, max_memory_bytes=1000, episodes=5, cache=cache)
 
 
+def test_front_holds_the_fastest_and_the_smallest(network, cache):
+    found = thew.search(network, objective="pareto", episodes=20, seeds=1, cache=cache)
+    assert {point.name for point in found.pareto} <= {point.name for point in found.points}
+    assert min(p.peak_memory_bytes for p in found.pareto) == min(p.peak_memory_bytes for p in found.points)
+    assert min(p.seconds for p in found.pareto) == min(p.seconds for p in found.points) == found.best.seconds
+    assert 0 <= found.hypervolume < 1
+
+
+def test_weights_are_relative_to_the_default(network, cache):
+    heavy = thew.search(network, objective={"latency": 0.01, "memory": 1}, episodes=60, seeds=1, cache=cache)
+    assert heavy.best.peak_memory_bytes <= heavy.default.peak_memory_bytes
+
+
+def test_energy_is_measured_or_refused(network, cache, monkeypatch):
+    from thew.errors import SensorError
+
+    def none(root=None):
+        raise SensorError("energy: this machine must have a sensor, got none; give a meter")
+
+    monkeypatch.setattr("thew.search.run.choose_meter", none)
+    with pytest.raises(SensorError):
+        thew.search(network, objective="energy", cache=cache)
+    with pytest.raises(SensorError):
+        thew.search(network, max_energy_joules=1.0, cache=cache)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         {"objective": "beauty"},
+        {"objective": {"latency": 1.0, "memory": -1.0}},
+        {"objective": {}},
+        {"data": (np.zeros((2, 3, 20, 20), np.float32), np.zeros(2, int))},
         {"agent": "nobody"},
         {"max_accuracy_drop": 0.1},
         {"episodes": 0},

@@ -9,6 +9,7 @@ import typer
 
 from thew.cli import models, samples, show
 from thew.cli.options import Common
+from thew.errors import InputError
 
 if TYPE_CHECKING:
     from thew.search import Result
@@ -22,9 +23,12 @@ def search(
         typer.Option(help="Pictures whose names begin with the number of their class, or an .npz file with x and y."),
     ] = None,
     preprocess: Annotated[str, typer.Option(help="As thew run has it, for pictures.")] = "auto",
-    objective: Annotated[str, typer.Option(help="latency, memory or size.")] = "latency",
+    objective: Annotated[
+        str, typer.Option(help="latency, throughput, memory, size, energy, pareto, or weights: latency=1,memory=0.5.")
+    ] = "latency",
     max_accuracy_drop: Annotated[float | None, typer.Option(help="Share of accuracy that may be lost.")] = None,
     max_memory_bytes: Annotated[int | None, typer.Option(help="Bound of arena and weights.")] = None,
+    max_energy_joules: Annotated[float | None, typer.Option(help="Bound of one run; needs a sensor.")] = None,
     agent: Annotated[str, typer.Option(help="Who searches: q-learning, annealing, evolution, …")] = "q-learning",
     episodes: Annotated[int, typer.Option(min=1, help="Assignments that the agent may try.")] = 1000,
     budget: Annotated[float, typer.Option(min=0, help="Seconds for measurements; what is over is estimated.")] = 300.0,
@@ -45,9 +49,10 @@ def search(
         result = find(
             source,
             data=given,
-            objective=objective,
+            objective=_weights(objective),
             max_accuracy_drop=max_accuracy_drop,
             max_memory_bytes=max_memory_bytes,
+            max_energy_joules=max_energy_joules,
             agent=agent,
             episodes=episodes,
             threads=common.threads,
@@ -63,6 +68,16 @@ def search(
         show.as_json({"model": model, "plan": str(target), **result.to_dict()})
     else:
         _show(result, target)
+
+
+def _weights(text: str) -> str | dict[str, float]:
+    """A name, or weights such as ``latency=1,memory=0.5``."""
+    if "=" not in text:
+        return text
+    try:
+        return {name: float(weight) for name, _, weight in (part.partition("=") for part in text.split(","))}
+    except ValueError as error:
+        raise InputError(f"--objective: weights must be such as latency=1,memory=0.5, got {text!r}") from error
 
 
 def _show_space(environment: Any, as_json: bool) -> None:
@@ -81,7 +96,7 @@ def _show_space(environment: Any, as_json: bool) -> None:
 def _show(result: Result, target: Path) -> None:
     show.table(
         "Plans timed as whole networks",
-        ("plan", "ms", "estimated ms", "memory", "accuracy"),
+        ("plan", "ms", "estimated ms", "memory", "accuracy", "BLAS fp32 over it", "memory"),
         [
             (
                 point.name,
@@ -89,8 +104,10 @@ def _show(result: Result, target: Path) -> None:
                 "" if point.estimated_seconds is None else f"{1e3 * point.estimated_seconds:.3f}",
                 show.size(point.peak_memory_bytes),
                 "" if point.accuracy is None else str(point.accuracy),
+                f"{result.baseline.seconds / point.seconds:.2f}×",
+                f"{result.baseline.peak_memory_bytes / point.peak_memory_bytes:.2f}×",
             )
-            for point in {point.name: point for point in (result.default, *result.pareto, result.best)}.values()
+            for point in (*result.points, result.baseline)
         ],
     )
     slowest = sorted(result.layers, key=lambda layer: -layer.seconds)[:10]
@@ -108,7 +125,10 @@ def _show(result: Result, target: Path) -> None:
             for layer in slowest
         ],
     )
+    if result.confirmation is not None:
+        seen = result.confirmation
+        show.line(f"on samples that nobody had seen: {seen.found}, the model as it is {seen.reference}")
     show.line(
-        f"{result.best.name}: {result.default.seconds / result.best.seconds:.2f}× the default plan's speed; "
-        f"plan in {target}"
+        f"{result.best.name}: {result.speedup:.2f}× the speed of BLAS fp32, "
+        f"{result.default.seconds / result.best.seconds:.2f}× that of the default plan; plan in {target}"
     )

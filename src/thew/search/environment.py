@@ -6,18 +6,19 @@ since a network's time is not the sum of its layers' (caches).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from math import inf
 
 from thew.errors import PlanError, UnsupportedError
 from thew.ir import Graph
-from thew.plan import Choice, Plan, Target, build_plan, key_of
+from thew.plan import Choice, Target, build_plan, key_of
 from thew.plan.alternatives import Alternative, alternatives_of, call_of_node
 from thew.plan.choose import Formulation
 from thew.runtime.cache import Cache
 from thew.search.game import Assignment, Table
 from thew.search.measure import Measured, Surveyor, Trial, is_view, measure, measured, step_trial
+from thew.search.trial import Network
 
 
 @dataclass
@@ -25,11 +26,13 @@ class Environment:
     """A network's space of plans.
 
     Attributes:
+        source: the model that a session takes.
         graph: as it is planned: specialised, rewritten.
         target: the device; its costs are measured once `survey` has run.
         alternatives: of each node, by key.
     """
 
+    source: Graph
     graph: Graph
     target: Target
     alternatives: dict[str, list[Alternative]] = field(default_factory=dict)
@@ -82,17 +85,16 @@ class Environment:
         """The choice of each node."""
         return {key: ways[option].choice for (key, ways), option in zip(self.alternatives.items(), chosen, strict=True)}
 
-    def plan(self, chosen: Assignment) -> Plan | None:
-        """The plan of an assignment; None where a kernel refuses its part in it."""
+    def network(self, chosen: Assignment) -> Network | None:
+        """The network of an assignment; None where a kernel refuses its part in it."""
         try:
-            return build_plan(self.graph, self.target, choices=self.choices(chosen))
+            return Network(self.source, build_plan(self.graph, self.target, choices=self.choices(chosen)))
         except PlanError:
             return None
 
-    def needs_bytes(self, chosen: Assignment) -> float:
-        """Arena and weights of an assignment; infinite where there is no plan."""
-        plan = self.plan(chosen)
-        return inf if plan is None else float(plan.peak_memory_bytes)
+    def accuracy_key(self, chosen: Assignment) -> Hashable:
+        """What the accuracy of an assignment depends on: nothing, as long as all compute the same."""
+        return ()
 
 
 def _distinct(ways: list[Alternative]) -> list[Alternative]:

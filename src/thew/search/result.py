@@ -10,6 +10,7 @@ from typing import Any
 
 from thew.compress.accuracy import Accuracy
 from thew.plan import Plan
+from thew.search.pareto import hypervolume
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Point:
         estimated_seconds: the sum of its layers in the table; None for the default plan.
         peak_memory_bytes: arena and weights.
         weight_bytes: weights as the plan keeps them.
-        accuracy: on the data; None without data.
+        accuracy: on the samples of the search; None without data.
+        energy_joules: of one run; None where it was not asked for.
     """
 
     name: str
@@ -31,6 +33,20 @@ class Point:
     peak_memory_bytes: int
     weight_bytes: int
     accuracy: Accuracy | None = None
+    energy_joules: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """Accuracy on samples that neither calibration nor search had seen."""
+
+    reference: Accuracy
+    found: Accuracy
+
+    @property
+    def drop(self) -> float:
+        """Share of right answers lost."""
+        return self.reference.share - self.found.share
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +67,12 @@ class Result:
 
     Attributes:
         plan: the best plan that keeps every bound.
-        best: its point; `default` that of the plan that Thew makes by itself.
-        pareto: the points that none other dominates in time, memory and accuracy.
+        best: its point; `default` that of the plan that Thew makes by itself, `baseline` that of BLAS in fp32.
+        confirmation: accuracy on samples that nobody had seen; None without data.
+        points: all plans that were timed as whole networks.
+        pareto: those of them that none other dominates in time, memory and accuracy.
         history: for each agent that played, its best value after every episode.
+        regrets: for each agent, by seed, by what share its best sum is over the least one.
         optimum_seconds: least sum of the table, by exact elimination.
         layers: what was chosen, layer by layer.
         settings: what the search was asked for, and the machine.
@@ -62,11 +81,27 @@ class Result:
     plan: Plan
     best: Point
     default: Point
+    baseline: Point
+    confirmation: Confirmation | None
+    points: tuple[Point, ...]
     pareto: tuple[Point, ...]
     history: Mapping[str, Sequence[float]]
+    regrets: Mapping[str, Sequence[float]]
     optimum_seconds: float
     layers: tuple[Layer, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def speedup(self) -> float:
+        """The time of BLAS in fp32 over that of the plan."""
+        return self.baseline.seconds / self.best.seconds
+
+    @property
+    def hypervolume(self) -> float:
+        """The share of the times and memories below those of BLAS in fp32 that some plan is at least as good as."""
+        seconds, size = self.baseline.seconds, float(self.baseline.peak_memory_bytes)
+        front = [(point.seconds, float(point.peak_memory_bytes)) for point in self.points]
+        return hypervolume(front, (seconds, size)) / (seconds * size)
 
     def report(self, path: str | os.PathLike[str]) -> None:
         """Writes the report, one page that needs nothing else, atomically."""
@@ -76,10 +111,16 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
-        points = {"best": _point(self.best), "default": _point(self.default)}
+        seen = self.confirmation
         return {
-            **points,
-            "speedup": self.default.seconds / self.best.seconds,
+            **{name: _point(getattr(self, name)) for name in ("best", "default", "baseline")},
+            "speedup": self.speedup,
+            "speedup_over_default": self.default.seconds / self.best.seconds,
+            "memory_ratio": self.baseline.peak_memory_bytes / self.best.peak_memory_bytes,
+            "confirmation": None if seen is None else _confirmation(seen),
+            "points": [_point(point) for point in self.points],
+            "hypervolume": self.hypervolume,
+            "regrets": {name: list(values) for name, values in self.regrets.items()},
             "pareto": [_point(point) for point in self.pareto],
             "history": {name: [_finite(value) for value in values] for name, values in self.history.items()},
             "optimum_seconds": self.optimum_seconds,
@@ -93,6 +134,16 @@ def _finite(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
+def _confirmation(seen: Confirmation) -> dict[str, Any]:
+    return {
+        "samples": seen.found.asked,
+        "reference": seen.reference.share,
+        "found": seen.found.share,
+        "interval": list(seen.found.interval),
+        "drop": seen.drop,
+    }
+
+
 def _point(point: Point) -> dict[str, Any]:
     accuracy = None if point.accuracy is None else point.accuracy.share
     return {
@@ -102,4 +153,5 @@ def _point(point: Point) -> dict[str, Any]:
         "peak_memory_bytes": point.peak_memory_bytes,
         "weight_bytes": point.weight_bytes,
         "accuracy": accuracy,
+        "energy_joules": point.energy_joules,
     }

@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from thew.compress.accuracy import Accuracy, Data, keeps_accuracy, right_answers
+from thew.compress.accuracy import Data
 from thew.errors import InputError, UnsupportedError
 from thew.ir import Graph, TensorType
-from thew.ir.graph import Array
 from thew.passes import pipeline
-from thew.plan import Plan, build_plan
+from thew.plan import build_plan
 from thew.runtime.cache import Cache, default_path
 from thew.runtime.device import device_key, target
+from thew.runtime.energy import choose_meter
 from thew.runtime.executable import prepare_graph
-from thew.runtime.session import InferenceSession
 from thew.search.agents import Found, make_agent, play
 from thew.search.environment import Environment
 from thew.search.game import Assignment, Table
+from thew.search.layers import layers_of
 from thew.search.measure import kernels_version
-from thew.search.objective import LATENCY, Goal, check_objective
+from thew.search.objective import LATENCY, PARETO, Goal, Objective
 from thew.search.pareto import non_dominated
-from thew.search.result import Layer, Point, Result
+from thew.search.result import Confirmation, Point, Result
+from thew.search.trial import BLAS, DEFAULT, Network, Progress, Samples, Trials
 
 BASELINES = ("random", "greedy", "exact")
-_FINALISTS = 4  # timed as whole networks, beside the default plan
-_ROUNDS = 9
-Progress = Callable[[str, int, int], None]
+SEEDS = 10  # of the agents' regrets
+_FINALISTS = 4  # of one objective, timed as whole networks beside the default plan
+_BATCH = 16  # of throughput, where the model leaves it open
 
 
 def search(
     model: str | os.PathLike[str] | bytes | Graph,
     data: tuple[Any, Any] | None = None,
-    objective: str = LATENCY,
+    objective: str | Mapping[str, float] = LATENCY,
     max_accuracy_drop: float | None = None,
     max_memory_bytes: int | None = None,
     agent: str = "q-learning",
@@ -46,9 +46,11 @@ def search(
     threads: int = 1,
     seed: int = 0,
     *,
+    max_energy_joules: float | None = None,
     settings: Mapping[str, Any] | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     baselines: Sequence[str] = BASELINES,
+    seeds: int = SEEDS,
     budget_seconds: float = 300.0,
     cache: str | os.PathLike[str] | None = None,
     progress: Progress = lambda what, done, total: None,
@@ -56,22 +58,28 @@ def search(
     """Finds how a model runs best on this machine.
 
     Every way to run every layer and every conversion between layouts is measured (once: measurements are kept), an
-    agent plays on the table that results, and the best plans are timed as whole networks beside the default one.
-    Reinforcement learning over primitives: de Prado, Pazos and Benini, "Learning to infer", DATE 2019.
+    agent plays on the table that results, and the best plans are timed as whole networks beside the default one and
+    beside the network on BLAS in fp32. Reinforcement learning over primitives: de Prado, Pazos and Benini, "Learning to
+    infer", DATE 2019.
 
     Args:
         model: path of an ONNX file, its bytes, or a graph.
-        data: samples x along the first axis and integer classes y, to measure accuracy on; None for no accuracy.
-        objective: "latency", "memory" (arena and weights) or "size" (weights).
+        data: samples x along the first axis and integer classes y, to measure accuracy on; None for no accuracy. They
+            are cut in three: to calibrate, to search and to confirm on.
+        objective: "latency", "throughput", "memory" (arena and weights), "size" (weights), "energy", "pareto" (the
+            fastest, and all that nothing beats in time, memory and accuracy), or a weight for each of several.
         max_accuracy_drop: how much of the accuracy of the model as it is may be lost, as a share; needs `data`.
         max_memory_bytes: bound of arena and weights.
         agent: one of `thew.search.agents.AGENTS`.
         episodes: assignments that the agent may try.
         threads: workers that the plan uses.
         seed: of everything random.
+        max_energy_joules: bound of one run.
         settings: of the agent, such as ``{"learning_rate": 0.1}``.
-        input_shapes: extents for inputs with symbolic ones; by default those of one sample of `data`, or 1.
+        input_shapes: extents for inputs with symbolic ones; by default those of one sample of `data`, or 1 (16 for
+            throughput).
         baselines: agents that play beside it with as many episodes, for the report.
+        seeds: of the regrets in the report, for the agent and the baselines.
         budget_seconds: for measurements; what is over is estimated.
         cache: file of measurements; by default one in the user's cache folder, or under ``THEW_CACHE``.
         progress: called with what is done, how much of it, and of how much.
@@ -82,55 +90,156 @@ def search(
     Raises:
         InputError: an argument is not one of those above.
         UnsupportedError: no plan keeps all bounds, or a node has no kernel.
+        SensorError: energy is asked for, and this machine has no sensor.
     """
-    check_objective(objective)
     if max_accuracy_drop is not None and (data is None or not 0 <= max_accuracy_drop <= 1):
         raise InputError(
             f"max_accuracy_drop: must be from 0 to 1 and come with data, got {max_accuracy_drop!r}; give data=(x, y)"
         )
-    player = make_agent(agent, **(settings or {}))
-    samples = None if data is None else Data(np.asarray(data[0]), np.asarray(data[1]))
-    source = _read(model)
-    environment = environment_of(
-        source, threads, samples, input_shapes, cache, budget_seconds, lambda *at: progress("measuring", *at)
-    )
-    bounds = _Bounds(objective, max_accuracy_drop, max_memory_bytes)
-    trial = _Trial(source, samples, {value.name: value.type for value in environment.graph.inputs}, threads)
-    table = environment.table()
-    found: dict[str, Found] = {}
-    for position, name in enumerate(dict.fromkeys((agent, *baselines))):
-        progress("playing", position, len(baselines) + 1)
-        table.extra = bounds.goal(environment, table, trial)
-        found[name] = play(player if name == agent else make_agent(name), table, episodes, seed)
-    finalists = _finalists(found)
-    plans = {"default": build_plan(environment.graph, target(threads))}
-    plans.update({name: plan for name, chosen in finalists.items() if (plan := environment.plan(chosen)) is not None})
-    points = trial.points(plans, {name: table.total(chosen) for name, chosen in finalists.items()}, progress)
-    winner = bounds.best(plans, points, trial, episodes)
-    listed = list(points.values())
-    front = non_dominated(
-        [(p.seconds, p.peak_memory_bytes, -(p.accuracy.share if p.accuracy else 0.0)) for p in listed]
-    )
+    wanted = Objective(Objective.parse(objective), max_memory_bytes, max_energy_joules, max_accuracy_drop)
+    players = {name: make_agent(name, **(settings or {} if name == agent else {})) for name in (agent, *baselines)}
+    whole = None if data is None else Data(np.asarray(data[0]), np.asarray(data[1]))
+    samples = None if whole is None else Samples.split(whole, seed)
+    source, open_extent = read(model), _BATCH if "throughput" in wanted.weights else 1
+    with ExitStack() as stack:
+        meter = stack.enter_context(choose_meter()) if wanted.needs_energy else None
+        environment = environment_of(
+            source,
+            threads,
+            whole,
+            input_shapes,
+            cache,
+            budget_seconds,
+            lambda *at: progress("measuring", *at),
+            open_extent=open_extent,
+        )
+        types = {value.name: value.type for value in environment.graph.inputs}
+        trials = Trials(source, samples, types, threads)
+        table = environment.table()
+        default = Network(source, build_plan(environment.graph, target(threads)))
+        found: dict[str, Found] = {}
+        finalists: dict[str, Assignment] = {}
+        for label, one in _objectives(wanted):
+            for position, (name, player) in enumerate(players.items()):
+                progress("playing", position, len(players))
+                table.extra = _goal(environment, table, one, default, trials)
+                outcome = play(player, table, episodes, seed)
+                found.setdefault(name, outcome)
+                found[f"{name}{label}"] = outcome
+            finalists.update(_finalists({name + label: found[name + label] for name in players}, finalists))
+        table.extra = lambda chosen: 0.0
+        networks = {DEFAULT: default}
+        networks.update({name: built for name, to in finalists.items() if (built := environment.network(to))})
+        estimates = {name: table.total(to) for name, to in finalists.items()}
+        points = trials.points(networks, estimates, progress, meter)
+    keys = {name: environment.accuracy_key(to) for name, to in finalists.items()}
+    winner, confirmation = _best(wanted, networks, points, trials, keys)
+    plans = [point for name, point in points.items() if name != BLAS]
+    front = non_dominated([(p.seconds, p.peak_memory_bytes, -(p.accuracy.share if p.accuracy else 0.0)) for p in plans])
     return Result(
-        plan=plans[winner],
+        plan=networks[winner].plan,
         best=points[winner],
-        default=points["default"],
-        pareto=tuple(listed[index] for index in front),
-        history={name: tuple(map(float, one.curve)) for name, one in found.items()},
+        default=points[DEFAULT],
+        baseline=points[BLAS],
+        confirmation=confirmation,
+        points=tuple(plans),
+        pareto=tuple(plans[index] for index in front),
+        history={name: tuple(map(float, found[name].curve)) for name in players},
+        regrets=_regrets(players, settings or {}, agent, table, episodes, range(seed, seed + seeds), progress),
         optimum_seconds=table.total(table.optimum()),
-        layers=_layers(environment, plans[winner]),
+        layers=layers_of(environment, finalists.get(winner), networks[winner].plan),
         settings={
-            "objective": objective,
+            "objective": objective if isinstance(objective, str) else dict(objective),
             "max_accuracy_drop": max_accuracy_drop,
             "max_memory_bytes": max_memory_bytes,
+            "max_energy_joules": max_energy_joules,
             "agent": agent,
             "episodes": episodes,
             "threads": threads,
             "seed": seed,
             "device": device_key(),
             "space": float(table.size),
+            "blas": trials.blas.library,
         },
     )
+
+
+def _objectives(wanted: Objective) -> list[tuple[str, Objective]]:
+    """What is played for; the whole front by its ends and three mixtures of them."""
+    if PARETO not in wanted.weights:
+        return [("", wanted)]
+    mixtures: list[Mapping[str, float]] = [{LATENCY: 1.0}, {"memory": 1.0}]
+    mixtures += [{LATENCY: share, "memory": 1 - share} for share in (0.8, 0.5, 0.2)]
+    bounds = (wanted.max_memory_bytes, wanted.max_energy_joules, wanted.max_accuracy_drop)
+    return [(" ".join(["", *(f"{k}×{v:.1g}" for k, v in mix.items())]), Objective(mix, *bounds)) for mix in mixtures]
+
+
+def _goal(environment: Environment, table: Table, wanted: Objective, default: Network, trials: Trials) -> Goal:
+    drop = wanted.max_accuracy_drop
+    if drop is None:
+        return Goal(environment, table, wanted, default.plan)
+    return Goal(environment, table, wanted, default.plan, lambda network, key: trials.keeps(network, key, drop))
+
+
+def _finalists(found: Mapping[str, Found], taken: Mapping[str, Assignment]) -> dict[str, Assignment]:
+    """The best assignment of each agent, without repetitions, best first."""
+    finalists: dict[str, Assignment] = {}
+    for name, one in sorted(found.items(), key=lambda item: item[1].value):
+        known = one.best in finalists.values() or one.best in taken.values()
+        if np.isfinite(one.value) and not known and len(finalists) < _FINALISTS:
+            finalists[name] = one.best
+    return finalists
+
+
+def _best(
+    wanted: Objective,
+    networks: Mapping[str, Network],
+    points: Mapping[str, Point],
+    trials: Trials,
+    keys: Mapping[str, Any],
+) -> tuple[str, Confirmation | None]:
+    """The best plan that keeps every bound, also on samples that nobody saw.
+
+    Raises UnsupportedError where there is none.
+    """
+    drop = wanted.max_accuracy_drop
+    order = sorted(networks, key=lambda name: wanted.of_point(points[name], points[DEFAULT]))
+    for name in order:
+        if not wanted.allows(points[name]):
+            continue
+        if drop is not None and name != DEFAULT and not trials.keeps(networks[name], keys[name], drop):
+            continue
+        if trials.samples is None:
+            return name, None
+        kept, accuracy = trials.compare(networks[name], trials.samples.confirmation, 1.0 if drop is None else drop)
+        if kept or name == DEFAULT:
+            return name, Confirmation(trials.compare(None, trials.samples.confirmation)[1], accuracy)
+    raise UnsupportedError(
+        f"search: a plan must keep max_memory_bytes = {wanted.max_memory_bytes}, max_energy_joules = "
+        f"{wanted.max_energy_joules} and max_accuracy_drop = {drop}, got none; loosen a bound or play more"
+    )
+
+
+def _regrets(
+    names: Sequence[str] | Mapping[str, Any],
+    settings: Mapping[str, Any],
+    agent: str,
+    table: Table,
+    episodes: int,
+    seeds: Sequence[int],
+    progress: Progress,
+) -> dict[str, tuple[float, ...]]:
+    """For each agent and seed, by what share its best sum is over the least one of the table."""
+    optimum = table.total(table.optimum())
+    regrets = {}
+    for position, name in enumerate(names):
+        progress("regrets", position, len(names))
+        values = []
+        for seed in seeds:
+            player = make_agent(name, **(settings if name == agent else {}))
+            values.append(play(player, table, episodes, seed).value / optimum - 1)
+        regrets[name] = tuple(values)
+    return regrets
 
 
 def environment_of(
@@ -141,11 +250,13 @@ def environment_of(
     cache: str | os.PathLike[str] | None = None,
     budget_seconds: float = 300.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    open_extent: int = 1,
 ) -> Environment:
     """A model's space of plans on this machine, measured; the arguments are those of `search`."""
-    loaded = pipeline.run(_read(model), pipeline.LOAD)
-    graph = prepare_graph(loaded, _types(loaded, samples, input_shapes or {}))
-    environment = Environment(graph, target(threads))
+    source = read(model)
+    loaded = pipeline.run(source, pipeline.LOAD)
+    graph = prepare_graph(loaded, types_of(loaded, samples, input_shapes or {}, open_extent))
+    environment = Environment(source, graph, target(threads))
     kept = Cache(device_key(), kernels_version(), Path(cache) if cache is not None else default_path())
     try:
         environment.survey(kept, budget_seconds, progress)
@@ -154,140 +265,30 @@ def environment_of(
     return environment
 
 
-@dataclass(frozen=True)
-class _Bounds:
-    """What is to be least, and what a plan must keep."""
-
-    objective: str
-    max_accuracy_drop: float | None
-    max_memory_bytes: int | None
-
-    def goal(self, environment: Environment, table: Table, trial: _Trial) -> Goal:
-        """The value of assignments under these bounds."""
-        drop = self.max_accuracy_drop
-        accepts = None if drop is None else lambda _, plan: trial.keeps(plan, drop)
-        return Goal(environment, table, self.objective, self.max_memory_bytes, accepts)
-
-    def best(self, plans: Mapping[str, Plan], points: Mapping[str, Point], trial: _Trial, episodes: int) -> str:
-        """The name of the best plan. Raises UnsupportedError where none keeps the bounds."""
-        allowed = [
-            name
-            for name, plan in plans.items()
-            if (self.max_memory_bytes is None or plan.peak_memory_bytes <= self.max_memory_bytes)
-            and (self.max_accuracy_drop is None or trial.keeps(plan, self.max_accuracy_drop))
-        ]
-        if not allowed:
-            raise UnsupportedError(
-                f"search: a plan must keep max_memory_bytes = {self.max_memory_bytes} and max_accuracy_drop = "
-                f"{self.max_accuracy_drop}, got none in {episodes} episodes; loosen a bound or play more"
-            )
-        measure = {LATENCY: "seconds", "memory": "peak_memory_bytes", "size": "weight_bytes"}[self.objective]
-        return min(allowed, key=lambda name: (getattr(points[name], measure), points[name].seconds))
-
-
-def _read(model: str | os.PathLike[str] | bytes | Graph) -> Graph:
+def read(model: str | os.PathLike[str] | bytes | Graph) -> Graph:
+    """The model as a graph."""
     if isinstance(model, Graph):
         return model
-    from thew.onnx import read
+    from thew.onnx import read as read_onnx
 
-    return read(model)
+    return read_onnx(model)
 
 
-def _types(graph: Graph, samples: Data | None, shapes: Mapping[str, Sequence[int]]) -> dict[str, TensorType]:
-    """Static types of the inputs: as given, as in the data, else 1 for what is symbolic."""
+def types_of(
+    graph: Graph, samples: Data | None, shapes: Mapping[str, Sequence[int]], open_extent: int = 1
+) -> dict[str, TensorType]:
+    """Static types of the inputs: as given, as in the data, else `open_extent` for what is symbolic."""
     types = {}
     for value in graph.inputs:
         shape = shapes.get(value.name)
+        declared = value.type.shape or ()
         if shape is None and samples is not None and len(graph.inputs) == 1:
-            declared = value.type.shape or ()
-            first = declared[0] if declared and isinstance(declared[0], int) else 1
+            first = declared[0] if declared and isinstance(declared[0], int) else open_extent
             shape = (first, *samples.x.shape[1:])
         if shape is None:
-            shape = tuple(extent if isinstance(extent, int) else 1 for extent in value.type.shape or ())
+            shape = tuple(
+                extent if isinstance(extent, int) else (1 if axis else open_extent)
+                for axis, extent in enumerate(declared)
+            )
         types[value.name] = TensorType(value.type.dtype, tuple(map(int, shape)))
     return types
-
-
-class _Trial:
-    """Plans tried as whole networks: their accuracy, each asked once, and their times, taken in turn."""
-
-    def __init__(self, graph: Graph, data: Data | None, types: Mapping[str, TensorType], threads: int) -> None:
-        self.graph, self.data, self.types, self.threads = graph, data, types, threads
-        self._reference: np.ndarray | None = None
-        self._kept: dict[str, tuple[bool, Accuracy]] = {}
-
-    def _session(self, plan: Plan | None) -> Callable[[Array], Array]:
-        session = InferenceSession(self.graph, threads=self.threads, plan=plan)
-        name = session.get_inputs()[0].name
-        return lambda x: session.run(None, {name: x})[0]
-
-    @property
-    def batch(self) -> int:
-        """Samples that the plan takes at a time."""
-        return next(iter(self.types.values())).static_shape[0]
-
-    def keeps(self, plan: Plan, most_drop: float) -> bool:
-        """Whether a plan's accuracy stays within the bound."""
-        return self._asked(plan, most_drop)[0]
-
-    def _asked(self, plan: Plan, most_drop: float) -> tuple[bool, Accuracy]:
-        assert self.data is not None
-        key = repr(sorted(plan.choices.items()))
-        if key not in self._kept:
-            if self._reference is None:
-                self._reference = right_answers(self._session(None), self.data, self.batch)
-            run = self._session(plan)
-            self._kept[key] = keeps_accuracy(run, self.data, self.batch, self._reference, most_drop)
-        return self._kept[key]
-
-    def points(self, plans: Mapping[str, Plan], estimates: Mapping[str, float], progress: Progress) -> dict[str, Point]:
-        """Times all plans in turn, and asks for their accuracy."""
-        inputs = {
-            name: np.random.default_rng(0).standard_normal(known.static_shape).astype(np.float32)
-            for name, known in self.types.items()
-        }
-        sessions = {name: InferenceSession(self.graph, threads=self.threads, plan=plan) for name, plan in plans.items()}
-        for session in sessions.values():
-            session.run(None, inputs)
-        samples: dict[str, list[float]] = {name: [] for name in plans}
-        for number in range(_ROUNDS):
-            progress("timing", number, _ROUNDS)
-            for name, session in sessions.items():
-                started = perf_counter()
-                session.run(None, inputs)
-                samples[name].append(perf_counter() - started)
-        return {
-            name: Point(
-                name,
-                float(np.median(samples[name])),
-                estimates.get(name),
-                plan.peak_memory_bytes,
-                plan.packed_bytes + plan.constant_bytes,
-                None if self.data is None else self._asked(plan, 1.0)[1],
-            )
-            for name, plan in plans.items()
-        }
-
-
-def _finalists(found: Mapping[str, Found]) -> dict[str, Assignment]:
-    """The best assignment of each agent, without repetitions, best first."""
-    finalists: dict[str, Assignment] = {}
-    for name, one in sorted(found.items(), key=lambda item: item[1].value):
-        if np.isfinite(one.value) and one.best not in finalists.values() and len(finalists) < _FINALISTS:
-            finalists[name] = one.best
-    return finalists
-
-
-def _layers(environment: Environment, plan: Plan) -> tuple[Layer, ...]:
-    layers = []
-    for node in environment.graph.nodes:
-        key = next(name for name in node.outputs if name)
-        ways = environment.alternatives[key]
-        chosen = plan.choices[key]
-        known = environment.graph.type_of(key)
-        shape = known.static_shape if known is not None and known.is_static else ()
-        times = sorted(((str(way.choice), way.cost.seconds) for way in ways), key=lambda pair: pair[1])
-        own = min((way.cost.seconds for way in ways if way.choice == chosen), default=0.0)
-        others = tuple(pair for pair in times if pair[0] != str(chosen))
-        layers.append(Layer(key, node.op, shape, str(chosen), own, others))
-    return tuple(layers)

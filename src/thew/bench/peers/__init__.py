@@ -64,6 +64,7 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
         "ncnn": Peer("of_ncnn", "ncnn", ("model",)),
         "armnn": Peer("of_armnn", "pyarmnn", ("model",)),
         "numpy": Peer("of_numpy", "numpy", ("matmul",)),
+        "blas": Peer("of_blas", "numpy", ("model",)),
     }
 )
 
