@@ -11,6 +11,8 @@ import pytest
 import thew
 from thew.compress import Calibrator
 from thew.compress.calibration import POLICIES
+from thew.compress.sensitivity import keep_accurate, sensitivity
+from thew.compress.speed import keep_faster
 from thew.errors import InputError
 from thew.ir import Graph
 
@@ -89,6 +91,29 @@ def test_one_calibration_gives_many_models() -> None:
     assert part.kept == whole.layers[:1] and part.layers == whole.layers[1:]
     expected = outputs(graph)
     assert ((outputs(part.graph) - expected) ** 2).mean() < 0.01 * expected.var()
+
+
+def test_layers_that_are_slower_go_back_to_floats() -> None:
+    graph = small_net()
+    calibrator = Calibrator(graph, X)
+    quantized, timing = keep_faster(calibrator)
+    assert sorted(key for time in timing.layers for key in time.keys) == sorted(calibrator.layers)
+    assert {*quantized.layers, *quantized.kept} == set(calibrator.layers)
+    assert min(timing.float_seconds, timing.integer_seconds, timing.chosen_seconds) > 0
+    assert timing.chosen_seconds <= timing.float_seconds
+    assert ((outputs(quantized.graph) - outputs(graph)) ** 2).mean() < 0.01 * outputs(graph).var()
+
+
+def test_sensitive_layers_go_back_to_floats_first() -> None:
+    graph = small_net()
+    calibrator = Calibrator(graph, X)
+    errors = sensitivity(calibrator)
+    assert set(errors) == {key for key, layer in calibrator.layers.items() if layer.weight} and min(errors.values()) > 0
+    worst = max(errors, key=lambda key: errors[key])
+    assert keep_accurate(calibrator, lambda found: True).kept == ()
+    one = keep_accurate(calibrator, lambda found: worst in found.kept)
+    assert [key for key in one.kept if calibrator.layers[key].weight] == [worst]
+    assert keep_accurate(calibrator, lambda found: False).layers == ()
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -81,10 +81,14 @@ class Sites:
 
 
 def prepare(graph: Graph) -> Graph:
-    """The graph as it is to be quantised: constants, pads and batch norms folded, products with biases as gemm."""
+    """The graph as it is to be quantised: constants, pads and batch norms folded, products with biases as gemm.
+
+    Nodes are named by their first output, so that what runs tells which layer it is.
+    """
     typed = _with_types(run(graph, _PREPARE))
     folded = _as_gemm(fold_batch_norm(typed))
-    return run(folded.replace(types={}), (eliminate_no_ops, eliminate_dead))
+    plain = run(folded.replace(types={}), (eliminate_no_ops, eliminate_dead))
+    return plain.replace(nodes=tuple(node.replace(name=node.outputs[0]) for node in plain.nodes))
 
 
 def layers(graph: Graph) -> dict[str, Layer]:
