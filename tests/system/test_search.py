@@ -40,7 +40,7 @@ def data(network):
 
 @pytest.fixture(scope="module")
 def result(network, cache, data):
-    return thew.search(network, data=data, max_accuracy_drop=0.05, episodes=60, cache=cache)
+    return thew.search(network, data=data, max_accuracy_drop=0.05, precisions=["fp32"], episodes=60, cache=cache)
 
 
 def test_plan_computes_the_same(network, result, data, tmp_path):
@@ -114,6 +114,8 @@ def test_energy_is_measured_or_refused(network, cache, monkeypatch):
         {"objective": "beauty"},
         {"objective": {"latency": 1.0, "memory": -1.0}},
         {"objective": {}},
+        {"precisions": ["int8"]},
+        {"precisions": ["fp32", "int3"]},
         {"data": (np.zeros((2, 3, 20, 20), np.float32), np.zeros(2, int))},
         {"agent": "nobody"},
         {"max_accuracy_drop": 0.1},

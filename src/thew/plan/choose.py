@@ -142,7 +142,7 @@ class Formulation:
             (made, others)
             for made in layouts
             for count in range(3)
-            for others in combinations([layout for layout in orders_of(self._shape(name)) if layout != made], count)
+            for others in combinations([layout for layout in self._orders(name) if layout != made], count)
         ]
         wants_plain = [
             inf if is_output and not any(self._fits(name, layout, PLAIN) for layout in (made, *others)) else 0.0
@@ -179,6 +179,10 @@ class Formulation:
     def _shape(self, name: str) -> tuple[int, ...]:
         found = self.graph.type_of(name)
         return found.static_shape if found is not None and found.is_static else ()
+
+    def _orders(self, name: str) -> tuple[str, ...]:
+        """The layouts that a value may be converted to."""
+        return orders_of(self._shape(name))
 
     def _served(self, name: str, state: tuple[str, tuple[str, ...]], group: Group, reader: Node) -> bool:
         made, others = state

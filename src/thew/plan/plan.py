@@ -14,13 +14,14 @@ from typing import Any
 
 from thew._version import __version__
 from thew.dtypes import size_bytes
-from thew.errors import PlanError
+from thew.errors import ModelError, PlanError
 from thew.ir import TensorType, Value
+from thew.passes.requantise import Quantisation
 from thew.plan.choices import Choice, Choices
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.states import State
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class Plan:
     states: tuple[State, ...] = ()  # of the caller, in none of the bytes above
     precision: str = "fp32"  # "fp16" and "bf16": what fp32 was reduced to
     kept: tuple[str, ...] = ()  # nodes that stayed in fp32 all the same, by their first output
+    quantisation: Quantisation | None = None  # what of the model runs on integers, where it is a float one
 
     @property
     def peak_memory_bytes(self) -> int:
@@ -146,8 +148,9 @@ class Plan:
             states = tuple(State(**{**state, "type": _value_from(state).type}) for state in document.pop("states"))
             made: dict[str, Any] = {"choices": choices, "options": options, "states": states}
             made["kept"] = tuple(map(str, document.pop("kept")))
+            made["quantisation"] = _quantisation_from(document.pop("quantisation"))
             return Plan(inputs, outputs, steps, **made, **document)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, ModelError) as error:
             raise PlanError(
                 f"plan '{path}': must be a plan saved by Thew, got {error!r}; plan the model again"
             ) from error
@@ -155,6 +158,16 @@ class Plan:
 
 def _value_from(fields: dict[str, Any]) -> Value:
     return Value(fields["name"], TensorType(fields["type"]["dtype"], tuple(fields["type"]["shape"])))
+
+
+def _quantisation_from(fields: dict[str, Any] | None) -> Quantisation | None:
+    if fields is None:
+        return None
+    steps = tuple((float(scale), zero) for scale, zero in fields["steps"])
+    weights = {str(key): tuple(map(float, scales)) for key, scales in fields["weights"].items()}
+    made = Quantisation(tuple(fields["kept"]), steps, dict(fields["values"]), weights)
+    made.check()
+    return made
 
 
 def _view_from(fields: dict[str, Any] | None) -> View | None:

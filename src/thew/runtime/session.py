@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thew.dtypes import from_numpy, to_numpy
-from thew.errors import InputError, PlanError, UnsupportedError
+from thew.errors import InputError, ModelError, PlanError, UnsupportedError
 from thew.ir import Dim, Graph, TensorType
 from thew.passes import pipeline
 from thew.plan import Choices, Plan, PlanOptions, fingerprint
@@ -20,6 +20,7 @@ from thew.runtime.lru import Recent
 from thew.runtime.parts import executable_in_parts
 
 if TYPE_CHECKING:
+    from thew.passes.requantise import Quantisation
     from thew.runtime.explain import Explanation
 
 PRECISIONS = ("fp32", "fp64", "fp16", "bf16", "auto")
@@ -109,6 +110,8 @@ class InferenceSession:
         self._part_target = target(1, isa, threads) if mode != "latency" else None
         self._least_batch = 2 * threads if mode == "auto" else 2
         graph = _load(model, memory_limit_bytes)
+        if self._given is not None and self._given.quantisation is not None:
+            graph = _requantised(graph, self._given.quantisation)
         if precision == "fp64":
             from thew.passes.widen import widen
 
@@ -290,6 +293,15 @@ def _load(model: Model, memory_limit_bytes: int | None) -> Graph:
     from thew.onnx import read
 
     return read(model, memory_limit_bytes=memory_limit_bytes)
+
+
+def _requantised(graph: Graph, quantisation: Quantisation) -> Graph:
+    from thew.passes.requantise import requantise
+
+    try:
+        return requantise(graph, quantisation)
+    except ModelError as error:
+        raise PlanError(f"plan: must be made for this model, got one whose {error}; plan the model again") from error
 
 
 def _numpy_or_none(dtype: str) -> Any:

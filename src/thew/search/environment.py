@@ -6,7 +6,7 @@ since a network's time is not the sum of its layers' (caches).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -15,10 +15,12 @@ from thew.ir import Graph
 from thew.plan import Choice, Target, build_plan, key_of
 from thew.plan.alternatives import Alternative, alternatives_of, call_of_node
 from thew.plan.choose import Formulation
-from thew.runtime.cache import Cache
+from thew.runtime.cache import Cache, Measurement
 from thew.search.game import Assignment, Table
 from thew.search.measure import Measured, Surveyor, Trial, is_view, measure, measured, step_trial
 from thew.search.trial import Network
+
+Known = Mapping[str, Measurement]
 
 
 @dataclass
@@ -28,14 +30,14 @@ class Environment:
     Attributes:
         source: the model that a session takes.
         graph: as it is planned: specialised, rewritten.
-        target: the device; its costs are measured once `survey` has run.
+        target: the device; its costs are measured ones once the table is filled.
         alternatives: of each node, by key.
     """
 
     source: Graph
     graph: Graph
     target: Target
-    alternatives: dict[str, list[Alternative]] = field(default_factory=dict)
+    alternatives: dict[str, list[Alternative]] = field(default_factory=dict, init=False)
 
     def trials(self) -> list[Trial]:
         """All that is to be measured."""
@@ -63,22 +65,27 @@ class Environment:
     def survey(
         self, cache: Cache, budget_seconds: float, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> None:
-        """Measures, and fills the alternatives with what was found."""
-        known, refused = measure(self.trials(), cache, budget_seconds, progress)
+        """Measures, and fills the table with what was found."""
+        self.fill(*measure(self.trials(), cache, budget_seconds, progress))
+
+    def fill(self, known: Known, refused: frozenset[str]) -> None:
+        """Fills the table with what was measured; what cannot run is left out."""
         self.target = replace(self.target, costs=Measured(known))
         threads, ways = self.target.threads, self._ways()
         for node in self.graph.nodes:
             call = call_of_node(self.graph, node)
             found = [measured(call, way, threads, known, refused) for way in ways[key_of(node)]]
-            self.alternatives[key_of(node)] = _distinct(found)
+            self.alternatives[key_of(node)] = distinct(found)
+
+    def formulation(self) -> Formulation:
+        """The planner's problem at measured costs."""
+        return Formulation(self.graph, self.target, _single(self.alternatives))
 
     def table(self) -> Table:
         """The game: a layer is a node with more than one way to run, or one."""
-        formulation = Formulation(
-            self.graph, self.target, {key: [[way] for way in ways] for key, ways in self.alternatives.items()}
-        )
+        formulation = self.formulation()
         names = tuple(formulation.variables)
-        labels = tuple(tuple(way.choice.algorithm for way in self.alternatives[name]) for name in names)
+        labels = tuple(tuple(_label(way.choice) for way in self.alternatives[name]) for name in names)
         return Table(names, labels, formulation.problem)
 
     def choices(self, chosen: Assignment) -> dict[str, Choice]:
@@ -87,8 +94,12 @@ class Environment:
 
     def network(self, chosen: Assignment) -> Network | None:
         """The network of an assignment; None where a kernel refuses its part in it."""
+        return self.built(self.choices(chosen))
+
+    def built(self, choices: Mapping[str, Choice]) -> Network | None:
+        """The network under these choices; None where a kernel refuses its part in it."""
         try:
-            return Network(self.source, build_plan(self.graph, self.target, choices=self.choices(chosen)))
+            return Network(self.source, build_plan(self.graph, self.target, choices=choices))
         except PlanError:
             return None
 
@@ -97,7 +108,16 @@ class Environment:
         return ()
 
 
-def _distinct(ways: list[Alternative]) -> list[Alternative]:
+def _single(alternatives: Mapping[str, list[Alternative]]) -> dict[str, list[list[Alternative]]]:
+    """Each alternative as a group of its own."""
+    return {key: [[way] for way in ways] for key, ways in alternatives.items()}
+
+
+def _label(choice: Choice) -> str:
+    return f"{choice.precision} {choice.algorithm}"
+
+
+def distinct(ways: Iterable[Alternative]) -> list[Alternative]:
     """Of the ways that neighbours cannot tell apart, by one algorithm and precision, the fastest one that can run."""
     best: dict[object, Alternative] = {}
     for way in ways:

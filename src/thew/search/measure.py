@@ -7,7 +7,7 @@ when the medians are certain enough or the rounds are spent. What is far behind 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from time import perf_counter
@@ -88,11 +88,11 @@ class Surveyor(Costs):
 class Measured(Costs):
     """Costs whose copies were measured; what was not is estimated."""
 
-    def __init__(self, known: dict[str, Measurement]) -> None:
+    def __init__(self, known: Mapping[str, Measurement]) -> None:
         super().__init__(name="measured")
         object.__setattr__(self, "_known", known)
 
-    _known: dict[str, Measurement]
+    _known: Mapping[str, Measurement]
 
     def copy_seconds(self, shape: Iterable[int], dtype: str, threads: int, transposed: bool = True) -> float:
         """The measured time of a copy."""
@@ -108,7 +108,7 @@ def step_trial(call: Call, way: Alternative, threads: int) -> Trial:
 
 
 def measured(
-    call: Call, way: Alternative, threads: int, known: dict[str, Measurement], refused: frozenset[str]
+    call: Call, way: Alternative, threads: int, known: Mapping[str, Measurement], refused: frozenset[str]
 ) -> Alternative:
     """The way at its measured cost; as estimated where it was not measured, without end where it cannot run."""
     key = step_key(call, way.row, threads)

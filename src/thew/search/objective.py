@@ -1,8 +1,8 @@
 """What a search is for: which quantities are to be least, and which bounds must hold.
 
-Latency is additive and comes from the table. Memory and size are those of the whole plan: it is built to know them, but
-only for assignments that would otherwise be the best so far, since for the others nothing depends on it. Energy is
-measured on whole networks; until then the faster one stands for the thriftier one.
+Latency is additive and comes from the table. Memory, size and accuracy are those of the whole plan: it is built to know
+them, but only for assignments that would otherwise be the best so far, since for the others nothing depends on it.
+Energy is measured on whole networks; until then the faster one stands for the thriftier one.
 """
 
 from __future__ import annotations
@@ -113,6 +113,8 @@ class Goal:
         objective: what is to be least, and within which bounds.
         default: the plan that Thew makes by itself, the unit of weighted quantities.
         keeps: whether the accuracy of a network stays in bounds.
+
+    Agents that share a goal share what is known to be possible: what is worse needs no plan and no accuracy.
     """
 
     builder: Builder

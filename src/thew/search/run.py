@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from thew.compress import Calibrator
 from thew.compress.accuracy import Data
 from thew.errors import InputError, UnsupportedError
 from thew.ir import Graph, TensorType
@@ -19,17 +20,19 @@ from thew.runtime.cache import Cache, default_path
 from thew.runtime.device import device_key, target
 from thew.runtime.energy import choose_meter
 from thew.runtime.executable import prepare_graph
-from thew.search.agents import Found, make_agent, play
+from thew.search.agents import Agent, Fixed, Found, make_agent, play
 from thew.search.environment import Environment
 from thew.search.game import Assignment, Table
 from thew.search.layers import layers_of
 from thew.search.measure import kernels_version
+from thew.search.mixed import FLOAT, INTEGER, MixedEnvironment
 from thew.search.objective import LATENCY, PARETO, Goal, Objective
 from thew.search.pareto import non_dominated
 from thew.search.result import Confirmation, Point, Result
 from thew.search.trial import BLAS, DEFAULT, Network, Progress, Samples, Trials
 
 BASELINES = ("random", "greedy", "exact")
+PRECISIONS = (FLOAT, INTEGER)
 SEEDS = 10  # of the agents' regrets
 _FINALISTS = 4  # of one objective, timed as whole networks beside the default plan
 _BATCH = 16  # of throughput, where the model leaves it open
@@ -47,6 +50,8 @@ def search(
     seed: int = 0,
     *,
     max_energy_joules: float | None = None,
+    precisions: Sequence[str] = PRECISIONS,
+    calibration: str = "minmax",
     settings: Mapping[str, Any] | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     baselines: Sequence[str] = BASELINES,
@@ -75,6 +80,9 @@ def search(
         threads: workers that the plan uses.
         seed: of everything random.
         max_energy_joules: bound of one run.
+        precisions: that layers may compute in: "fp32", and "int8" by post-training quantisation, where accuracy may be
+            lost.
+        calibration: how ranges of activations are chosen: "minmax", "percentile", "entropy" or "mse".
         settings: of the agent, such as ``{"learning_rate": 0.1}``.
         input_shapes: extents for inputs with symbolic ones; by default those of one sample of `data`, or 1 (16 for
             throughput).
@@ -112,6 +120,8 @@ def search(
             budget_seconds,
             lambda *at: progress("measuring", *at),
             open_extent=open_extent,
+            calibrator=_calibrator(source, samples, precisions, max_accuracy_drop, threads, progress),
+            calibration=calibration,
         )
         types = {value.name: value.type for value in environment.graph.inputs}
         trials = Trials(source, samples, types, threads)
@@ -120,9 +130,9 @@ def search(
         found: dict[str, Found] = {}
         finalists: dict[str, Assignment] = {}
         for label, one in _objectives(wanted):
-            for position, (name, player) in enumerate(players.items()):
+            table.extra = _goal(environment, table, one, default, trials)
+            for position, (name, player) in enumerate(sorted(players.items(), key=_exact_first)):
                 progress("playing", position, len(players))
-                table.extra = _goal(environment, table, one, default, trials)
                 outcome = play(player, table, episodes, seed)
                 found.setdefault(name, outcome)
                 found[f"{name}{label}"] = outcome
@@ -162,6 +172,29 @@ def search(
             "blas": trials.blas.library,
         },
     )
+
+
+def _calibrator(
+    source: Graph,
+    samples: Samples | None,
+    precisions: Sequence[str],
+    max_accuracy_drop: float | None,
+    threads: int,
+    progress: Progress,
+) -> Calibrator | None:
+    """What quantises the model; None where nothing may be quantised, or it is already."""
+    unknown = set(precisions) - set(PRECISIONS)
+    if unknown or FLOAT not in precisions:
+        raise InputError(f"precisions: must be {FLOAT} and others of {', '.join(PRECISIONS)}, got {tuple(precisions)}")
+    is_quantised = any(node.op == "quantize_linear" for node in source.nodes)
+    if samples is None or max_accuracy_drop is None or INTEGER not in precisions or is_quantised:
+        return None
+    return Calibrator(source, samples.calibration.x, threads=threads, progress=progress)
+
+
+def _exact_first(player: tuple[str, Agent]) -> bool:
+    """What is sure to be good goes first: the others then ask less of what takes long."""
+    return not isinstance(player[1], Fixed)
 
 
 def _objectives(wanted: Objective) -> list[tuple[str, Objective]]:
@@ -251,12 +284,20 @@ def environment_of(
     budget_seconds: float = 300.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
     open_extent: int = 1,
+    calibrator: Calibrator | None = None,
+    calibration: str = "minmax",
 ) -> Environment:
-    """A model's space of plans on this machine, measured; the arguments are those of `search`."""
+    """A model's space of plans on this machine, measured; the arguments are those of `search`.
+
+    With a calibrator, every layer may also run on 8-bit integers.
+    """
     source = read(model)
     loaded = pipeline.run(source, pipeline.LOAD)
     graph = prepare_graph(loaded, types_of(loaded, samples, input_shapes or {}, open_extent))
-    environment = Environment(source, graph, target(threads))
+    if calibrator is None:
+        environment = Environment(source, graph, target(threads))
+    else:
+        environment = MixedEnvironment(source, graph, target(threads), calibrator, calibration)
     kept = Cache(device_key(), kernels_version(), Path(cache) if cache is not None else default_path())
     try:
         environment.survey(kept, budget_seconds, progress)

@@ -111,7 +111,9 @@ class Trials:
         points: dict[str, Point] = {}
         for name, network in networks.items():
             progress("accuracy", len(points), len(networks))
-            accuracy = None if self.samples is None else self.compare(network, self.samples.search)[1]
+            accuracy = None
+            if self.samples is not None:  # the default computes what the model does
+                accuracy = self.compare(None if name == DEFAULT else network, self.samples.search)[1]
             plan = network.plan
             # In seconds of the default's median, so that what slowed a round down slows nobody's result.
             relative = float(np.median(np.asarray(seconds[name]) / base)) * float(np.median(base))

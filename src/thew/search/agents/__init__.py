@@ -7,7 +7,7 @@ from typing import Any
 from thew.errors import InputError
 from thew.search.agents.agent import Agent, Found, episodes, play
 from thew.search.agents.annealing import Annealing
-from thew.search.agents.baselines import Exact, Greedy, Random, SingleLibrary
+from thew.search.agents.baselines import Exact, Fixed, Greedy, Random, SingleLibrary
 from thew.search.agents.bayesian import Bayesian
 from thew.search.agents.evolution import Evolution
 from thew.search.agents.q_learning import QLearning
@@ -27,4 +27,4 @@ def make_agent(name: str, **settings: Any) -> Agent:
         raise InputError(f"agent '{name}': {error}") from error
 
 
-__all__ = ["AGENTS", "Agent", "Found", "episodes", "make_agent", "play"]
+__all__ = ["AGENTS", "Agent", "Fixed", "Found", "episodes", "make_agent", "play"]

@@ -24,7 +24,7 @@ class Random(Agent):
         return self.random_assignment()
 
 
-class _Fixed(Agent):
+class Fixed(Agent):
     """Knows its assignments from the start; asked for more, it gives the last again."""
 
     def begin(self, table: Table, episodes: int, seed: int) -> None:
@@ -42,7 +42,7 @@ class _Fixed(Agent):
         return next(self._next)
 
 
-class Greedy(_Fixed):
+class Greedy(Fixed):
     """The option of each layer that is cheapest after those before it."""
 
     name = "greedy"
@@ -56,7 +56,7 @@ class Greedy(_Fixed):
         yield tuple(chosen)
 
 
-class SingleLibrary(_Fixed):
+class SingleLibrary(Fixed):
     """One algorithm wherever it can run, the cheapest of the others elsewhere; every algorithm in turn."""
 
     name = "single-library"
@@ -73,7 +73,7 @@ class SingleLibrary(_Fixed):
             yield tuple(chosen)
 
 
-class Exact(_Fixed):
+class Exact(Fixed):
     """The least sum, by elimination of variables; blind for what is not in the sum."""
 
     name = "exact"
