@@ -13,7 +13,20 @@ from typing import Annotated, Any
 
 import typer
 
-from thew.cli import bench, cache, calibrate, doctor, explain, kernels, profile, quickstart, run, search, train
+from thew.cli import (
+    bench,
+    cache,
+    calibrate,
+    doctor,
+    explain,
+    kernels,
+    profile,
+    quantize,
+    quickstart,
+    run,
+    search,
+    train,
+)
 from thew.cli.options import command
 from thew.errors import Error
 
@@ -27,6 +40,7 @@ app = typer.Typer(
 app.command("run")(command(run.run))
 app.command("train")(command(train.train))
 app.command("search")(command(search.search))
+app.command("quantize")(command(quantize.quantize))
 app.command("explain")(command(explain.explain))
 app.command("profile")(command(profile.profile))
 app.command("doctor")(command(doctor.doctor))

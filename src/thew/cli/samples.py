@@ -37,6 +37,16 @@ def read(path: Path, model: str | os.PathLike[str] | Graph, preprocess: str = "a
         raise InputError(f"data '{path}': must be a folder or an .npz file with x and y, got {error}") from error
 
 
+def split(data: tuple[Array, Array], count: int, seed: int) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """So many samples chosen by chance, and the others. Raises InputError where none would be left."""
+    x, y = data
+    if not 0 < count < len(x):
+        raise InputError(f"data: must hold more samples than the {count} that are taken out, got {len(x)}; take fewer")
+    order = np.random.default_rng(seed).permutation(len(x))
+    first, others = np.sort(order[:count]), np.sort(order[count:])
+    return (x[first], y[first]), (x[others], y[others])
+
+
 def _pictures(folder: Path, model: str | os.PathLike[str] | Graph, preprocess: str) -> tuple[Array, Array]:
     import thew
 

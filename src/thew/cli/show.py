@@ -34,6 +34,31 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     console.print(shown, markup=False)
 
 
+def compared(title: str, models: Mapping[str, Mapping[str, Any]]) -> None:
+    """Prints what `thew.compress.comparison` says of a model before and after."""
+    before, after = models["before"], models["after"]
+
+    def accuracy(row: Mapping[str, Any]) -> str:
+        if row["accuracy"] is None:
+            return ""
+        low, high = row["interval"]
+        return f"{100 * row['accuracy']:.2f} % ({100 * low:.1f} to {100 * high:.1f}, {row['samples']} samples)"
+
+    rows = [
+        ("weights", *(size(row["weight_bytes"]) for row in (before, after))),
+        ("memory of a run", *(size(row["peak_memory_bytes"]) for row in (before, after))),
+        ("accuracy", *(accuracy(row) for row in (before, after))),
+        ("time of a run", *(f"{1e3 * row['seconds']:.3f} ms" for row in (before, after))),
+    ]
+    ratios = [
+        f"{before['weight_bytes'] / max(after['weight_bytes'], 1):.2f}×",
+        f"{before['peak_memory_bytes'] / max(after['peak_memory_bytes'], 1):.2f}×",
+        "" if after["accuracy"] is None else f"{100 * (after['accuracy'] - before['accuracy']):+.2f} points",
+        f"{before['seconds'] / after['seconds']:.2f}×",
+    ]
+    table(title, ("", "before", "after", "gain"), [(*row, ratio) for row, ratio in zip(rows, ratios, strict=True)])
+
+
 def line(text: str) -> None:
     """Prints one line of the result."""
     Console(soft_wrap=True, highlight=False).print(text, markup=False)

@@ -1,5 +1,6 @@
 """What makes a trained network smaller and faster: 8-bit integers, fewer channels; and what that costs in accuracy."""
 
-from thew.compress.post_training import Calibrator, Method, Quantized, quantize
+from thew.compress.post_training import Calibrator, Method, Quantized
+from thew.compress.run import Outcome, quantize
 
-__all__ = ["Calibrator", "Method", "Quantized", "quantize"]
+__all__ = ["Calibrator", "Method", "Outcome", "Quantized", "quantize"]

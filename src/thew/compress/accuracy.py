@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import log, sqrt
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from thew.errors import InputError
 from thew.ir.graph import Array
 
 _Z = 1.96  # of a 95 % interval
-_Z_STOP = 3.3  # a candidate is given up where chance explains its drop once in two thousand times
+_MARGINS = (0.01, 0.03, 0.1, 0.3)  # drops beyond the bound that are told from the bound itself
+_WRONG = 1e-3  # how often a candidate at the bound may be given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +63,74 @@ class Data:
             )
 
 
-def right_answers(run: Callable[[Array], Array], data: Data, batch: int) -> np.ndarray:
-    """For every sample, in order, whether the model's largest output is its class."""
-    right = [
-        _classes(run(data.x[start : start + batch]), batch) == data.y[start : start + batch]
-        for start in range(0, len(data.x) - batch + 1, batch)
-    ]
+def right_answers(run: Callable[[Array], Array], data: Data, batch: int, is_fixed: bool = True) -> np.ndarray:
+    """For every sample, in order, whether the model's largest output is its class.
+
+    Args:
+        run: gives the model's output for a batch.
+        data: the samples.
+        batch: samples of a run.
+        is_fixed: whether the model takes whole batches only, so that what is over is not asked.
+    """
+    right = [_answers(run, data, part) for part in _parts(len(data.x), batch, is_fixed)]
     return np.concatenate(right) if right else np.zeros(0, dtype=bool)
 
 
 def keeps_accuracy(
-    run: Callable[[Array], Array], data: Data, batch: int, reference: np.ndarray, most_drop: float
+    run: Callable[[Array], Array],
+    data: Data,
+    batch: int,
+    reference: np.ndarray,
+    most_drop: float,
+    asked: list[np.ndarray] | None = None,
 ) -> tuple[bool, Accuracy]:
     """Whether a candidate's accuracy stays within `most_drop` of the reference's answers, and what was counted.
 
     Asked sample by sample beside the reference (the differences alone matter, as in McNemar's test), and given up as
-    soon as the drop is larger beyond reasonable doubt.
+    soon as the drop is larger beyond reasonable doubt (`is_out`).
+
+    Args:
+        run: gives the candidate's output for a batch.
+        data: the samples.
+        batch: samples of a run.
+        reference: for every sample, whether the reference is right.
+        most_drop: share of accuracy that may be lost.
+        asked: receives the candidate's answers, batch by batch.
     """
-    lost = won = right = asked = 0
-    for start in range(0, len(reference) - batch + 1, batch):
-        answers = _classes(run(data.x[start : start + batch]), batch) == data.y[start : start + batch]
-        before = reference[start : start + batch]
+    lost = won = right = count = 0
+    for part in _parts(len(reference), batch, len(reference) % batch == 0):
+        answers, before = _answers(run, data, part), reference[part]
+        if asked is not None:
+            asked.append(answers)
         lost += int((before & ~answers).sum())
         won += int((~before & answers).sum())
         right += int(answers.sum())
-        asked += len(answers)
-        if (lost - won) - most_drop * asked > _Z_STOP * sqrt(max(lost + won, 1)):
-            return False, Accuracy(right, asked)
-    return lost - won <= most_drop * asked, Accuracy(right, asked)
+        count += len(answers)
+        if is_out(lost, won, count, most_drop):
+            return False, Accuracy(right, count)
+    return lost - won <= most_drop * count, Accuracy(right, count)
 
 
-def _classes(outputs: Array, batch: int) -> np.ndarray:
-    classes: np.ndarray = np.asarray(outputs).reshape(batch, -1).argmax(axis=1)
-    return classes
+def is_out(lost: int, won: int, asked: int, most_drop: float) -> bool:
+    """Whether a candidate's drop is beyond the bound, as far as it was asked: Wald's sequential test of the mean.
+
+    A sample's difference is 1 (lost), 0 or -1 (won). The bound is tested against the bound and a margin, for each of a
+    few margins with a part of the chance of error; the likelihood ratio is that of a normal mean with the variance
+    seen (generalised SPRT; Wald 1945).
+    """
+    mean = (lost - won) / asked
+    variance = (lost + won + 2) / (asked + 2) - (mean * asked / (asked + 2)) ** 2
+    limit = log(len(_MARGINS) / _WRONG)
+    ratios = (asked * margin * (2 * (mean - most_drop) - margin) / (2 * variance) for margin in _MARGINS)
+    return any(ratio > limit for ratio in ratios)
+
+
+def _parts(count: int, batch: int, is_fixed: bool) -> list[slice]:
+    last = count - batch + 1 if is_fixed else count
+    return [slice(start, min(start + batch, count)) for start in range(0, last, batch)]
+
+
+def _answers(run: Callable[[Array], Array], data: Data, part: slice) -> np.ndarray:
+    y = data.y[part]
+    right: np.ndarray = np.asarray(run(data.x[part])).reshape(len(y), -1).argmax(axis=1) == y
+    return right

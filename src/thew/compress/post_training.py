@@ -1,4 +1,4 @@
-"""`quantize`: a float model and samples in; a model that computes on 8-bit integers out."""
+"""`Calibrator`: a float model and what its values were seen to be, from which quantised models are made."""
 
 from __future__ import annotations
 
@@ -166,53 +166,6 @@ class Calibrator:
         found = mean_errors(self.graph, unknown, self.feeds, self.batch, self.threads)
         self._errors.update({where[key]: error for key, error in found.items()})
         return {key: self._errors[place] for key, place in where.items()}
-
-
-def quantize(
-    model: Model,
-    data: Any,
-    *,
-    calibration: str = "minmax",
-    symmetric: bool = False,
-    per_channel: bool = True,
-    equalise: bool = False,
-    correct_bias: bool = False,
-    rounding: str = "nearest",
-    kept: Collection[str] = (),
-    batch: int = DEFAULT_BATCH,
-    threads: int = 1,
-    progress: Progress = silent,
-) -> Quantized:
-    """Quantises a model after training: 8-bit integers for weights and activations.
-
-    Args:
-        model: path of an ONNX file, its bytes, or a graph.
-        data: samples along the first axis, or (x, y), of which x counts.
-        calibration: how ranges are chosen from what was seen: "minmax", "percentile", "entropy" or "mse".
-        symmetric: whether activations with negative values are counted around the middle step.
-        per_channel: whether each output channel of weights has steps of its own.
-        equalise: whether channels are scaled first so that weights of successive layers spread alike.
-        correct_bias: whether biases make up for what rounding the weights adds to means.
-        rounding: of weights, "nearest" or "adaptive" (up or down, whichever makes a layer's output closer).
-        kept: keys of layers (their first output) that stay float.
-        batch: samples of a run, where the model leaves that open.
-        threads: workers of a run.
-        progress: called with what is done, how much of it, and of how much.
-
-    Returns:
-        The quantised model.
-
-    Raises:
-        InputError: an argument is not one of those above, or data do not fit the model.
-
-    Example:
-        >>> quantized = quantize("model.onnx", x[:100], calibration="percentile")
-        >>> quantized.save("model_int8.onnx")
-        >>> (y,) = thew.InferenceSession("model_int8.onnx").run(None, {"input": x[:1]})
-    """
-    method = Method(calibration, symmetric, per_channel, correct_bias, rounding)
-    calibrator = Calibrator(model, data, equalise=equalise, batch=batch, threads=threads, progress=progress)
-    return calibrator.quantize(kept, method)
 
 
 def read(model: Model) -> Graph:

@@ -53,7 +53,47 @@ def default_path() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thew" / "measurements.sqlite"
 
 
-class Cache:
+class Store:
+    """A table in a file that many processes may write.
+
+    Args:
+        schema: the statement that makes the table where there is none.
+        path: of the file, which is made where there is none; None keeps nothing beyond the process.
+
+    Raises:
+        InputError: the file is no such cache.
+    """
+
+    def __init__(self, schema: str, path: Path | None) -> None:
+        self.path = path
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._connection = sqlite3.connect(":memory:" if path is None else path, timeout=_LOCK_SECONDS)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute(schema)
+            self._connection.commit()
+        except sqlite3.DatabaseError as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> InputError:
+        return InputError(f"cache '{self.path}': must be a cache of measurements, got {error}; move it away")
+
+    @contextmanager
+    def guarded(self) -> Iterator[sqlite3.Connection]:
+        """The connection in a transaction; a damaged file is an InputError."""
+        try:
+            with self._connection:
+                yield self._connection
+        except sqlite3.DatabaseError as error:
+            raise self._broken(error) from error
+
+    def close(self) -> None:
+        """Lets the file go."""
+        self._connection.close()
+
+
+class Cache(Store):
     """Measurements of one device and version in a file.
 
     Args:
@@ -66,31 +106,12 @@ class Cache:
     """
 
     def __init__(self, device: str, version: str, path: Path | None = None) -> None:
-        self.device, self.version, self.path = device, version, path
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._connection = sqlite3.connect(":memory:" if path is None else path, timeout=_LOCK_SECONDS)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute(_SCHEMA)
-            self._connection.commit()
-        except sqlite3.DatabaseError as error:
-            raise self._broken(error) from error
-
-    def _broken(self, error: Exception) -> InputError:
-        return InputError(f"cache '{self.path}': must be a cache of measurements, got {error}; move it away")
-
-    @contextmanager
-    def _guarded(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._connection:
-                yield self._connection
-        except sqlite3.DatabaseError as error:
-            raise self._broken(error) from error
+        self.device, self.version = device, version
+        super().__init__(_SCHEMA, path)
 
     def known(self) -> dict[str, Measurement]:
         """All measurements of this device and version, by key; damaged rows are left out."""
-        with self._guarded() as connection:
+        with self.guarded() as connection:
             rows = connection.execute(
                 "SELECT key, seconds, spread, samples FROM measurement WHERE device = ? AND version = ?",
                 (self.device, self.version),
@@ -100,12 +121,12 @@ class Cache:
     def add(self, measurements: Iterable[Measurement]) -> None:
         """Keeps measurements; one of the same key is replaced."""
         rows = [(self.device, self.version, m.key, m.seconds, m.spread, m.samples, time.time()) for m in measurements]
-        with self._guarded() as connection:
+        with self.guarded() as connection:
             connection.executemany("INSERT OR REPLACE INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def summary(self) -> list[tuple[str, str, int, float]]:
         """Devices and versions in the file, with the number of measurements and the time of the last."""
-        with self._guarded() as connection:
+        with self.guarded() as connection:
             return connection.execute(
                 "SELECT device, version, COUNT(*), MAX(measured_at) FROM measurement GROUP BY device, version"
             ).fetchall()
@@ -129,10 +150,6 @@ class Cache:
             ) from error
         self.add(found)
         return len(found)
-
-    def close(self) -> None:
-        """Lets the file go."""
-        self._connection.close()
 
 
 def _is_sound(key: object, seconds: object, spread: object, samples: object) -> bool:

@@ -1,0 +1,113 @@
+"""``thew quantize``: a float model to 8-bit integers, with what that costs in accuracy and brings in time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thew.cli import models, samples, show
+from thew.cli.options import Common
+
+if TYPE_CHECKING:
+    from thew.compress import Outcome
+
+
+def quantize(
+    common: Common,
+    model: Annotated[str, typer.Argument(help="A float ONNX file, or a network of the zoo.")],
+    data: Annotated[
+        Path,
+        typer.Option(help="Pictures whose names begin with the number of their class, or an .npz file with x and y."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the model here; by default beside it, _int8.onnx.")
+    ] = None,
+    preprocess: Annotated[str, typer.Option(help="As thew run has it, for pictures.")] = "auto",
+    samples_: Annotated[
+        int, typer.Option("--calibrate-on", min=1, help="Samples for calibration; accuracy is measured on the others.")
+    ] = 100,
+    calibration: Annotated[str, typer.Option(help="minmax, percentile, entropy or mse.")] = "minmax",
+    symmetric: Annotated[bool, typer.Option("--symmetric", help="Count activations around the middle step.")] = False,
+    per_channel: Annotated[bool, typer.Option(help="Steps for each output channel of weights, or one for all.")] = True,
+    equalise: Annotated[bool, typer.Option("--equalise", help="Scale channels so that weights spread alike.")] = False,
+    correct_bias: Annotated[bool, typer.Option(help="Make up in biases for errors of means.")] = True,
+    rounding: Annotated[str, typer.Option(help="nearest or adaptive.")] = "nearest",
+    keep: Annotated[list[str] | None, typer.Option(help="A layer that stays float, by its first output.")] = None,
+    max_accuracy_drop: Annotated[
+        float | None, typer.Option(help="Share of accuracy that may be lost; sensitive layers stay float for it.")
+    ] = None,
+    never_slower: Annotated[
+        bool, typer.Option(help="Layers stay float where integers are not faster on this machine.")
+    ] = True,
+) -> None:
+    """Quantises a model after training, and writes it as an ONNX QDQ model."""
+    from thew.compress import quantize as quantise
+
+    source = models.load(model, common.seed)
+    calibrated, judged = samples.split(samples.read(data, source, preprocess), samples_, common.seed)
+    with show.stages() as progress:
+        outcome = quantise(
+            source,
+            calibrated,
+            calibration=calibration,
+            symmetric=symmetric,
+            per_channel=per_channel,
+            equalise=equalise,
+            correct_bias=correct_bias,
+            rounding=rounding,
+            kept=tuple(keep or ()),
+            validation=judged,
+            max_accuracy_drop=max_accuracy_drop,
+            never_slower=never_slower,
+            threads=common.threads,
+            progress=progress,
+        )
+    target = output or Path(f"{Path(model.removeprefix('zoo:')).with_suffix('')}_int8.onnx")
+    outcome.save(target)
+    summary = _summary(source, outcome, target, common.threads)
+    if common.json:
+        show.as_json({"model": model, "output": str(target), **summary, **_layers(outcome)})
+        return
+    show.compared(f"{model} on integers", summary)
+    if outcome.timing is not None:
+        _show_layers(outcome)
+    show.line(f"{len(outcome.layers)} layers on integers, {len(outcome.kept)} on floats; model in {target}")
+
+
+def _summary(source: Any, outcome: Outcome, target: Path, threads: int) -> dict[str, dict[str, Any]]:
+    """What is told before and after."""
+    from thew.compress.comparison import compare
+
+    return compare(source, outcome.graph, outcome.before, outcome.after, threads)
+
+
+def _layers(outcome: Outcome) -> dict[str, Any]:
+    timing = outcome.timing
+    times = [] if timing is None else [
+        {"layers": time.keys, "float_seconds": time.float_seconds, "integer_seconds": time.integer_seconds}
+        for time in timing.layers
+    ]  # fmt: skip
+    return {
+        "layers": list(outcome.layers),
+        "kept": list(outcome.kept),
+        "inaccurate": list(outcome.inaccurate),
+        "slower": list(outcome.slower),
+        "times": times,
+    }
+
+
+def _show_layers(outcome: Outcome) -> None:
+    assert outcome.timing is not None
+    why = {**dict.fromkeys(outcome.slower, "float: not faster"), **dict.fromkeys(outcome.inaccurate, "float: accuracy")}
+    rows = [
+        (
+            " + ".join(time.keys),
+            f"{1e6 * time.float_seconds:.1f}",
+            f"{1e6 * time.integer_seconds:.1f}",
+            why.get(time.keys[0], "integers" if time.keys[0] in outcome.layers else "float"),
+        )
+        for time in sorted(outcome.timing.layers, key=lambda time: -time.float_seconds)[:15]
+    ]
+    show.table("The slowest layers", ("layer", "float µs", "integers µs", "runs on"), rows)
