@@ -4,7 +4,6 @@
 #include "base/pool.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
@@ -19,6 +18,7 @@
 
 #include "base/affinity.hpp"
 #include "base/error.hpp"
+#include "base/thread.hpp"
 
 namespace thew {
 namespace {
@@ -53,19 +53,6 @@ bool spin_until(std::chrono::microseconds limit, const Holds& holds) {
         }
     } while (std::chrono::steady_clock::now() < end);
     return false;
-}
-
-// Workers leave signals to the threads that expect them, save those that a fault of their own raises.
-void block_signals() {
-    sigset_t signals;
-    sigfillset(&signals);
-    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGPROF}) sigdelset(&signals, fault);
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-}
-
-void name_thread(int worker) {
-    const std::string name = "thew-" + std::to_string(worker);
-    pthread_setname_np(pthread_self(), name.c_str());
 }
 
 }  // namespace
@@ -164,8 +151,7 @@ private:
     }
 
     void work(int worker, int cpu) {
-        block_signals();
-        name_thread(worker);
+        settle_thread("thew-" + std::to_string(worker));
         if (cpu >= 0) pin_thread(cpu);
         std::uint32_t done = 0;  // the generation last joined
         for (;;) {

@@ -12,6 +12,7 @@ namespace thew::bind {
 
 namespace nb = nanobind;
 
+void bind_data(nb::module_& module);
 void bind_device(nb::module_& module);
 void bind_kernels(nb::module_& module);
 void bind_program(nb::module_& module);

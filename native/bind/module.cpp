@@ -28,6 +28,7 @@ NB_MODULE(_native, module) {
             raise("MemoryLimitError", "native code: an allocation was refused; use a smaller model or input");
         }
     });
+    thew::bind::bind_data(module);
     thew::bind::bind_device(module);
     thew::bind::bind_kernels(module);
     thew::bind::bind_program(module);

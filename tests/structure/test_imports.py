@@ -40,7 +40,7 @@ NATIVE_IMPORTERS = {"runtime/native.py", "runtime/device.py"}
 
 # The vector form of the activations stands with the other vector functions; their names are the kernels'.
 NATIVE_EXCEPTIONS = {("simd/activation.hpp", "kernels/activation.hpp")}
-NATIVE_LEVELS = (("base",), ("cpu",), ("simd",), ("kernels",), ("exec",), ("bind", "bench"))
+NATIVE_LEVELS = (("base",), ("cpu", "data"), ("simd",), ("kernels",), ("exec",), ("bind", "bench"))
 
 ORDER = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NATIVE_ORDER = {room: level for level, rooms in enumerate(NATIVE_LEVELS) for room in rooms}

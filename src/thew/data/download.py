@@ -7,6 +7,7 @@ import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from thew.errors import InputError
@@ -58,11 +59,17 @@ def fetch(remote: Remote, folder: Path) -> Path:
 def _download(remote: Remote, part: Path) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(remote.url, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-        mode = "ab" if have and answer.status == 206 else "wb"
-        with part.open(mode) as file:
-            while chunk := answer.read(CHUNK_BYTES):
-                file.write(chunk)
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if have and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # all of it is there; its checksum is looked at next
+        raise
+    with answer, part.open("ab" if have and answer.status == HTTPStatus.PARTIAL_CONTENT else "wb") as file:
+        while chunk := answer.read(CHUNK_BYTES):
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _check(path: Path, remote: Remote) -> None:

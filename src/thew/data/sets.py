@@ -1,7 +1,8 @@
 """The data sets as a table: files, their form, and the statistics by which pictures are normalised.
 
 MNIST: LeCun et al. 1998; Fashion-MNIST: Xiao et al. 2017; CIFAR-10 and CIFAR-100: Krizhevsky 2009. In the data folder a
-file ``<name>.npz`` with arrays x_train, y_train, x_test, y_test stands for any of them.
+file ``<name>.npz`` with arrays x_train, y_train, x_test, y_test stands for any of them; ``x_…_enc`` in place of ``x_…``
+holds differences of pictures, which pack better.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import gzip
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from types import MappingProxyType
 
@@ -140,13 +142,14 @@ SETS: Mapping[str, Set] = MappingProxyType(
 )
 
 
-def load(name: str, augment: Sequence[Augmentation] = (), seed: int = 0) -> tuple[Images, Images]:
+def load(name: str, augment: Sequence[Augmentation] = (), seed: int = 0, threads: int = 1) -> tuple[Images, Images]:
     """Training and test pictures of a data set.
 
     Args:
         name: "mnist", "fashion_mnist", "cifar10" or "cifar100".
         augment: what is done to the training pictures; see `thew.data.augment`.
         seed: of augmentation.
+        threads: that make batches ready ahead of the step.
 
     Raises:
         InputError: there is no such set, or its files are not there, cannot be had, or are damaged.
@@ -162,17 +165,39 @@ def load(name: str, augment: Sequence[Augmentation] = (), seed: int = 0) -> tupl
     (x, y), (test_x, test_y) = halves
     plain = Preparation(found.mean, found.deviation)
     augmented = replace(plain, augment=tuple(augment), seed=seed)
-    return Images(x, y, augmented, found.classes), Images(test_x, test_y, plain, found.classes)
+    training = Images(x, y, augmented, found.classes, threads)
+    return training, Images(test_x, test_y, plain, found.classes, threads)
 
 
 def _read_npz(path: Path, found: Set) -> Halves:
     with np.load(path, allow_pickle=False) as arrays:
-        missing = [name for name in ("x_train", "y_train", "x_test", "y_test") if name not in arrays]
-        if missing:
-            raise InputError(f"data '{path}': must hold x_train, y_train, x_test and y_test, got none of {missing}")
-        halves = []
-        for half in ("train", "test"):
-            x, y = arrays[f"x_{half}"], arrays[f"y_{half}"]
-            pictures = x.reshape(len(x), *found.shape)
-            halves.append((pictures, y.reshape(-1)))
-    return halves[0], halves[1]
+        (x, y), (test_x, test_y) = (
+            (_pictures(path, arrays, f"x_{half}", found.shape), _member(path, arrays, f"y_{half}").reshape(-1))
+            for half in ("train", "test")
+        )
+    return (x, y), (test_x, test_y)
+
+
+def _pictures(path: Path, arrays: Mapping[str, Array], name: str, shape: tuple[int, int, int]) -> Array:
+    """Pictures (n, c, h, w), as they are or from their differences."""
+    coded = f"{name}_enc"
+    found = _summed(arrays[coded]) if coded in arrays else _member(path, arrays, name)
+    if found.dtype != np.uint8 or found.size != len(found) * prod(shape):
+        raise InputError(f"data '{path}': {name} must be bytes of pictures {shape}, got {found.dtype} {found.shape}")
+    return found.reshape(len(found), *shape)
+
+
+def _member(path: Path, arrays: Mapping[str, Array], name: str) -> Array:
+    if name not in arrays:
+        raise InputError(f"data '{path}': must hold x_train, y_train, x_test and y_test, got no {name}")
+    return arrays[name]
+
+
+def _summed(differences: Array) -> Array:
+    """Pictures (n, 3, h, w) from (3, n, h, w) differences modulo 256: of red and blue to green, then along rows and
+    columns of each picture.
+    """
+    sums = np.cumsum(np.cumsum(differences, 2, dtype=np.uint8), 3, dtype=np.uint8)
+    sums[0] += sums[1]
+    sums[2] += sums[1]
+    return np.ascontiguousarray(sums.swapaxes(0, 1))

@@ -180,6 +180,30 @@ def buffer_of(array: Array) -> Array:
     return array.view(np.uint16) if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
 
 
+def make_feed(
+    pictures: Array,
+    factor: Sequence[float],
+    shift: Sequence[float],
+    augmentations: Sequence[tuple[str, int]],
+    seed: int,
+    threads: int,
+) -> Any:
+    """Threads that prepare pictures: ``submit(numbers, epoch, out)`` begins a batch, its result's ``wait()`` ends it.
+
+    Args:
+        pictures: uint8, (n, c, h, w) in C order; kept alive, and read by the threads.
+        factor: of each channel.
+        shift: of each channel.
+        augmentations: names and extents; see `native/data/pictures.hpp`.
+        seed: of augmentation, below 2⁶⁴.
+        threads: how many, at most 64; without, a batch is made by who waits for it.
+
+    Raises:
+        PlanError: an argument is out of range.
+    """
+    return _native.Feed(pictures, list(factor), list(shift), list(augmentations), seed, threads)
+
+
 def run_kernel(
     kernel: str,
     op: str,

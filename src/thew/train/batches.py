@@ -5,7 +5,8 @@ The order of an epoch is a function of seed and epoch alone, so that training ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +16,7 @@ from thew.errors import InputError
 from thew.ir.graph import Array
 
 Batch = tuple[Any, Any]
+AHEAD = 2  # batches that are being made ready while a step runs
 
 
 @runtime_checkable
@@ -26,6 +28,14 @@ class Samples(Protocol):
 
     def take(self, numbers: Array, epoch: int) -> Batch:
         """The samples of these numbers with their targets; what is drawn for them is a function of number and epoch."""
+
+
+@runtime_checkable
+class Prefetched(Samples, Protocol):
+    """Samples that are made ready in the background."""
+
+    def submit(self, numbers: Array, epoch: int) -> Callable[[], Batch]:
+        """Begins with the samples of these numbers; the result waits for them, and gives what `take` would."""
 
 
 class Arrays:
@@ -70,8 +80,16 @@ def epoch_batches(
         return
     order = np.arange(len(source)) if seed is None else permutation(len(source), seed, epoch)
     stop = len(order) // batch_size * batch_size if drop_last else len(order)
-    for first in range(start * batch_size, stop, batch_size):
-        yield source.take(order[first : first + batch_size], epoch)
+    parts = (order[first : min(first + batch_size, stop)] for first in range(start * batch_size, stop, batch_size))
+    if not isinstance(source, Prefetched):
+        yield from (source.take(numbers, epoch) for numbers in parts)
+        return
+    under_way = deque(source.submit(numbers, epoch) for numbers in islice(parts, AHEAD))
+    for numbers in parts:
+        under_way.append(source.submit(numbers, epoch))
+        yield under_way.popleft()()
+    while under_way:
+        yield under_way.popleft()()
 
 
 def permutation(count: int, seed: int, epoch: int) -> Array:

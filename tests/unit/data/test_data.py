@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tarfile
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -68,9 +71,59 @@ def test_local_npz(tmp_path, monkeypatch):
     assert taken.dtype == np.float32 and labels.tolist() == [4, 0]
 
 
-def test_download_goes_on_and_checks(tmp_path):
-    import hashlib
+def test_pictures_as_differences(tmp_path, monkeypatch):
+    monkeypatch.setenv("THEW_DATA", str(tmp_path))
+    x, y = pictures(5, (3, 32, 32)), np.arange(5, dtype=np.uint8)
+    wide = x.astype(np.int64)
+    channels = np.stack([wide[:, 0] - wide[:, 1], wide[:, 1], wide[:, 2] - wide[:, 1]])
+    differences = np.diff(np.diff(channels, axis=2, prepend=0), axis=3, prepend=0).astype(np.uint8)  # modulo 256
+    np.savez(tmp_path / "cifar10.npz", x_train_enc=differences, y_train=y, x_test=x[:2], y_test=y[:2])
+    train, test = data.load("cifar10")
+    np.testing.assert_array_equal(train.pictures, x)
+    np.testing.assert_array_equal(test.pictures, x[:2])
+    np.savez(tmp_path / "cifar10.npz", x_train=x[:, :, :4], y_train=y, x_test=x, y_test=y)
+    with pytest.raises(InputError, match="x_train must be bytes"):
+        data.load("cifar10")
 
+
+class Ranges(SimpleHTTPRequestHandler):
+    """Serves parts of files, as the standard library's server does not, and notes what was asked for."""
+
+    asked: ClassVar[list[str | None]] = []
+
+    def do_GET(self):
+        content = Path(self.translate_path(self.path)).read_bytes()
+        self.asked.append(self.headers["Range"])
+        first = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        if first >= len(content) > 0:
+            self.send_error(416)
+            return
+        self.send_response(206 if first else 200)
+        self.end_headers()
+        self.wfile.write(content[first:])
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.mark.parametrize("have", [0, 100, 16384])
+def test_a_download_that_broke_off_goes_on(tmp_path, have):
+    content = bytes(range(256)) * 64
+    (tmp_path / "file").write_bytes(content)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file.part").write_bytes(content[:have])
+    Ranges.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Ranges, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/file"
+        remote = download.Remote("file", url, hashlib.md5(content).hexdigest())
+        assert download.fetch(remote, tmp_path / "data").read_bytes() == content
+        server.shutdown()
+    assert Ranges.asked == [f"bytes={have}-" if have else None]
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["file"]
+
+
+def test_download_goes_on_and_checks(tmp_path):
     content = bytes(range(256)) * 64
     (tmp_path / "served").mkdir()
     (tmp_path / "served" / "file").write_bytes(content)
