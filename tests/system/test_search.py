@@ -10,6 +10,8 @@ import thew
 from thew.cli.app import execute
 from thew.errors import InputError, PlanError, UnsupportedError
 
+QUICK = {"levels": ["algorithm"], "seeds": 1}
+
 
 @pytest.fixture(scope="module")
 def network():
@@ -69,21 +71,28 @@ def test_agents_end_at_or_above_the_optimum(result):
 
 
 def test_second_search_measures_nothing_again(network, cache, result):
-    seen = []
-    thew.search(network, episodes=5, cache=cache, progress=lambda what, done, total: seen.append((what, done, total)))
+    for _ in range(2):
+        seen = []
+        thew.search(
+            network,
+            episodes=5,
+            cache=cache,
+            **QUICK,
+            progress=lambda what, done, total: seen.append((what, done, total)),  # noqa: B023
+        )
     assert ("measuring", 0, 0) in seen and max(total for what, _, total in seen if what == "measuring") == 0
 
 
 def test_memory_is_bounded_and_least(network, cache):
-    least = thew.search(network, objective="memory", episodes=20, cache=cache)
+    least = thew.search(network, objective="memory", episodes=10, cache=cache, **QUICK)
     assert least.best.peak_memory_bytes <= least.default.peak_memory_bytes
     assert least.plan.peak_memory_bytes == least.best.peak_memory_bytes
     with pytest.raises(UnsupportedError, match="max_memory_bytes"):
-        thew.search(network, max_memory_bytes=1000, episodes=5, cache=cache)
+        thew.search(network, max_memory_bytes=1000, episodes=2, cache=cache, **QUICK)
 
 
 def test_front_holds_the_fastest_and_the_smallest(network, cache):
-    found = thew.search(network, objective="pareto", episodes=20, seeds=1, cache=cache)
+    found = thew.search(network, objective="pareto", episodes=4, baselines=["exact"], cache=cache, **QUICK)
     assert {point.name for point in found.pareto} <= {point.name for point in found.points}
     assert min(p.peak_memory_bytes for p in found.pareto) == min(p.peak_memory_bytes for p in found.points)
     assert min(p.seconds for p in found.pareto) == min(p.seconds for p in found.points) == found.best.seconds
@@ -91,8 +100,19 @@ def test_front_holds_the_fastest_and_the_smallest(network, cache):
 
 
 def test_weights_are_relative_to_the_default(network, cache):
-    heavy = thew.search(network, objective={"latency": 0.01, "memory": 1}, episodes=60, seeds=1, cache=cache)
+    heavy = thew.search(network, objective={"latency": 0.01, "memory": 1}, episodes=20, cache=cache, **QUICK)
     assert heavy.best.peak_memory_bytes <= heavy.default.peak_memory_bytes
+
+
+def test_levels_that_are_not_searched_stay_as_the_planner_has_them(network, cache):
+    usual = thew.InferenceSession(network, threads=1).plan.choices
+    frozen = thew.search(network, levels=["network"], episodes=2, seeds=1, cache=cache)
+    assert all(not layer.others for layer in frozen.layers)
+    if all(one.chosen == next(iter(one.worth)) for one in frozen.tried):
+        assert {layer.name: layer.chosen for layer in frozen.layers} == {k: str(c) for k, c in usual.items()}
+    algorithms = thew.search(network, episodes=2, cache=cache, **QUICK)
+    assert not algorithms.tried
+    assert frozen.settings["space"] <= algorithms.settings["space"]
 
 
 def test_energy_is_measured_or_refused(network, cache, monkeypatch):
@@ -114,7 +134,9 @@ def test_energy_is_measured_or_refused(network, cache, monkeypatch):
         {"objective": "beauty"},
         {"objective": {"latency": 1.0, "memory": -1.0}},
         {"objective": {}},
-        {"precisions": ["int8"]},
+        {"precisions": ["int8"], "data": (np.zeros((9, 3, 20, 20), np.float32), np.zeros(9, int))},
+        {"levels": ["hardware"]},
+        {"levels": []},
         {"precisions": ["fp32", "int3"]},
         {"data": (np.zeros((2, 3, 20, 20), np.float32), np.zeros(2, int))},
         {"agent": "nobody"},
@@ -149,8 +171,12 @@ def test_command_line(network, tmp_path, monkeypatch, capsys, data):
     shown = json.loads(capsys.readouterr().out)
     assert shown["plan"] == str(plan) and plan.exists() and (tmp_path / "r.html").exists()
     assert execute(["run", str(model), "--plan", str(plan)]) == 0
-    assert execute(["search", str(model), "--space"]) == 0
     capsys.readouterr()
+    assert execute(["search", str(model), "--space", "--json"]) == 0
+    space = json.loads(capsys.readouterr().out)
+    assert space["size"] > 1 and {"algorithm", "layout", "precision", "fusion"} <= {
+        d["name"] for d in space["dimensions"]
+    }
     assert execute(["cache", "list", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["measurements"] > 0

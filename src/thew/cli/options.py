@@ -53,7 +53,9 @@ class Common:
 
 Without = Annotated[
     list[str] | None,
-    typer.Option(help="A technique to leave out: fusion, fitted_blocking, layouts, winograd, strips, memory_planning."),
+    typer.Option(
+        help="A technique to leave out: fusion, folding, fitted_blocking, layouts, winograd, strips, memory_planning."
+    ),
 ]
 
 _OPTIONS: dict[str, Any] = {

@@ -12,6 +12,7 @@ from thew.cli.options import Common
 from thew.errors import InputError
 
 if TYPE_CHECKING:
+    from thew.ir import Graph
     from thew.search import Result
 
 
@@ -31,20 +32,24 @@ def search(
     max_energy_joules: Annotated[float | None, typer.Option(help="Bound of one run; needs a sensor.")] = None,
     agent: Annotated[str, typer.Option(help="Who searches: q-learning, annealing, evolution, …")] = "q-learning",
     episodes: Annotated[int, typer.Option(min=1, help="Assignments that the agent may try.")] = 1000,
+    levels: Annotated[
+        str, typer.Option(help="Levels to search, with commas; on the others the planner chooses.")
+    ] = "network,algorithm,implementation",
+    precisions: Annotated[str, typer.Option(help="Precisions that layers may have, with commas.")] = "fp32,int8",
     budget: Annotated[float, typer.Option(min=0, help="Seconds for measurements; what is over is estimated.")] = 300.0,
     plan: Annotated[Path | None, typer.Option(help="Write the plan here; by default beside the model.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report, one page, here.")] = None,
     space: Annotated[bool, typer.Option("--space", help="Show the space and its size, and search nothing.")] = False,
 ) -> None:
     """Finds by reinforcement learning the plan that is fastest or smallest on this machine within the bounds."""
-    from thew.search.run import environment_of
+    from thew.search.prepare import read
     from thew.search.run import search as find
 
     source = models.load(model, common.seed)
-    if space:
-        _show_space(environment_of(source, common.threads), common.json)
-        return
     given = None if data is None else samples.read(data, source, preprocess)
+    if space:
+        _show_space(read(source), common.threads, given, common.json)
+        return
     with show.stages() as progress:
         result = find(
             source,
@@ -57,6 +62,8 @@ def search(
             episodes=episodes,
             threads=common.threads,
             seed=common.seed,
+            levels=levels.split(","),
+            precisions=precisions.split(","),
             budget_seconds=budget,
             progress=progress,
         )
@@ -80,17 +87,31 @@ def _weights(text: str) -> str | dict[str, float]:
         raise InputError(f"--objective: weights must be such as latency=1,memory=0.5, got {text!r}") from error
 
 
-def _show_space(environment: Any, as_json: bool) -> None:
-    rows = [
-        (key, len(ways), ", ".join(dict.fromkeys(way.choice.algorithm for way in ways)))
-        for key, ways in environment.alternatives.items()
-    ]
-    size = environment.table().size
+def _show_space(source: Graph, threads: int, given: Any, as_json: bool) -> None:
+    """The dimensions, the options of every layer, and how many plans there are; with data, integers among them."""
+    from thew.compress.accuracy import Data
+    from thew.search.prepare import PRECISIONS, calibrator_for, prepare, types_of
+    from thew.search.space import Settings, describe, size_of
+
+    data = None if given is None else Data(*given)
+    calibrator = calibrator_for(source, data, PRECISIONS, threads)
+    found = prepare(source, types_of(source, data, {}), threads, calibrator)
+    ways, settings = found.environment.alternatives, Settings(threads=threads)
+    dimensions, size = describe(ways, settings, found.facts), size_of(ways, settings, found.facts)
+    layers = {
+        key: list(dict.fromkeys(f"{way.choice.precision} {way.choice.algorithm}" for way in options))
+        for key, options in ways.items()
+    }
     if as_json:
-        show.as_json({"size": float(size), "layers": {key: ways.split(", ") for key, _, ways in rows}})
+        show.as_json({"size": size, "dimensions": dimensions, "layers": layers})
         return
-    show.table("Space", ("layer", "options", "algorithms"), rows)
-    show.line(f"{float(size):.3g} plans")
+    show.table(
+        "Dimensions",
+        ("dimension", "level", "of each", "values", "what"),
+        [(d["name"], d["level"], d["of"], ", ".join(map(str, d["values"])), d["summary"]) for d in dimensions],
+    )
+    show.table("Layers", ("layer", "options", "ways"), [(k, len(ways[k]), ", ".join(v)) for k, v in layers.items()])
+    show.line(f"{size:.3g} plans")
 
 
 def _show(result: Result, target: Path) -> None:

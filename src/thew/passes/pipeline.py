@@ -70,11 +70,13 @@ _INTEGERS: tuple[Pass, ...] = (convolve_integers, multiply_integers, add_integer
 LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, *_INTEGERS, eliminate_dead, fold_constants, *_BOTH)
 SPECIALISED: tuple[Pass, ...] = (eliminate_dead, *_BOTH, fuse_activation_grads, compute_half_wide)
 FUSIONS = frozenset({fuse_epilogues, fuse_activation_grads})
+FOLDINGS = frozenset({fold_batch_norm})
 
 
-def unfused(passes: Sequence[Pass]) -> tuple[Pass, ...]:
-    """The passes but those that fuse several ops into one kernel."""
-    return tuple(rewrite for rewrite in passes if rewrite not in FUSIONS)
+def limited(passes: Sequence[Pass], fusion: bool, folding: bool) -> tuple[Pass, ...]:
+    """The passes without those that fuse several ops into one kernel, or that fold batch norms into weights."""
+    banned = (frozenset() if fusion else FUSIONS) | (frozenset() if folding else FOLDINGS)
+    return tuple(rewrite for rewrite in passes if rewrite not in banned)
 
 
 def reducing(passes: Sequence[Pass], precision: str, kept: Collection[str] = ()) -> tuple[Pass, ...]:

@@ -14,6 +14,7 @@ class PlanOptions:
 
     Attributes:
         fusion: epilogues (bias, residual, activation) are computed by the kernel before them, on its tile.
+        folding: batch norms become part of the weights before them.
         fitted_blocking: loops are cut to this machine's caches; off, to those of a small generic core.
         layouts: values stay in the layout that suits the whole graph; off, every value lies in C order between steps.
         winograd: convolutions may multiply in Winograd's transformed domain.
@@ -23,6 +24,7 @@ class PlanOptions:
     """
 
     fusion: bool = True
+    folding: bool = True
     fitted_blocking: bool = True
     layouts: bool = True
     winograd: bool = True

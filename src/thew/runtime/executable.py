@@ -56,7 +56,7 @@ class Settings:
 
     def prepare(self, graph: Graph, types: Mapping[str, TensorType]) -> Graph:
         """The graph that is planned under these settings."""
-        return prepare_graph(graph, types, self.options.fusion, self.precision, self.kept_fp32)
+        return prepare_graph(graph, types, self.options, self.precision, self.kept_fp32)
 
 
 class Stage(Protocol):
@@ -294,12 +294,12 @@ class Executable:
 def prepare_graph(
     graph: Graph,
     types: Mapping[str, TensorType],
-    fusion: bool = True,
+    options: PlanOptions = ALL_TECHNIQUES,
     precision: str = "fp32",
     kept: Sequence[str] = (),
 ) -> Graph:
     """The graph that is planned for these input types: specialised, rewritten, its types complete."""
-    passes = pipeline.SPECIALISED if fusion else pipeline.unfused(pipeline.SPECIALISED)
+    passes = pipeline.limited(pipeline.SPECIALISED, options.fusion, options.folding)
     passes = pipeline.reducing(passes, precision, kept)
     rewritten = pipeline.run(specialise(graph, types), passes)
     return specialise(rewritten, types)

@@ -64,14 +64,14 @@ def executable_in_parts(
     """
     shapes = [known.static_shape for known in types.values()]
     batch = shapes[0][0] if shapes and shapes[0] else 0
-    fusion = settings.options.fusion
-    if batch < max(2, least_batch) or threads < 2 or not is_separable(prepare_graph(graph, types, fusion), batch):
+    options = settings.options
+    if batch < max(2, least_batch) or threads < 2 or not is_separable(prepare_graph(graph, types, options), batch):
         return None
     size = part_size(batch, threads)
     of_part = {name: TensorType(known.dtype, (size, *known.static_shape[1:])) for name, known in types.items()}
     part = graph.replace(inputs=tuple(Value(name, known) for name, known in of_part.items()), types={})
     try:
-        if not is_separable(prepare_graph(part, of_part, fusion), size):
+        if not is_separable(prepare_graph(part, of_part, options), size):
             return None
         executable = Executable(part, of_part, replace(settings, cpus=()))
     except (ShapeError, UnsupportedError):  # a shape of the whole batch is written into the model

@@ -116,7 +116,7 @@ class InferenceSession:
             from thew.passes.widen import widen
 
             graph = widen(graph)
-        self._graph = pipeline.run(graph, pipeline.LOAD if options.fusion else pipeline.unfused(pipeline.LOAD))
+        self._graph = pipeline.run(graph, pipeline.limited(pipeline.LOAD, options.fusion, options.folding))
         self._names = tuple(value.name for value in self._graph.inputs)
         self._known = frozenset(self._names)
         self._dtypes = tuple(_numpy_or_none(value.type.dtype) for value in self._graph.inputs)

@@ -20,13 +20,13 @@ def planned_graph(
         shapes: of inputs by name, where those declared are not to be taken (an unknown extent counts as 1).
         options: techniques that plans may use.
     """
-    passes = pipeline.LOAD if options.fusion else pipeline.unfused(pipeline.LOAD)
+    passes = pipeline.limited(pipeline.LOAD, options.fusion, options.folding)
     loaded = pipeline.run(graph, passes)
     types = {}
     for value in loaded.inputs:
         shape = (shapes or {}).get(value.name) or value.type.shape or ()
         types[value.name] = TensorType(value.type.dtype, tuple(n if isinstance(n, int) else 1 for n in shape))
-    return prepare_graph(loaded, types, options.fusion)
+    return prepare_graph(loaded, types, options)
 
 
 def survey_model(

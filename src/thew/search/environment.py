@@ -6,18 +6,19 @@ since a network's time is not the sum of its layers' (caches).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
 from thew.errors import PlanError, UnsupportedError
 from thew.ir import Graph
-from thew.plan import Choice, Target, build_plan, key_of
+from thew.plan import ALL_TECHNIQUES, Choice, PlanOptions, Target, build_plan, key_of
 from thew.plan.alternatives import Alternative, alternatives_of, call_of_node
 from thew.plan.choose import Formulation
 from thew.runtime.cache import Cache, Measurement
 from thew.search.game import Assignment, Table
 from thew.search.measure import Measured, Surveyor, Trial, is_view, measure, measured, step_trial
+from thew.search.space import LEVELS
 from thew.search.trial import Network
 
 Known = Mapping[str, Measurement]
@@ -31,12 +32,16 @@ class Environment:
         source: the model that a session takes.
         graph: as it is planned: specialised, rewritten.
         target: the device; its costs are measured ones once the table is filled.
+        options: techniques that plans may use.
+        levels: of the design space that are searched; of the others stays what the planner chooses by itself.
         alternatives: of each node, by key.
     """
 
     source: Graph
     graph: Graph
     target: Target
+    options: PlanOptions = field(default=ALL_TECHNIQUES, kw_only=True)
+    levels: Collection[str] = field(default=LEVELS, kw_only=True)
     alternatives: dict[str, list[Alternative]] = field(default_factory=dict, init=False)
 
     def trials(self) -> list[Trial]:
@@ -54,7 +59,9 @@ class Environment:
         return list(trials.values())
 
     def _ways(self) -> dict[str, list[Alternative]]:
-        found = {key_of(node): alternatives_of(self.graph, self.target, node) for node in self.graph.nodes}
+        found = {
+            key_of(node): alternatives_of(self.graph, self.target, node, self.options) for node in self.graph.nodes
+        }
         for key, ways in found.items():
             if not ways:
                 raise UnsupportedError(
@@ -71,11 +78,17 @@ class Environment:
     def fill(self, known: Known, refused: frozenset[str]) -> None:
         """Fills the table with what was measured; what cannot run is left out."""
         self.target = replace(self.target, costs=Measured(known))
-        threads, ways = self.target.threads, self._ways()
+        threads, ways, usual = self.target.threads, self._ways(), self._usual()
         for node in self.graph.nodes:
-            call = call_of_node(self.graph, node)
-            found = [measured(call, way, threads, known, refused) for way in ways[key_of(node)]]
-            self.alternatives[key_of(node)] = distinct(found)
+            key, call = key_of(node), call_of_node(self.graph, node)
+            allowed = _allowed(ways[key], usual[key], self.levels) if key in usual else ways[key]
+            self.alternatives[key] = distinct(measured(call, way, threads, known, refused) for way in allowed)
+
+    def _usual(self) -> Mapping[str, Choice]:
+        """What the planner chooses by itself, where some level is not searched."""
+        if set(LEVELS) <= set(self.levels):
+            return {}
+        return build_plan(self.graph, self.target, self.options).choices
 
     def formulation(self) -> Formulation:
         """The planner's problem at measured costs."""
@@ -99,7 +112,7 @@ class Environment:
     def built(self, choices: Mapping[str, Choice]) -> Network | None:
         """The network under these choices; None where a kernel refuses its part in it."""
         try:
-            return Network(self.source, build_plan(self.graph, self.target, choices=choices))
+            return Network(self.source, build_plan(self.graph, self.target, self.options, choices))
         except PlanError:
             return None
 
@@ -115,6 +128,19 @@ def _single(alternatives: Mapping[str, list[Alternative]]) -> dict[str, list[lis
 
 def _label(choice: Choice) -> str:
     return f"{choice.precision} {choice.algorithm}"
+
+
+def _allowed(ways: list[Alternative], usual: Choice, levels: Collection[str]) -> list[Alternative]:
+    """The ways that differ from the usual choice on the searched levels alone."""
+    if "algorithm" not in levels:
+        ways = [way for way in ways if way.choice.algorithm == usual.algorithm] or ways
+    if "implementation" not in levels:
+        ways = [way for way in ways if way.choice.layout == usual.layout] or ways
+        first: dict[str, Alternative] = {}
+        for way in sorted(ways, key=lambda way: (way.choice.row != usual.row, way.cost.seconds)):
+            first.setdefault(way.choice.algorithm, way)
+        ways = list(first.values())
+    return ways
 
 
 def distinct(ways: Iterable[Alternative]) -> list[Alternative]:

@@ -9,12 +9,12 @@ from thew.search.result import Layer
 
 
 def layers_of(environment: Environment, chosen: Assignment | None, plan: Plan) -> tuple[Layer, ...]:
-    """The layers under an assignment; under the plan's own choices where it is None (the default plan)."""
+    """The layers under an assignment; under the plan's own choices where it is None, as far as it has these layers."""
     layers = []
     for position, node in enumerate(environment.graph.nodes):
         key = next(name for name in node.outputs if name)
         ways = environment.alternatives[key]
-        own = ways[chosen[position]].choice if chosen is not None else plan.choices[key]
+        own = ways[chosen[position]].choice if chosen is not None else plan.choices.get(key, ways[0].choice)
         known = environment.graph.type_of(key)
         shape = known.static_shape if known is not None and known.is_static else ()
         times = sorted(((str(way.choice), way.cost.seconds) for way in ways), key=lambda pair: pair[1])

@@ -7,15 +7,14 @@ assignment becomes a network by quantising the model anew with the layers kept f
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from math import inf, prod
 
 import numpy as np
 
-from thew.compress import Calibrator
-from thew.compress.post_training import Method
+from thew.compress import Calibrator, Method
 from thew.dtypes import to_numpy
 from thew.ir import Graph, Node, TensorType, Value
 from thew.plan import Choice, key_of
@@ -25,6 +24,7 @@ from thew.plan.cost import Cost
 from thew.search.environment import Environment, Known, distinct
 from thew.search.game import Assignment
 from thew.search.measure import Trial
+from thew.search.space import LEVELS
 from thew.search.trial import Network
 from thew.search.twins import Quantised, Twin, between, twins_of
 
@@ -47,14 +47,17 @@ class MixedEnvironment(Environment):
     def __post_init__(self) -> None:
         self.types = {value.name: value.type for value in self.graph.inputs}
         self.whole = self._quantised(())
-        self.integers = Environment(self.source, self.whole.graph, self.target)
+        self.integers = self._space(self.whole, self.levels)
         self.twins: Mapping[str, Twin] = twins_of(self.graph, self.calibrator, self.whole)
         self.parts: dict[str, dict[Choice, tuple[Alternative, ...]]] = {}
         self.between: dict[tuple[str, str], float] = {}  # seconds to bring a value into a precision
         self._forms: dict[tuple[str, ...], Quantised] = {}
 
     def _quantised(self, kept: tuple[str, ...]) -> Quantised:
-        return Quantised.of(self.calibrator.quantize(kept, Method(self.calibration)), self.types)
+        return Quantised.of(self.calibrator.quantize(kept, Method(self.calibration)), self.types, self.options)
+
+    def _space(self, form: Quantised, levels: Collection[str] = LEVELS) -> Environment:
+        return Environment(self.source, form.graph, self.target, options=self.options, levels=levels)
 
     # Measuring
 
@@ -169,7 +172,7 @@ class MixedEnvironment(Environment):
             return super().network(chosen)
         kept = self.kept(chosen)
         form = self._forms.setdefault(kept, self._quantised(kept))
-        space = Environment(self.source, form.graph, self.target)
+        space = self._space(form)
         space.fill(self._known, self._refused)
         free = dict(space.alternatives)
         for key, choice in self._choices(form, picks).items():

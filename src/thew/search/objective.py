@@ -68,13 +68,13 @@ class Objective:
         """Whether energy must be measured."""
         return "energy" in self.weights or self.max_energy_joules is not None
 
-    def of_plan(self, seconds: float, plan: Plan, unit: Callable[[str], float]) -> float:
-        """The value of a plan that is estimated to take `seconds`."""
+    def of_plan(self, seconds: float, plan: Plan, usual: tuple[float, Plan]) -> float:
+        """The value of a plan that takes `seconds`; of several quantities, each in units of the usual plan's."""
         if len(self.weights) == 1:
             (name,) = self.weights
             return seconds if name in _TIMES else _OF_PLAN[name](plan) + _TIE * seconds
         return sum(
-            weight * (seconds if name in _TIMES else _OF_PLAN[name](plan)) / unit(name)
+            weight * (seconds / usual[0] if name in _TIMES else _OF_PLAN[name](plan) / _OF_PLAN[name](usual[1]))
             for name, weight in self.weights.items()
         )
 
@@ -111,7 +111,7 @@ class Goal:
         builder: makes networks.
         table: the additive part, in seconds.
         objective: what is to be least, and within which bounds.
-        default: the plan that Thew makes by itself, the unit of weighted quantities.
+        usual: seconds and plan that are the units of weighted quantities.
         keeps: whether the accuracy of a network stays in bounds.
 
     Agents that share a goal share what is known to be possible: what is worse needs no plan and no accuracy.
@@ -120,7 +120,7 @@ class Goal:
     builder: Builder
     table: Table
     objective: Objective
-    default: Plan
+    usual: tuple[float, Plan]
     keeps: Callable[[Network, Hashable], bool] = lambda network, key: True
     best: float = inf
     _known: dict[Assignment, float] = field(default_factory=dict)
@@ -130,9 +130,6 @@ class Goal:
         if chosen not in self._known:
             self._known[chosen] = self._extra(chosen)
         return self._known[chosen]
-
-    def _unit(self, name: str) -> float:
-        return self.table.total(self.table.optimum()) if name in _TIMES else _OF_PLAN[name](self.default)
 
     def _extra(self, chosen: Assignment) -> float:
         seconds, objective = self.table.total(chosen), self.objective
@@ -144,7 +141,7 @@ class Goal:
         if network is None:
             return inf
         most = objective.max_memory_bytes
-        value = objective.of_plan(seconds, network.plan, self._unit)
+        value = objective.of_plan(seconds, network.plan, self.usual)
         if most is not None and network.plan.peak_memory_bytes > most:
             return inf
         if value < self.best:

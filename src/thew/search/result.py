@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -50,6 +50,15 @@ class Confirmation:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """A dimension of the network, what each of its values was worth, and which was taken. Less is better."""
+
+    name: str
+    worth: Mapping[str, float]
+    chosen: str
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One node: what was chosen for it, and what else there was, each with its seconds."""
 
@@ -75,6 +84,7 @@ class Result:
         regrets: for each agent, by seed, by what share its best sum is over the least one.
         optimum_seconds: least sum of the table, by exact elimination.
         layers: what was chosen, layer by layer.
+        tried: what was tried once for the network.
         settings: what the search was asked for, and the machine.
     """
 
@@ -89,6 +99,7 @@ class Result:
     regrets: Mapping[str, Sequence[float]]
     optimum_seconds: float
     layers: tuple[Layer, ...]
+    tried: tuple[Tried, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -125,6 +136,7 @@ class Result:
             "history": {name: [_finite(value) for value in values] for name, values in self.history.items()},
             "optimum_seconds": self.optimum_seconds,
             "choices": {layer.name: layer.chosen for layer in self.layers},
+            "tried": [asdict(one) for one in self.tried],
             "settings": dict(self.settings),
         }
 

@@ -78,7 +78,7 @@ class Trials:
         """A session for a network; for the model itself where it is None."""
         if network is None:
             return InferenceSession(self.model, threads=self.threads)
-        return InferenceSession(network.graph, threads=self.threads, plan=network.plan)
+        return InferenceSession(network.graph, threads=network.plan.threads, plan=network.plan)
 
     def keeps(self, network: Network, key: Hashable, most_drop: float) -> bool:
         """Whether accuracy on the search's samples stays within the bound. `key` is what accuracy depends on."""
@@ -86,6 +86,12 @@ class Trials:
         if key not in self._asked:
             self._asked[key] = self.compare(network, self.samples.search, most_drop)
         return self._asked[key][0]
+
+    def within(self, most_drop: float | None) -> Callable[[Network, Hashable], bool]:
+        """`keeps` for a bound; for none, what asks nothing."""
+        if most_drop is None:
+            return lambda network, key: True
+        return lambda network, key: self.keeps(network, key, most_drop)
 
     def compare(self, network: Network | None, data: Data, most_drop: float = 1.0) -> tuple[bool, Accuracy]:
         """Whether a network's accuracy stays within `most_drop` of the model's, and what was counted."""

@@ -14,7 +14,7 @@ from thew.ir import Graph, Node, TensorType
 from thew.passes import pipeline
 from thew.passes.quantisable import layers
 from thew.passes.requantise import Quantisation
-from thew.plan import key_of
+from thew.plan import PlanOptions, key_of
 from thew.runtime.executable import prepare_graph
 
 _MOST = 8  # nodes of a twin: beyond, two parts of the graphs do not correspond
@@ -37,7 +37,7 @@ class Quantised:
     floats: Mapping[str, str]
 
     @staticmethod
-    def of(made: Quantized, types: Mapping[str, TensorType]) -> Quantised:
+    def of(made: Quantized, types: Mapping[str, TensorType], options: PlanOptions) -> Quantised:
         """Of what a calibrator made."""
         model = made.graph
         given = {value.name for value in model.inputs}
@@ -48,7 +48,8 @@ class Quantised:
                 values = [one.outputs[0] for one in model.consumers.get(stored, ()) if one.op == "dequantize_linear"]
                 name = source if source in given else values[0]
                 integers[name], floats[name] = stored, source
-        graph = prepare_graph(pipeline.run(model, pipeline.LOAD), types)
+        loaded = pipeline.run(model, pipeline.limited(pipeline.LOAD, options.fusion, options.folding))
+        graph = prepare_graph(loaded, types, options)
         return Quantised(graph, Quantisation.of(made.kept, made.encodings, made.weights), integers, floats)
 
 

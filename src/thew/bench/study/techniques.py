@@ -7,6 +7,7 @@ from thew.bench.study.pieces import techniques
 
 WORDS = {
     "fusion": "fusion in the kernel's writer",
+    "folding": "batch norms folded into weights",
     "fitted_blocking": "cache parameters fitted to this machine",
     "layouts": "layouts for the whole graph",
     "winograd": "Winograd",

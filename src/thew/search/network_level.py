@@ -1,0 +1,118 @@
+"""What is chosen once for a network: each dimension by trying its values on the whole of it, the others as they are.
+
+Time and memory of the planner's own plan decide; for the calibration, how near the outputs of the fully quantised
+network come to those of the float one on the samples of the calibration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from thew.compress import Calibrator, Method
+from thew.ir import Graph, TensorType
+from thew.ir.graph import Array
+from thew.passes import pipeline
+from thew.plan import build_plan
+from thew.runtime.device import target
+from thew.runtime.executable import prepare_graph
+from thew.runtime.session import InferenceSession
+from thew.search.objective import Objective
+from thew.search.result import Tried
+from thew.search.space import OF_NETWORKS, Settings
+from thew.search.space.calibration import CALIBRATION
+from thew.search.trial import times_in_turn
+
+_ROUNDS = 9
+_MARGIN = 0.98  # of the planner's own value: what wins by less may be noise
+_ROUNDS_WON = 0.75  # and in so many rounds
+_SAMPLES = 32  # that calibrations are compared on
+
+
+def planned_graph(source: Graph, types: Mapping[str, TensorType], settings: Settings) -> Graph:
+    """The graph that is planned under these settings."""
+    options = settings.options
+    loaded = pipeline.run(source, pipeline.limited(pipeline.LOAD, options.fusion, options.folding))
+    return prepare_graph(loaded, types, options)
+
+
+def facts_of(source: Graph, settings: Settings, calibrator: Calibrator | None) -> frozenset[str]:
+    """What there is that dimensions of networks need."""
+    found = {
+        "batch norms": any(node.op == "batch_normalization" for node in source.nodes),
+        "threads": settings.threads > 1,
+        "integers": calibrator is not None,
+    }
+    return frozenset(name for name, there in found.items() if there)
+
+
+def choose_settings(
+    source: Graph,
+    types: Mapping[str, TensorType],
+    settings: Settings,
+    levels: Collection[str],
+    calibrator: Calibrator | None,
+    wanted: Objective,
+    tick: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Settings, tuple[Tried, ...]]:
+    """The settings that are best, one dimension after the other, and what was tried."""
+    has, tried = facts_of(source, settings, calibrator), []
+    for position, dimension in enumerate(OF_NETWORKS):
+        tick(position, len(OF_NETWORKS))
+        values = dimension.free(settings, has)
+        if len(values) < 2 or dimension.level not in levels:
+            continue
+        if dimension is CALIBRATION:
+            assert calibrator is not None
+            worth = _errors(source, types, calibrator, values)
+            best = min(worth, key=worth.__getitem__)
+        else:
+            worth = _worth(source, types, {one: replace(settings, **{dimension.name: one}) for one in values}, wanted)
+            best = min(worth, key=worth.__getitem__)
+            best = best if worth[best] < _MARGIN * worth[values[0]] else values[0]
+        settings = replace(settings, **{dimension.name: best})
+        tried.append(Tried(dimension.name, {str(one): found for one, found in worth.items()}, str(best)))
+    return settings, tuple(tried)
+
+
+def _worth(
+    source: Graph, types: Mapping[str, TensorType], variants: Mapping[Any, Settings], wanted: Objective
+) -> dict[Any, float]:
+    """The value of the planner's own plan under each of the settings."""
+    random = np.random.default_rng(0)
+    feeds = {name: random.standard_normal(known.static_shape).astype(np.float32) for name, known in types.items()}
+    plans, runs = {}, {}
+    for one, settings in variants.items():
+        graph = planned_graph(source, types, settings)
+        plans[one] = build_plan(graph, target(settings.threads), settings.options)
+        session = InferenceSession(source, threads=settings.threads, plan=plans[one])
+        runs[str(one)] = lambda session=session: session.run(None, feeds)
+    seconds = {name: np.asarray(found) for name, found in times_in_turn(runs, rounds=_ROUNDS).items()}
+    base, usual = next(iter(seconds.values())), next(iter(plans.values()))
+    least = float(np.median(base))
+    sure = {one: float(np.quantile(seconds[str(one)] / base, _ROUNDS_WON)) * least for one in plans}
+    return {one: wanted.of_plan(sure[one], plan, (least, usual)) for one, plan in plans.items()}
+
+
+def _errors(
+    source: Graph, types: Mapping[str, TensorType], calibrator: Calibrator, policies: Collection[str]
+) -> dict[Any, float]:
+    """For each policy, the squared error of the outputs over their squares."""
+    (name,) = types
+    batch = types[name].static_shape[0]
+    x = calibrator.feeds[name][:_SAMPLES]
+
+    def outputs(graph: Graph) -> Array:
+        session = InferenceSession(graph, threads=calibrator.threads)
+        whole = range(0, len(x) - batch + 1, batch)
+        return np.concatenate([session.run(None, {name: x[at : at + batch]})[0] for at in whole])
+
+    exact = outputs(source)
+    return {
+        policy: float(np.square(outputs(calibrator.quantize((), Method(policy)).graph) - exact).sum())
+        / max(float(np.square(exact).sum()), 1e-30)
+        for policy in policies
+    }

@@ -1,0 +1,142 @@
+"""From a model to its measured space: what it takes, in which precisions it may run, what is chosen once for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from thew.compress import Calibrator
+from thew.compress.accuracy import Data
+from thew.errors import InputError
+from thew.ir import Graph, TensorType
+from thew.passes import pipeline
+from thew.runtime.cache import Cache, default_path
+from thew.runtime.device import device_key, target
+from thew.search.environment import Environment
+from thew.search.measure import kernels_version
+from thew.search.mixed import FLOAT, INTEGER, MixedEnvironment
+from thew.search.network_level import choose_settings, facts_of, planned_graph
+from thew.search.objective import LATENCY, Objective
+from thew.search.result import Tried
+from thew.search.space import LEVELS, Settings
+from thew.search.trial import Progress
+
+PRECISIONS = (FLOAT, INTEGER)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model whose space was measured.
+
+    Attributes:
+        environment: its space.
+        settings: what was chosen once for the network.
+        tried: what else was tried there.
+        facts: what the network has that dimensions need.
+    """
+
+    environment: Environment
+    settings: Settings
+    tried: tuple[Tried, ...] = ()
+    facts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What of the space is searched.
+
+    Attributes:
+        levels: of `thew.search.space.LEVELS`.
+        objective: what decides on the level of the network.
+        budget_seconds: for measurements.
+        cache: file of measurements; None for the user's own.
+    """
+
+    levels: Collection[str] = LEVELS
+    objective: Objective = field(default_factory=lambda: Objective({LATENCY: 1.0}))
+    budget_seconds: float = 300.0
+    cache: str | os.PathLike[str] | None = None
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def prepare(
+    source: Graph,
+    types: Mapping[str, TensorType],
+    threads: int = 1,
+    calibrator: Calibrator | None = None,
+    scope: Scope | None = None,
+    progress: Progress = silent,
+) -> Prepared:
+    """A model's space of plans on this machine, measured; with a calibrator, layers may also run on 8-bit integers."""
+    scope = scope or Scope()
+    settings, tried = choose_settings(
+        source,
+        types,
+        Settings(threads=threads),
+        scope.levels,
+        calibrator,
+        scope.objective,
+        lambda *at: progress("trying settings", *at),
+    )
+    graph = planned_graph(source, types, settings)
+    here = target(settings.threads)
+    environment = (
+        Environment(source, graph, here, options=settings.options, levels=scope.levels)
+        if calibrator is None
+        else MixedEnvironment(
+            source, graph, here, calibrator, settings.calibration, options=settings.options, levels=scope.levels
+        )
+    )
+    kept = Cache(device_key(), kernels_version(), Path(scope.cache) if scope.cache is not None else default_path())
+    try:
+        environment.survey(kept, scope.budget_seconds, lambda *at: progress("measuring", *at))
+    finally:
+        kept.close()
+    return Prepared(environment, settings, tried, facts_of(source, Settings(threads=threads), calibrator))
+
+
+def calibrator_for(
+    source: Graph, data: Data | None, precisions: Sequence[str], threads: int, progress: Progress = silent
+) -> Calibrator | None:
+    """What quantises the model; None where nothing may be quantised, or it is already."""
+    unknown = set(precisions) - set(PRECISIONS)
+    if unknown or FLOAT not in precisions:
+        raise InputError(f"precisions: must be {FLOAT} and others of {', '.join(PRECISIONS)}, got {tuple(precisions)}")
+    is_quantised = any(node.op == "quantize_linear" for node in source.nodes)
+    if data is None or INTEGER not in precisions or is_quantised:
+        return None
+    return Calibrator(source, data.x, threads=threads, progress=progress)
+
+
+def read(model: str | os.PathLike[str] | bytes | Graph) -> Graph:
+    """The model as a graph."""
+    if isinstance(model, Graph):
+        return model
+    from thew.onnx import read as read_onnx
+
+    return read_onnx(model)
+
+
+def types_of(
+    graph: Graph, samples: Data | None, shapes: Mapping[str, Sequence[int]], open_extent: int = 1
+) -> dict[str, TensorType]:
+    """Static types of the inputs: as given, as in the data, else `open_extent` for what is symbolic."""
+    types = {}
+    for value in pipeline.run(graph, pipeline.LOAD).inputs:
+        shape = shapes.get(value.name)
+        declared = value.type.shape or ()
+        if shape is None and samples is not None and len(graph.inputs) == 1:
+            first = declared[0] if declared and isinstance(declared[0], int) else open_extent
+            shape = (first, *samples.x.shape[1:])
+        if shape is None:
+            shape = tuple(
+                extent if isinstance(extent, int) else (1 if axis else open_extent)
+                for axis, extent in enumerate(declared)
+            )
+        types[value.name] = TensorType(value.type.dtype, tuple(map(int, shape)))
+    return types
