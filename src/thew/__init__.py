@@ -12,7 +12,7 @@ from thew._version import __version__
 from thew.errors import Error
 
 if TYPE_CHECKING:
-    from thew import data, models, nn, optim, train
+    from thew import data, models, nn, optim, rl, train
     from thew.compress import quantize
     from thew.ir import Graph
     from thew.onnx import export_onnx, from_onnx
@@ -31,6 +31,7 @@ _LAZY = {
     "nn": "thew.nn",
     "optim": "thew.optim",
     "quantize": "thew.compress",
+    "rl": "thew.rl",
     "search": "thew.search",
     "train": "thew.train",
 }
@@ -48,6 +49,7 @@ __all__ = [
     "nn",
     "optim",
     "quantize",
+    "rl",
     "search",
     "train",
 ]

@@ -127,6 +127,24 @@ def update_loss_scale(source: Source) -> Case:
     return {}, [state, np.array([source.one_of(0.0, 1.0)]), np.array([2.0, 0.5, 3.0, 1.0, 2.0**24])]
 
 
+def _tree(source: Source) -> Any:
+    leaves = source.count(1, 9)
+    tree = np.zeros(2 * leaves)
+    for node in range(2 * leaves - 1, 0, -1):
+        tree[node] = source.count(0, 3) if node >= leaves else tree[2 * node] + tree[2 * node + 1]
+    return tree
+
+
+def sample_sum_tree(source: Source) -> Case:
+    return {}, [_tree(source), np.array([source.count(0, 9) / 10 for _ in range(source.count(1, 5))])]
+
+
+def update_sum_tree(source: Source) -> Case:
+    tree, count = _tree(source), source.count(1, 5)
+    slots = np.array([source.count(0, len(tree) // 2 - 1) for _ in range(count)])
+    return {}, [tree, slots, np.array([float(source.count(0, 9)) for _ in range(count)])]
+
+
 def count_update(source: Source) -> Case:
     return {}, [np.array([4.0]), *([np.array([source.one_of(0.0, 1.0)])] if source.flag() else [])]
 
@@ -145,8 +163,10 @@ ALL: dict[str, Callable[[Source], Case]] = {
     "group_norm_grad": group_norm_grad,
     "layer_norm_grad": layer_norm_grad,
     "max_pool_grad": max_pool_grad,
+    "sample_sum_tree": sample_sum_tree,
     "softmax_cross_entropy": cross_entropy,
     "unscale_check": unscale_check,
     "update_loss_scale": update_loss_scale,
+    "update_sum_tree": update_sum_tree,
     **{op: update(op) for op in HYPER},
 }

@@ -18,6 +18,7 @@ from thew.cli import (
     cache,
     calibrate,
     doctor,
+    dqn,
     explain,
     kernels,
     profile,
@@ -49,6 +50,7 @@ app.command("calibrate")(command(calibrate.calibrate))
 app.command("quickstart")(command(quickstart.quickstart))
 app.add_typer(bench.app, name="bench")
 app.add_typer(cache.app, name="cache")
+app.add_typer(dqn.app, name="dqn")
 
 _UsageError: Any = typer.BadParameter.__base__
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, get_type_hints
@@ -72,10 +72,15 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """The function as Typer wants it: `common` replaced by the shared options."""
-    hints = get_type_hints(function, include_extras=True)
-    own = list(inspect.signature(function).parameters.values())[1:]
+def command(function: Callable[..., None], more: Mapping[str, Any] | None = None) -> Callable[..., None]:
+    """The function as Typer wants it: `common` replaced by the shared options.
+
+    With `more`, annotations by name, the function takes these too, as keywords, where they are given.
+    """
+    more = more or {}
+    hints = {**get_type_hints(function, include_extras=True), **more}
+    own = [p for p in list(inspect.signature(function).parameters.values())[1:] if p.kind is not p.VAR_KEYWORD]
+    own += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in more]
     defaults = Common()
     shared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(defaults, name), annotation=annotation)
@@ -92,7 +97,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             from thew.runtime.device import granted_threads
 
             common = replace(common, threads=granted_threads())
-        function(common, **arguments)
+        function(common, **{k: v for k, v in arguments.items() if k not in more or v is not None})
 
     del wrapper.__wrapped__  # else inspect would see the function's own signature
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -32,6 +32,7 @@ from thew.ops import (
     shape,
     slice,
     softmax,
+    sum_tree,
     update,
 )
 from thew.ops.opdef import Call, Candidate, OpDef, Work, attribute, call_of, define, find, get, names
@@ -78,5 +79,6 @@ __all__ = [
     "shape",
     "slice",
     "softmax",
+    "sum_tree",
     "update",
 ]

@@ -84,10 +84,10 @@ def trace(
     graph = traced.finish(outputs)
     found = {traced.constant_of(array): array for array in arrays.values() if array.dtype.kind == "f"}
     read = {name: found[name] for name in graph.constants if name in found}  # in the order of use
-    return _with_inputs(graph, read, dtype), read
+    return with_parameters(graph, read, dtype), read
 
 
-def _with_inputs(graph: Graph, arrays: Mapping[str, Array], dtype: str) -> Graph:
+def with_parameters(graph: Graph, arrays: Mapping[str, Array], dtype: str) -> Graph:
     """The specialised graph with these constants as inputs, and training ops in their lowered forms."""
     inputs = (*graph.inputs, *(Value(name, TensorType(dtype, array.shape)) for name, array in arrays.items()))
     constants = {name: array for name, array in graph.constants.items() if name not in arrays}
@@ -126,7 +126,23 @@ def build_step(
     trainable = {id(array) for _, array in model.named_trainable()}
     trained = [name for name, array in read.items() if id(array) in trainable]
     share = 1.0 if getattr(loss, "reduction", "mean") == "sum" else 1 / parts
-    return _Builder(forward, optimizer, precision, x, target).build(trained, read, parts, share)
+    return _Builder(forward, optimizer, precision, {INPUT: x, TARGET: target}).build(trained, read, parts, share)
+
+
+def step_of(
+    forward: Graph, trained: Sequence[str], read: Mapping[str, Array], optimizer: Optimizer, precision: Precision
+) -> StepGraph:
+    """The step that trains any graph of (loss, prediction).
+
+    Args:
+        forward: all types static, parameters inputs (`with_parameters`). Inputs whose next values its nodes give
+            (`OpDef.updates`) become states.
+        trained: names of the parameters to update.
+        read: the arrays of all its parameters.
+        optimizer: what updates them.
+        precision: in which the forward graph is already.
+    """
+    return _Builder(forward, optimizer, precision, {}).build(trained, read, 1, 1.0)
 
 
 def _part_of(known: TensorType, parts: int) -> TensorType:
@@ -147,10 +163,9 @@ class _Builder:
     """Grows a forward graph into a step."""
 
     def __init__(
-        self, forward: Graph, optimizer: Optimizer, precision: Precision, x: TensorType, target: TensorType
+        self, forward: Graph, optimizer: Optimizer, precision: Precision, whole: Mapping[str, TensorType]
     ) -> None:
         self._optimizer, self._precision = optimizer, precision
-        whole = {INPUT: x, TARGET: target}
         self._forward = forward
         self._inputs = [Value(value.name, whole.get(value.name, value.type)) for value in forward.inputs]
         self._successors: dict[str, str] = {}

@@ -1,0 +1,86 @@
+"""Checkpoints of agents, in the format of those of training (decision 019): one file of safetensors with the policy's
+graph, all states and a description, which appears whole or not at all.
+
+The replay memory is in it where that is asked for. Environments are not: a resumed run begins new episodes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thew.errors import CheckpointError
+from thew.train.checkpoint import read, write
+
+if TYPE_CHECKING:
+    from thew.ir.graph import Array
+    from thew.rl.dqn import DQN
+
+_TARGET = "target."
+
+
+def save(agent: DQN, path: str | os.PathLike[str], replay: bool) -> None:
+    """Writes what an agent is."""
+    seen, wide = agent.observation, agent.precision.wide
+    graph = agent.network.graph(("n", *seen.shape), dtype=wide, input_dtype=seen.dtype, name="policy")
+    networks = agent.learner.networks
+    states = {**agent.learner.states, **{f"{_TARGET}{k}": v for k, v in networks.target.named_parameters()}}
+    if replay:
+        states.update(agent.replay.arrays)
+    description = {
+        "agent": "dqn",
+        "env_id": agent.env_id,
+        "env_options": agent.env_options,
+        "hyperparameters": asdict(agent.hyperparameters),
+        "precision": agent.precision.name,
+        "threads": agent.threads,
+        "seed": agent.seed,
+        "counters": {key: value for key, value in asdict(agent.counters).items() if key != "stopped"},
+        "random": agent.random.bit_generator.state,
+        "replay": agent.replay.position() if replay else None,
+    }
+    write(path, graph, states, description)
+
+
+def load(path: str | os.PathLike[str], options: dict[str, Any]) -> DQN:
+    """The agent that a checkpoint is of."""
+    from thew.rl.dqn import DQN
+
+    where = f"checkpoint '{os.fspath(path)}'"
+    graph, states, known = read(path)
+    if known.get("agent") != "dqn":
+        raise CheckpointError(f"{where}: must be of an agent of DQN, got one of training; use thew.Trainer.resume")
+    given = {
+        "precision": known["precision"],
+        "threads": known["threads"],
+        "seed": known["seed"],
+        "env_options": known["env_options"],
+        **known["hyperparameters"],
+    }
+    agent = DQN(known["env_id"], **{**given, **options})
+    networks = agent.learner.networks
+    found = {**graph.constants, **states}
+    for name, array in networks.online.named_parameters():
+        _restore(where, array, found, name)
+    for name, array in networks.target.named_parameters():
+        _restore(where, array, found, f"{_TARGET}{name}")
+    for name, array in agent.learner.states.items():
+        _restore(where, array, found, name)
+    if known["replay"] is not None:
+        for name, array in agent.replay.arrays.items():
+            _restore(where, array, found, name)
+        agent.replay.restore(known["replay"])
+    for name, value in known["counters"].items():
+        setattr(agent.counters, name, value)
+    agent.random.bit_generator.state = known["random"]
+    agent.environments.seed += 1000 * agent.counters.episodes  # other games than those played
+    return agent
+
+
+def _restore(where: str, array: Array, found: dict[str, Array], name: str) -> None:
+    if name not in found or found[name].shape != array.shape:
+        raise CheckpointError(f"{where}: must have '{name}' of shape {array.shape}; load it as it was saved")
+    np.copyto(array, found[name])

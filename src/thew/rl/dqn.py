@@ -1,0 +1,281 @@
+"""Deep Q-learning (Mnih et al. 2015): the agent, in one sitting.
+
+    repeat:  act ε-greedily in every environment
+             step the environments  |  meanwhile, where it is due, a gradient step on transitions drawn from the replay
+             store what came of it; now and then move the target network, evaluate, log, save
+
+The gradient step is one native call (`thew.rl.graph`). Steps of environments and gradient steps that go on side by side
+touch nothing in common, so that a run is a function of its seed, whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from thew.errors import InputError
+from thew.ir.graph import Array
+from thew.nn import init
+from thew.rl.environments import Environments, Step, make
+from thew.rl.graph import Networks
+from thew.rl.hyperparameters import Hyperparameters, preset
+from thew.rl.learner import Learner, Result
+from thew.rl.logs import Log, Meter
+from thew.rl.network import QNetwork
+from thew.rl.observation import observation_of
+from thew.rl.replay import Replay, capacity_of
+from thew.runtime.device import parse_cores, target
+from thew.runtime.executable import Settings
+from thew.train.precision import precision_of
+from thew.train.signals import stopping_on_signals
+
+
+@dataclass
+class Counters:
+    """How far training has come: environment steps, gradient steps, games; the steps asked for; why it stopped."""
+
+    steps: int = 0
+    updates: int = 0
+    episodes: int = 0
+    total: int = 0
+    stopped: str = field(default="", compare=False)
+
+
+class DQN:
+    """A deep Q-learning agent of an environment.
+
+    Args:
+        env_id: Gymnasium's name, as "ALE/Breakout-v5", "CartPole-v1" or "MinAtar/Breakout-v1".
+        precision: of gradient steps: "fp32", "fp64", "mixed-fp16", "mixed-bf16" or "mixed-fp64-fp16".
+        threads: of native code.
+        seed: of all that is drawn.
+        actors: threads that step the environments while the learner learns; 0 steps them in between.
+        cores: "all", "big", "little" or a list such as "0-3": the CPUs that native threads are kept on.
+        isa: use nothing better than this instruction set.
+        replay_memory: bytes of the replay memory, in place of `buffer_size`.
+        replay_file: a file that frames are kept in, mapped into memory.
+        env_options: for `gymnasium.make`.
+        hyperparameters: those of `Hyperparameters`, where they differ from the preset.
+
+    Raises:
+        UnsupportedError: a package is absent (extra ``rl``), or the environment is none for DQN.
+        InputError: an argument is none of the above.
+
+    Example:
+        >>> agent = thew.rl.DQN("CartPole-v1", seed=1, learning_rate=1e-3)
+        >>> agent.learn(total_timesteps=50_000)
+        >>> agent.export_onnx("policy.onnx")
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        precision: str = "fp32",
+        threads: int = 1,
+        seed: int = 0,
+        *,
+        actors: int = 0,
+        cores: str | None = None,
+        isa: str | None = None,
+        replay_memory: int | None = None,
+        replay_file: str | os.PathLike[str] | None = None,
+        env_options: dict[str, Any] | None = None,
+        **hyperparameters: Any,
+    ) -> None:
+        if not isinstance(threads, int) or not 1 <= threads <= 1024:
+            raise InputError(f"threads: must be between 1 and 1024, got {threads!r}")
+        self.env_id, self.threads, self.seed, self.env_options = env_id, threads, seed, dict(env_options or {})
+        first = make(env_id, **self.env_options)
+        self.observation = observation_of(first.observation_space, hyperparameters.get("frame_stack", 4))
+        if replay_memory is not None:
+            hyperparameters["buffer_size"] = capacity_of(replay_memory, self.observation)
+        self.hyperparameters: Hyperparameters = preset(self.observation).with_changes(hyperparameters)
+        given = self.hyperparameters
+        self.actions = int(first.action_space.n)
+        self.precision = precision_of(precision)
+        with init.seeded(seed):
+            networks = [QNetwork(self.observation, self.actions, given.dueling) for _ in range(2)]
+        self.replay = Replay(self.observation, given, replay_file)
+        settings = Settings(target(threads, isa), parse_cores(cores))
+        self.learner = Learner(Networks(*networks), self.replay, given, self.precision, settings)
+        others = [make(env_id, **self.env_options) for _ in range(given.num_envs - 1)]
+        self.environments = Environments([first, *others], seed, actors)
+        self.counters = Counters()
+        self.random = np.random.default_rng(seed)
+        self._stacks: Array | None = None  # what each environment shows, None before the first reset
+
+    @property
+    def network(self) -> QNetwork:
+        """The network that is trained."""
+        return self.learner.networks.online
+
+    def learn(
+        self,
+        total_timesteps: int,
+        logs: Sequence[Log] = (),
+        *,
+        log_every: int = 1000,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 50_000,
+        eval_every: int = 0,
+    ) -> list[dict[str, float]]:
+        """Trains until so many environment steps have been taken, those before a resumption among them.
+
+        SIGINT and SIGTERM end it at a step's end, with a checkpoint where one is asked for.
+
+        Args:
+            total_timesteps: steps of all environments together; ε's schedule follows it.
+            logs: told of every row of scalars (`thew.rl.logs`).
+            log_every: steps a row.
+            checkpoint: a file to save to, at the end too.
+            checkpoint_every: steps between checkpoints.
+            eval_every: steps between evaluations, on seeds of their own; 0 for none.
+
+        Returns:
+            The rows, under CleanRL's names.
+        """
+        counters, meter = self.counters, Meter()
+        counters.total, counters.stopped = total_timesteps, ""
+        rows: list[dict[str, float]] = []
+        with stopping_on_signals(self.stop):
+            while counters.steps < total_timesteps and not counters.stopped:
+                before = counters.steps
+                self._advance(meter)
+
+                def is_due(every: int, before: int = before) -> bool:
+                    return every > 0 and counters.steps // every > before // every
+
+                if is_due(self.hyperparameters.target_network_frequency):
+                    self.learner.update_target(self.hyperparameters.tau)
+                found = {"eval/episodic_return": self.evaluate().mean()} if is_due(eval_every) else {}
+                if is_due(log_every) or found:
+                    rows.append({**self._row(meter), **found})
+                    for log in logs:
+                        log.write(rows[-1])
+                if checkpoint is not None and is_due(checkpoint_every):
+                    self.save(checkpoint)
+        if checkpoint is not None:
+            self.save(checkpoint)
+        for log in logs:
+            log.close()
+        return rows
+
+    def stop(self, why: str) -> None:
+        """Ends `learn` after the step under way."""
+        self.counters.stopped = why
+
+    def act(self, observations: Array) -> Array:
+        """The best actions (n,) for observations (n, …) as they are stored: stacks of frames."""
+        return self.learner.act(observations)
+
+    def evaluate(self, episodes: int | None = None, epsilon: float = 0.0, seed: int = 1_000_000) -> Array:
+        """Returns of whole games, played with the network as it stands, in an environment of their own."""
+        from thew.rl.play import play
+
+        return play(self, episodes or self.hyperparameters.eval_episodes, epsilon, self.seed + seed)
+
+    def save(self, path: str | os.PathLike[str], *, replay: bool = False) -> None:
+        """Writes a checkpoint of all that training goes on from. The file appears whole or not at all.
+
+        Args:
+            path: the file.
+            replay: with the replay memory; without, a resumed run fills it anew before it learns.
+        """
+        from thew.rl import checkpoint
+
+        checkpoint.save(self, path, replay)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], **options: Any) -> DQN:
+        """The agent of a checkpoint, to play or to go on learning; `options` are arguments of `DQN` that may differ.
+
+        Raises:
+            CheckpointError: the file is not there, truncated or edited.
+        """
+        from thew.rl import checkpoint
+
+        return checkpoint.load(path, options)
+
+    def export_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Writes the policy as ONNX: from observations (n, …) as they are stored to action values (n, actions)."""
+        from thew.onnx import export_onnx
+
+        seen = self.observation
+        graph = self.network.graph(("n", *seen.shape), input_dtype=seen.dtype, name="policy")
+        export_onnx(graph, path)
+
+    # One round of the loop
+
+    def _advance(self, meter: Meter) -> None:
+        counters = self.counters
+        if self._stacks is None:
+            self._stacks = self._first_stacks()
+        with meter.time("act"):
+            actions = self._choose(self._stacks)
+        self.environments.send(actions)
+        for _ in range(self._updates_due()):
+            with meter.time("learn"):
+                meter.learnt(self._update())
+        with meter.time("wait" if self.environments.has_workers else "env"):
+            steps = self.environments.receive()
+        with meter.time("store"):
+            for index, step in enumerate(steps):
+                self._store(index, int(actions[index]), step)
+        counters.steps += len(steps)
+        counters.episodes += meter.seen(step.episode for step in steps)
+
+    def _choose(self, stacks: Array) -> Array:
+        """ε-greedy actions."""
+        epsilon = self.hyperparameters.epsilon(self.counters.steps, self.counters.total)
+        is_random = self.random.random(len(stacks)) < epsilon
+        actions = self.random.integers(self.actions, size=len(stacks))
+        return actions if is_random.all() else np.where(is_random, actions, self.learner.act(stacks))
+
+    def _updates_due(self) -> int:
+        """Gradient steps that keep pace with the environment steps to come."""
+        given, steps = self.hyperparameters, self.counters.steps
+        if self.replay.written < given.learning_starts or self.replay.total == 0:  # a resumed run fills it anew
+            return 0
+        return (steps + given.num_envs) // given.train_frequency - steps // given.train_frequency
+
+    def _update(self) -> Result:
+        given, counters = self.hyperparameters, self.counters
+        share = counters.steps / max(counters.total, 1)
+        if given.anneal_lr:
+            self.learner.set_rate(1 - share)
+        result = self.learner.step(self.random.random(given.batch_size), given.beta + share * (1 - given.beta))
+        if given.prioritized:
+            self.replay.priority = max(self.replay.priority, float(result.errors.max()) ** given.alpha)
+        counters.updates += 1
+        return result
+
+    def _first_stacks(self) -> Array:
+        """New episodes in all environments."""
+        frames = self.environments.reset()
+        for index, frame in enumerate(frames):
+            self.replay.begin(index, frame)
+        return np.stack([self.observation.begin(frame) for frame in frames])
+
+    def _store(self, index: int, action: int, step: Step) -> None:
+        reward = float(np.sign(step.reward)) if self.hyperparameters.clip_reward else step.reward
+        self.replay.add(index, action, reward, step.frame, step.terminated, step.truncated)
+        assert self._stacks is not None
+        if step.first is None:
+            self._stacks[index] = self.observation.push(self._stacks[index], step.frame)
+        else:
+            self.replay.begin(index, step.first)
+            self._stacks[index] = self.observation.begin(step.first)
+
+    def _row(self, meter: Meter) -> dict[str, float]:
+        counters = self.counters
+        scaling = self.learner.scaling or {}
+        return {
+            "global_step": float(counters.steps),
+            "charts/epsilon": self.hyperparameters.epsilon(counters.steps, counters.total),
+            **meter.row(),
+            **{f"loss_scale/{name}": value for name, value in scaling.items()},
+        }

@@ -1,0 +1,155 @@
+"""DQN end to end: it learns, saves, goes on after a kill, and its exported policy acts as it does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+import thew
+from thew.cli import main
+from thew.errors import CheckpointError, InputError
+
+pytest.importorskip("gymnasium")
+QUICK: dict[str, Any] = {"learning_starts": 500, "batch_size": 64, "buffer_size": 8000}
+
+
+def test_it_learns_to_balance_a_pole():
+    """A random policy's mean is about 22; after 8,000 steps of any seed it is several times that."""
+    agent = thew.rl.DQN("CartPole-v1", seed=2, **QUICK)
+    rows = agent.learn(8000, log_every=2000)
+    assert [row["global_step"] for row in rows] == [2000, 4000, 6000, 8000]
+    assert rows[-1]["losses/q_values"] > 10
+    assert agent.evaluate(20).mean() > 80
+
+
+@pytest.mark.parametrize("changes", [{}, {"prioritized": True, "n_step": 3, "dueling": True, "num_envs": 3}])
+def test_a_run_is_a_function_of_its_seed_whatever_steps_the_environments(changes):
+    found = []
+    for actors in (0, 0, 2):
+        agent = thew.rl.DQN("CartPole-v1", seed=3, actors=actors, **{**QUICK, "batch_size": 8, **changes})
+        rows = agent.learn(900, log_every=300)
+        found.append([row.get("losses/td_loss", 0.0) for row in rows])
+    assert found[0][-1] > 0 and found[0] == found[1] == found[2]
+
+
+def test_the_exported_policy_acts_as_the_agent(tmp_path):
+    """In a session of Thew's, and in ONNX Runtime where that is installed."""
+    agent = thew.rl.DQN("CartPole-v1", seed=1, **QUICK)
+    agent.learn(700)
+    agent.export_onnx(tmp_path / "policy.onnx")
+    seen = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
+    session = thew.InferenceSession(tmp_path / "policy.onnx")
+    (values,) = session.run(None, {session.get_inputs()[0].name: seen})
+    assert values.shape == (50, 2)
+    np.testing.assert_array_equal(values.argmax(1), agent.act(seen))
+    onnxruntime = pytest.importorskip("onnxruntime")
+    (others,) = onnxruntime.InferenceSession(str(tmp_path / "policy.onnx")).run(None, {"input": seen})
+    np.testing.assert_allclose(others, values, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(others.argmax(1), values.argmax(1))
+
+
+def test_a_checkpoint_goes_on(tmp_path):
+    agent = thew.rl.DQN("CartPole-v1", seed=4, **QUICK)
+    agent.learn(900)
+    agent.save(tmp_path / "a.ckpt", replay=True)
+    other = thew.rl.DQN.load(tmp_path / "a.ckpt")
+    assert other.counters.steps == 900 and other.replay.total == agent.replay.total
+    seen = np.random.default_rng(0).standard_normal((9, 4)).astype(np.float32)
+    np.testing.assert_array_equal(other.act(seen), agent.act(seen))
+    draws = np.random.default_rng(1).random(64)
+    for one, two in zip(agent.learner.step(draws, 0.4), other.learner.step(draws, 0.4), strict=True):
+        np.testing.assert_array_equal(one, two)
+    updates = other.counters.updates
+    other.learn(1000)
+    assert other.counters.steps == 1000 and other.counters.updates == updates + 50
+    text = (tmp_path / "a.ckpt").read_bytes()
+    (tmp_path / "b.ckpt").write_bytes(text[:-100])
+    with pytest.raises(CheckpointError):
+        thew.rl.DQN.load(tmp_path / "b.ckpt")
+
+
+def test_killed_at_any_moment_it_resumes(tmp_path):
+    saved = tmp_path / "run.ckpt"
+    command = [sys.executable, "-m", "thew", "dqn", "train", "CartPole-v1", "--checkpoint", saved, "--resume",
+               "--checkpoint-every", "50", "--learning-starts", "100", "--batch-size", "8"]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([*map(str, command), "--total-timesteps", "100000000"], env=environment)
+    deadline = time.monotonic() + 60
+    while not saved.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    steps = thew.rl.DQN.load(saved).counters.steps
+    assert steps >= 50
+    assert main([*map(str, command[3:]), "--total-timesteps", str(steps + 150)]) == 0
+    assert thew.rl.DQN.load(saved).counters.steps == steps + 150
+
+
+def test_the_command_trains_plays_and_exports(capsys, tmp_path):
+    saved, rows = tmp_path / "run.ckpt", tmp_path / "rows.csv"
+    status = main(
+        ["dqn", "train", "CartPole-v1", "--total-timesteps", "600", "--learning-starts", "200", "--batch-size", "16",
+         "--replay-memory", "1MB", "--log-every", "200", "--csv", str(rows), "--checkpoint", str(saved), "--seed", "1",
+         "--double", "--eval-every", "300", "--eval-episodes", "1", "--json"]
+    )  # fmt: skip
+    captured = capsys.readouterr()
+    assert status == 0, captured.err
+    assert "replay of 19230 frames, 976.5 KiB" in captured.err
+    found = json.loads(captured.out)["rows"]
+    assert [row["global_step"] for row in found] == [200, 300, 400, 600] and "eval/episodic_return" in found[1]
+    assert rows.read_text().count("\n") == 5
+    assert main(["dqn", "play", str(saved), "--episodes", "3", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["returns"]) == 3
+    assert main(["dqn", "export", str(saved), str(tmp_path / "policy.onnx")]) == 0
+    assert thew.InferenceSession(tmp_path / "policy.onnx").get_inputs()[0].shape[1:] == [4]
+
+
+def test_what_is_refused(capsys):
+    for changes, match in (
+        ({"gama": 0.9}, "hyperparameters are"),
+        ({"gamma": 2}, "within"),
+        ({"buffer_size": 2}, "buffer_size"),
+        ({"loss": "l1"}, "loss must be"),
+        ({"replay_memory": 10}, "must hold a slot"),
+    ):
+        with pytest.raises(InputError, match=match):
+            thew.rl.DQN("CartPole-v1", **changes)
+    with pytest.raises(InputError, match="NoSuch-v0"):
+        thew.rl.DQN("NoSuch-v0")
+    assert main(["dqn", "train", "CartPole-v1", "--replay-memory", "7 frames"]) == 1
+    assert "size: must be" in capsys.readouterr().err
+
+
+def test_atari_learns_from_frames_stored_once(tmp_path):
+    """A few gradient steps on ALE, and the policy from uint8 stacks."""
+    pytest.importorskip("ale_py")
+    agent = thew.rl.DQN("ALE/Breakout-v5", seed=1, buffer_size=300, learning_starts=60, batch_size=4)
+    rows = agent.learn(80, log_every=40)
+    assert agent.counters.updates == 6 and np.isfinite(rows[-1]["losses/td_loss"])
+    assert agent.observation.shape == (4, 84, 84) and agent.replay.arrays["replay.frames"].dtype == np.uint8
+    agent.export_onnx(tmp_path / "policy.onnx")
+    seen = np.random.default_rng(0).integers(0, 256, (3, 4, 84, 84)).astype(np.uint8)
+    session = thew.InferenceSession(tmp_path / "policy.onnx")
+    assert session.get_inputs()[0].type == "tensor(uint8)"
+    (values,) = session.run(None, {"input": seen})
+    np.testing.assert_array_equal(values.argmax(1), agent.act(seen))
+    onnxruntime = pytest.importorskip("onnxruntime")
+    (others,) = onnxruntime.InferenceSession(str(tmp_path / "policy.onnx")).run(None, {"input": seen})
+    np.testing.assert_allclose(others, values, rtol=1e-3, atol=1e-5)
+    np.testing.assert_array_equal(others.argmax(1), values.argmax(1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_cart_pole_is_solved(seed):
+    agent = thew.rl.DQN("CartPole-v1", seed=seed)
+    agent.learn(100_000)
+    assert agent.evaluate(100).mean() >= 475
