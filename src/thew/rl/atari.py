@@ -1,8 +1,8 @@
 """Atari as Mnih et al. 2015 play it: an action held for four frames, the maximum of the last two, in grey, 84×84.
 
-Gymnasium's own wrapper needs OpenCV for nothing but the resizing, which here is two small matrix products (each pixel
-the mean of the area that it covers), and goes through a picture in colour at every frame. In training a lost life ends
-an episode without a new game (Bellemare et al. 2016). Sticky actions are the environment's (0.25 in ALE's version 5;
+Gymnasium's own wrapper needs OpenCV for the resizing, and goes through a picture in colour at every frame. Here
+resizing (each pixel the mean of the area that it covers) is two small products, planned like any graph. In training a
+lost life ends an episode without a new game (Bellemare et al. 2016). Sticky actions are the environment's (0.25 in ALE's version 5;
 Machado et al. 2018), and random no-ops come before a game.
 """
 
@@ -13,7 +13,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from thew import nn
 from thew.ir.graph import Array
+from thew.runtime import InferenceSession
 
 SIZE, SKIP, MOST_NO_OPS = 84, 4, 30
 
@@ -24,6 +26,20 @@ def covering(size: int, parts: int) -> Array:
     pixels = np.arange(size)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     return np.asarray(np.clip(overlap, 0, None) * (parts / size), np.float32)
+
+
+class Shrink(nn.Module):
+    """The maximum of two screens (2, height, width), in (SIZE, SIZE)."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.rows, self.columns = covering(height, SIZE), covering(width, SIZE).T.copy()
+
+    def forward(self, screens: nn.Tensor) -> nn.Tensor:
+        """Both and the result are uint8."""
+        pixels = screens.op("reduce_max", np.array([0]), keepdims=0).op("cast", to="fp32")
+        shrunk = screens.trace.node("matmul", [self.rows, pixels @ self.columns])[0]
+        return shrunk.op("round").op("cast", to="uint8")
 
 
 class Atari(gymnasium.Wrapper):  # type: ignore[misc]  # where Gymnasium is absent, it is anything
@@ -42,7 +58,7 @@ class Atari(gymnasium.Wrapper):  # type: ignore[misc]  # where Gymnasium is abse
         self._fires = "FIRE" in env.unwrapped.get_action_meanings()[1:2]
         self._is_training = is_training
         height, width = self._ale.getScreenDims()
-        self._rows, self._columns = covering(height, SIZE), covering(width, SIZE).T.copy()
+        self._shrink = InferenceSession(Shrink(height, width).graph((2, height, width), input_dtype="uint8"))
         self._screens = np.zeros((2, height, width), np.uint8)
         self._lives, self._is_over = 0, True
 
@@ -77,5 +93,5 @@ class Atari(gymnasium.Wrapper):  # type: ignore[misc]  # where Gymnasium is abse
         return self._frame(), {}
 
     def _frame(self) -> Array:
-        pixels = np.maximum(self._screens[0], self._screens[1]).astype(np.float32)
-        return np.asarray(np.rint(self._rows @ pixels @ self._columns), np.uint8)
+        frame: Array = self._shrink.run(None, {"input": self._screens})[0]
+        return frame
