@@ -2,8 +2,8 @@
 
 Gymnasium's own wrapper needs OpenCV for the resizing, and goes through a picture in colour at every frame. Here
 resizing (each pixel the mean of the area that it covers) is two small products, planned like any graph. In training a
-lost life ends an episode without a new game (Bellemare et al. 2016). Sticky actions are the environment's (0.25 in ALE's version 5;
-Machado et al. 2018), and random no-ops come before a game.
+lost life ends an episode without a new game (Bellemare et al. 2016). Sticky actions are the environment's (0.25 in
+ALE's version 5; Machado et al. 2018), and random no-ops come before a game.
 """
 
 from __future__ import annotations
