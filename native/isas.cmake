@@ -37,7 +37,7 @@ thew_isa(avx512 OVER avx2 NEEDS avx512f avx512bw avx512dq avx512vl
 thew_isa(avx512_vnni OVER avx512 NEEDS avx512_vnni FLAGS -mavx512vnni KINDS int8)
 thew_isa(avx512_bf16 OVER avx512_vnni NEEDS avx512_bf16 FLAGS -mavx512bf16 KINDS bf16)
 thew_isa(avx512_fp16 OVER avx512_bf16 NEEDS avx512_fp16 FLAGS -mavx512fp16 KINDS fp16)
-thew_isa(amx OVER avx512_bf16 NEEDS amx_tile amx_int8 amx_bf16 FLAGS -mamx-tile -mamx-int8 -mamx-bf16 KINDS bf16)
+thew_isa(amx OVER avx512_bf16 NEEDS amx_tile amx_int8 amx_bf16 FLAGS -mamx-tile -mamx-int8 -mamx-bf16 KINDS int8 bf16)
 
 set(arm "aarch64|arm64")
 set(neon_flags -march=armv8-a)

@@ -33,6 +33,23 @@ THEW_INLINE Int32s load_wide(const Q* from) {
     return __builtin_convertvector(__builtin_convertvector(bytes, typename Halfway<Q>::type), Int32s);
 }
 
+// The first `columns` of a vector from bytes `stride` elements apart, widened.
+template <class Q>
+THEW_INLINE Int32s load_columns(const Q* from, std::int64_t stride, std::int64_t columns) {
+    if (stride == 1 && columns >= kWordLanes) return load_wide(from);
+    Q staged[kWordLanes] = {};
+    for (int n = 0; n < kWordLanes && n < columns; ++n) staged[n] = from[n * stride];
+    return load_wide(staged);
+}
+
+// A quantised operand in steps of another tensor. Pinned, so that no product is contracted into a sum: ISAs would
+// round differently.
+THEW_INLINE Vec<float> steps_of(Int32s value, Int32s zero, Vec<float> ratio) {
+    Vec<float> product = __builtin_convertvector(value - zero, Vec<float>) * ratio;
+    THEW_PIN(product);
+    return product;
+}
+
 // Nearest whole numbers, halves to even (maskz: the plain form trips gcc 12, PR 105593); what is beyond int32 on the
 // low side gives its least.
 THEW_INLINE Int32s nearest_int(Vec<float> value) {

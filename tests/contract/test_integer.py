@@ -13,6 +13,7 @@ from kernel_cases import LAYOUTS, native, placed, random, rows
 
 from thew import ops
 from thew.errors import PlanError
+from thew.ops.qlinear import RESIDUAL
 
 ROWS = rows("integer")
 CONVOLUTIONS = [*ROWS, *rows("depthwise", "int8", "uint8")]
@@ -74,8 +75,11 @@ def check(row: Any, op: str, inputs: list[Any], attributes: dict[str, Any], layo
     (expected,) = ops.get(op).reference(attributes, *inputs)
     out = LAYOUTS[layouts[1]](expected.shape, expected.dtype)
     given = [placed(inputs[0], layouts[0]), *inputs[1:]]
+    if len(given) > RESIDUAL:
+        given[RESIDUAL] = placed(inputs[RESIDUAL], layouts[1])
     kept = {name: value for name, value in attributes.items() if value is not None}
-    native.run_kernel(row.name, op, given, [out], kept, constants=range(1, len(given)))
+    constants = [index for index in range(1, len(given)) if index != RESIDUAL]
+    native.run_kernel(row.name, op, given, [out], kept, constants=constants)
     np.testing.assert_array_equal(out, expected)
     if row.family == "integer":  # weights, scales and zero points that are known only when it runs
         out[...] = 0
@@ -98,6 +102,30 @@ def test_convolutions(row: Any, case: Case) -> None:
         check(row, "qlinear_conv", inputs, {**case.attributes, **limits}, ("channels_last", "plain"))
         if row.family == "integer":
             check(row, "conv_integer", [x, w, inputs[2], inputs[5]], case.attributes, ("plain", "channels_last"))
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("y_dtype", BYTES)
+@pytest.mark.parametrize("layout", ["channels_last", "plain", "part"])
+def test_residuals(row: Any, y_dtype: str, layout: str) -> None:
+    """The bits of qlinear_conv and qlinear_add, one after the other; the sum may lie on its residual."""
+    pointwise = row.algorithm == "packed"
+    for n, c, oc in ((1, 40, 47), (2, 16, 32)):
+        x, w = random(row.a, (n, c, 9, 7)), random("int8", (oc, c, *((1, 1) if pointwise else (3, 3))), 1)
+        inputs = [*operands(x, w, oc, True, True, y_dtype), RNG.integers(-9999, 9999, oc).astype(np.int32)]
+        residual = random(y_dtype, (n, oc, 9, 7), 2)
+        scales = [np.asarray(inputs[6] * np.float32(factor)) for factor in (0.6, 1.1)]
+        summed = [residual, scales[0], zero_of(y_dtype, True), scales[1], zero_of(y_dtype, False)]
+        attributes = {"pads": NO_PADS if pointwise else (1, 1, 1, 1)}
+        for limits in ({}, {"low": 20, "high": 90}):
+            check(row, "qlinear_conv", [*inputs, *summed], {**attributes, **limits}, ("channels_last", layout))
+        (expected,) = ops.get("qlinear_conv").reference(attributes, *inputs, *summed)
+        (first,) = ops.get("qlinear_conv").reference(attributes, *inputs)
+        (second,) = ops.get("qlinear_add").reference({}, first, *inputs[6:8], *summed)
+        np.testing.assert_array_equal(expected, second)
+        out = placed(residual, layout)
+        native.run_kernel(row.name, "qlinear_conv", [x, *inputs[1:], out, *summed[1:]], [out], attributes)
+        np.testing.assert_array_equal(out, expected)
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.values[0].algorithm == "packed"])
@@ -156,5 +184,9 @@ def test_what_rows_refuse() -> None:
     with pytest.raises(PlanError, match="zero point must be one number"):
         zeros = np.zeros(4, a.dtype)  # one a row
         native.run_kernel(row.name, "matmul_integer", [a, b, zeros], [np.empty((4, 3), np.int32)])
+    image, weight = random(row.a, (1, 8, 2, 2)), random("int8", (3, 8, 1, 1))
+    inputs = [*operands(image, weight, 3, False, True, row.a), None, random(row.a, (1, 3, 2, 2))]
+    with pytest.raises(PlanError, match="a residual must have its scale and zero point"):
+        native.run_kernel(row.name, "qlinear_conv", inputs, [np.empty((1, 3, 2, 2), row.a)])
     with pytest.raises(PlanError, match="weights must be int8 or uint8"):
         native.run_kernel(row.name, "matmul_integer", [a, b.astype(np.int16)], [np.empty((4, 3), np.int32)])

@@ -11,22 +11,36 @@
 //
 // where all but the sums of rows of a is known once b is: `start`. Those are made only where some b' is not 0. All of k
 // is summed before a tile is written, so c is touched once. k is padded with zeros; around an image lies a's zero
-// point. Walks, strides, tails and aliasing are the trunk's (kernels/matmul/contract.hpp), without a residual.
+// point. Walks, strides, tails and aliasing are the trunk's (kernels/matmul/contract.hpp).
+//
+// With a residual, c counts in steps of its own, z, and is what qlinear_add makes of the requantised sum y and the
+// residual r (kernels/quant/contract.hpp): the bits are those of the two ops one after the other.
+//
+//   y = clamp(rint(fp32(sum) · multiplier[i, n]) + y_zero) to its dtype
+//   c = clamp(rint((y − y_zero) · y_ratio + (r − r_zero) · r_ratio) + c_zero, low, high)
 #pragma once
 
 #include "kernels/conv/contract.hpp"
 
 namespace thew {
 
+// The sum with a residual, of c's dtype.
+struct IntegerResidual {
+    float y_ratio, r_ratio;  // y's and the residual's scale over c's
+    std::int32_t y_zero, r_zero;
+    bool is_signed;
+};
+
 struct IntegerProduct {
-    Product trunk;               // bias, residual and epilogue unused; c_n and strides of c in its elements
+    Product trunk;               // bias and epilogue unused; c_n and strides of c and the residual in their elements
     std::int64_t n_padded;       // columns of an item in the three arrays below: whole panels
     const std::int32_t* start;   // bias − a'·Σ b + k·a'·b'
     const std::int32_t* b_left;  // b', or null where all are 0
     const float* multiplier;     // null where c is int32
     std::int32_t c_zero, low, high;
-    std::uint8_t flip;    // a byte of a, xor this, is its u
-    std::int32_t a_zero;  // of u
+    IntegerResidual residual;  // read where trunk.residual is not null
+    std::uint8_t flip;         // a byte of a, xor this, is its u
+    std::int32_t a_zero;       // of u
 };
 
 // How an ISA packs; see above.

@@ -4,6 +4,7 @@
 // Scratch of a worker: [packed rows of a block], see blocking.a_row (bytes here).
 #pragma once
 
+#include "base/phase.hpp"
 #include "kernels/conv/gather.hpp"
 #include "kernels/integer/tile.hpp"
 #include "kernels/integer/write.hpp"
@@ -93,42 +94,49 @@ struct IntegerDriver {
             a = reinterpret_cast<const std::byte*>(source + walk_one(p.trunk.row, p.trunk.row.a, first));
         } else {
             std::byte* own = scratch + worker * blocking.rows * blocking.a_row;
+            enter_phase(Phase::pack);
             pack(own, source, first, last);
+            enter_phase(Phase::compute);
             a = own;
         }
-        std::int64_t c_offset[kMaxBlockRows];
+        std::int64_t c_offset[kMaxBlockRows], residual_offset[kMaxBlockRows];
         std::int32_t row_sums[kMaxBlockRows];
         walk_rows(p.trunk.row, p.trunk.row.c, first, last, c_offset);
+        if (p.trunk.residual) walk_rows(p.trunk.row, p.trunk.row.residual, first, last, residual_offset);
         for (std::int64_t row = 0; p.b_left && row < last - first; ++row) {
             const auto* packed = reinterpret_cast<const PackedA*>(a + row * blocking.a_row);
             row_sums[row] = ChosenMultiply::sum(packed, p.trunk.k_real);
         }
-        multiply_block(a, item, n_tile, last - first, c_offset, row_sums);
+        multiply_block(a, item, n_tile, last - first, {c_offset, residual_offset, row_sums});
     }
 
+    // One each a row of a block.
+    struct BlockRows {
+        const std::int64_t *c_offset, *residual_offset;
+        const std::int32_t* sums;
+    };
+
     void multiply_block(const std::byte* a, std::int64_t item, std::int64_t n_tile, std::int64_t m,
-                        const std::int64_t* c_offset, const std::int32_t* row_sums) const {
+                        const BlockRows& block) const {
         const Product& trunk = p.trunk;
-        const std::int64_t c_bytes = p.multiplier ? 1 : 4;
+        const std::int64_t c_bytes = p.multiplier ? 1 : 4, ld = trunk.blocking.a_row;
         std::byte* c = static_cast<std::byte*>(trunk.c) + walk_one(trunk.item, trunk.item.c, item) * c_bytes;
+        const std::byte* residual = static_cast<const std::byte*>(trunk.residual);
+        if (residual) residual += walk_one(trunk.item, trunk.item.residual, item);
         const std::byte* b = static_cast<const std::byte*>(trunk.b) + walk_one(trunk.item, trunk.item_b, item);
-        const Panels panels(m, ChosenMultiply::kMostRows);
         const std::int64_t n0 = n_tile * trunk.blocking.columns;
         const std::int64_t n1 = n0 + trunk.blocking.columns < trunk.n ? n0 + trunk.blocking.columns : trunk.n;
         alignas(64) std::int32_t sums[ChosenMultiply::kMostRows * kTileColumns];
-        for (std::int64_t n = n0; n < n1; n += kTileColumns) {
+        const auto multiply = [&](std::int64_t row, int height, std::int64_t n) {
             const int columns = static_cast<int>(n1 - n < kTileColumns ? n1 - n : kTileColumns);
             const int vectors = (columns + kWordLanes - 1) / kWordLanes;
-            for (std::int64_t panel = 0, row = 0; panel < panels.count; ++panel) {
-                const int height = panels.height(panel);
-                const std::int64_t ld = trunk.blocking.a_row;
-                kTiles.kernels[height - 1][vectors - 1](a + row * ld, ld, b + n * trunk.k * kBytesOfB, trunk.k, sums);
-                write_integer_tile(p, sums,
-                                   {c + n * trunk.c_n * c_bytes, c_offset + row, row_sums + row, item * p.n_padded + n,
-                                    height, columns, vectors * kWordLanes});
-                row += height;
-            }
-        }
+            kTiles.kernels[height - 1][vectors - 1](a + row * ld, ld, b + n * trunk.k * kBytesOfB, trunk.k, sums);
+            write_integer_tile(p, sums,
+                               {c + n * trunk.c_n * c_bytes, block.c_offset + row,
+                                residual ? residual + n * trunk.residual_n : nullptr, block.residual_offset + row,
+                                block.sums + row, item * p.n_padded + n, height, columns, vectors * kWordLanes});
+        };
+        ChosenMultiply::each_tile(m, n0, n1, kTileColumns, multiply);
     }
 
     void run(const Workers& workers) {

@@ -14,9 +14,10 @@ namespace thew {
 // Positions among the inputs; -1 where the op has none.
 struct IntegerPlaces {
     int x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias;
+    int residual, residual_scale, residual_zero, sum_scale, sum_zero;
 };
-inline constexpr IntegerPlaces kQlinearPlaces{0, 1, 2, 3, 4, 5, 6, 7, 8},
-    kIntegerPlaces{0, -1, 2, 1, -1, 3, -1, -1, -1};
+inline constexpr IntegerPlaces kQlinearPlaces{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13},
+    kIntegerPlaces{0, -1, 2, 1, -1, 3, -1, -1, -1, -1, -1, -1, -1, -1};
 
 inline bool has(const StepDesc& desc, int place) {
     return place >= 0 && present(desc, static_cast<std::size_t>(place));
@@ -69,6 +70,15 @@ inline void require_integer_operands(const StepDesc& desc, const IntegerPlaces& 
     require_parameter(desc, at.y_scale, DType::fp32, 0, "y's scale");
     require_parameter(desc, at.y_zero, y.dtype, 0, "y's zero point");
     require_parameter(desc, at.bias, DType::int32, columns, "bias");
+    if (has(desc, at.residual)) {
+        require_dtype(desc, desc.inputs[at.residual], y.dtype, "the residual");
+        for (const int place : {at.residual_scale, at.residual_zero, at.sum_scale, at.sum_zero})
+            require(has(desc, place), where(desc) + "a residual must have its scale and zero point, and the sum's");
+        require_parameter(desc, at.residual_scale, DType::fp32, 0, "the residual's scale");
+        require_parameter(desc, at.residual_zero, y.dtype, 0, "the residual's zero point");
+        require_parameter(desc, at.sum_scale, DType::fp32, 0, "the sum's scale");
+        require_parameter(desc, at.sum_zero, y.dtype, 0, "the sum's zero point");
+    }
     if (has(desc, at.bias)) {
         require(
             element_count(desc.inputs[at.bias]) == columns,

@@ -20,7 +20,7 @@ public:
         desc_ = desc;  // without data, for messages and the presence of inputs
         is_conv_ = desc.op == "qlinear_conv" || desc.op == "conv_integer";
         at_ = desc.op == "qlinear_conv" || desc.op == "qlinear_matmul" ? kQlinearPlaces : kIntegerPlaces;
-        require_counts(desc, at_.y_scale >= 0 ? 8 : 2, at_.y_scale >= 0 ? 9 : 4);
+        require_counts(desc, at_.y_scale >= 0 ? 8 : 2, desc.op == "qlinear_conv" ? 14 : at_.y_scale >= 0 ? 9 : 4);
         lay_out(products_of(desc));
         columns_ = is_conv_ ? product_.trunk.n * product_.trunk.items : product_.trunk.n;
         require_integer_operands(desc, at_, entry.row.a, columns_);
@@ -29,7 +29,7 @@ public:
         choose_cuts(desc);
         constant_ = true;
         for (std::size_t i = 1; i < desc.inputs.size(); ++i)
-            constant_ = constant_ && (!present(desc, i) || desc.constant[i]);
+            constant_ = constant_ && (!present(desc, i) || desc.constant[i] || is_residual(i));
         if (!constant_ || dry) return;
         kept_ = AlignedBuffer(block_bytes());
         fill(desc.inputs.data(), kept_.data(), product_);
@@ -37,7 +37,7 @@ public:
 
     std::size_t scratch_bytes() const override { return (constant_ ? 0 : block_bytes()) + a_bytes_; }
     std::size_t packed_bytes() const override { return constant_ ? block_bytes() : 0; }
-    bool packs(std::size_t input) const override { return constant_ && input > 0; }
+    bool packs(std::size_t input) const override { return constant_ && input > 0 && !is_residual(input); }
 
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
         run_product(product_, inputs, outputs, workers, scratch);
@@ -60,17 +60,26 @@ private:
         }
         product.trunk.a = inputs[at_.x].data;
         product.trunk.c = outputs[0].data;
+        product.trunk.residual = has(desc_, at_.residual) ? inputs[at_.residual].data : nullptr;
         if (entry_.run) return entry_.run(product, workers, scratch);
         Patches patches = patches_;
         patches.around = around_of(product);
         entry_.run_patches(product, patches, workers, scratch);
     }
 
+    bool is_residual(std::size_t input) const { return static_cast<int>(input) == at_.residual; }
+
     // The op as a plain convolution or product, all of x's dtype: layouts are theirs.
     StepDesc products_of(const StepDesc& desc) const {
         StepDesc plain = desc;
         plain.inputs = {desc.inputs[at_.x], desc.inputs[at_.w]};
-        plain.outputs[0].dtype = plain.inputs[1].dtype = plain.inputs[0].dtype;
+        if (has(desc, at_.residual)) {
+            plain.inputs.resize(4);
+            plain.inputs[2].rank = -1;
+            plain.inputs[3] = desc.inputs[at_.residual];
+        }
+        for (Tensor& tensor : plain.inputs) tensor.dtype = desc.inputs[at_.x].dtype;
+        plain.outputs[0].dtype = desc.inputs[at_.x].dtype;
         return plain;
     }
 
@@ -150,6 +159,7 @@ private:
         product.multiplier = at_.y_scale >= 0 ? multiplier : nullptr;
         product.c_zero = has(desc_, at_.y_zero) ? byte_at(inputs[at_.y_zero], 0) : 0;
         product.a_zero = a_zero;
+        if (has(desc_, at_.residual)) fill_residual(inputs, product);
         std::memset(const_cast<void*>(around_of(product)), has(desc_, at_.x_zero) ? byte_at(inputs[at_.x_zero], 0) : 0,
                     kAround);
         std::vector<std::int32_t> origins(static_cast<std::size_t>(product.trunk.n));
@@ -172,6 +182,17 @@ private:
                     static_cast<std::uint64_t>(bias - a_left * sums[static_cast<std::size_t>(n)] + known));
             }
         }
+    }
+
+    // The product's steps become the sum's.
+    void fill_residual(const Tensor* inputs, IntegerProduct& product) const {
+        const auto ratio = [&](int scale) {
+            return finite_ratio(static_cast<double>(value_at<float>(inputs[scale], 0)) /
+                                value_at<float>(inputs[at_.sum_scale], 0));
+        };
+        product.residual = {ratio(at_.y_scale), ratio(at_.residual_scale), product.c_zero,
+                            byte_at(inputs[at_.residual_zero], 0), is_signed_byte(inputs[at_.residual])};
+        product.c_zero = byte_at(inputs[at_.sum_zero], 0);
     }
 
     void pack_item(const Tensor& w, std::int64_t item, std::byte* block, const std::int32_t* origins,

@@ -7,8 +7,10 @@
 //   ByGroup      NEON with dotprod: 16 k of a row in a register, its four groups one by one as a lane
 //   ByElement    NEON: 8 k of a row as 16-bit integers, one by one as a lane
 //   ByPair       NEON with i8mm: two rows by two columns in a register
+//   ByTile       AMX: tile_amx.hpp
 #pragma once
 
+#include "kernels/matmul/tile.hpp"
 #include "simd/dot.hpp"
 #include "simd/unroll.hpp"
 
@@ -29,6 +31,23 @@ template <int H, int V>
 THEW_INLINE void store_sums(const Sums (&acc)[H][V], std::int32_t* sums) {
     unroll<H * V>([&](auto n) THEW_FLAT { store(sums + n * kLanes<std::int32_t>, acc[n / V][n % V]); });
 }
+
+// The order of a block's tiles: the next panel of b once all rows have met this one, which stays near; rows in panels
+// of about one height.
+template <class Multiply>
+struct EvenTiles {
+    template <class Body>
+    static THEW_INLINE void each_tile(std::int64_t m, std::int64_t n0, std::int64_t n1, int columns, const Body& body) {
+        const Panels panels(m, Multiply::kMostRows);
+        for (std::int64_t n = n0; n < n1; n += columns) {
+            for (std::int64_t panel = 0, row = 0; panel < panels.count; ++panel) {
+                const int height = panels.height(panel);
+                body(row, height, n);
+                row += height;
+            }
+        }
+    }
+};
 
 #if defined(__x86_64__)
 
@@ -52,7 +71,7 @@ THEW_INLINE std::int32_t sum_lanes(Sums x) {
 }
 
 template <class Dot>
-struct BroadcastGroups {
+struct BroadcastGroups : EvenTiles<BroadcastGroups<Dot>> {
     using A = typename Dot::A;
     static constexpr int kGroup = Dot::kGroup, kDepthMultiple = 8,
                          kMostRows = kVectorRegisters == 32 ? 14
@@ -110,7 +129,7 @@ struct BroadcastGroups {
 
 #else
 
-struct ByElement {
+struct ByElement : EvenTiles<ByElement> {
     using A = std::int16_t;
     static constexpr int kGroup = 1, kDepthMultiple = 8, kMostRows = 8;
 
@@ -149,7 +168,7 @@ THEW_INLINE std::int32_t sum_bytes(const std::int8_t* row, std::int64_t k) {
     return result;
 }
 
-struct ByGroup {
+struct ByGroup : EvenTiles<ByGroup> {
     using A = std::int8_t;
     static constexpr int kGroup = 4, kDepthMultiple = 16, kMostRows = 8;
 
@@ -178,7 +197,7 @@ struct ByGroup {
 #endif
 #if defined(__ARM_FEATURE_MATMUL_INT8)
 
-struct ByPair {
+struct ByPair : EvenTiles<ByPair> {
     using A = std::int8_t;
     static constexpr int kGroup = 8, kDepthMultiple = 16, kMostRows = 8;
 
@@ -217,7 +236,19 @@ struct ByPair {
 #endif
 #endif
 
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+}  // namespace
+}  // namespace thew
+
+#if defined(__AMX_INT8__)
+#include "kernels/integer/tile_amx.hpp"
+#endif
+
+namespace thew {
+namespace {
+
+#if defined(__AMX_INT8__)
+using ChosenMultiply = ByTile;
+#elif defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 using ChosenMultiply = BroadcastGroups<DotOfQuads>;
 #elif defined(__x86_64__)
 using ChosenMultiply = BroadcastGroups<DotOfPairs>;
@@ -242,7 +273,7 @@ private:
     template <int... I>
     constexpr void fill(std::integer_sequence<int, I...>) {
         ((kernels[I / kTileVectors][I % kTileVectors] =
-              ChosenMultiply::tile<I / kTileVectors + 1, I % kTileVectors + 1>),
+              ChosenMultiply::template tile<I / kTileVectors + 1, I % kTileVectors + 1>),
          ...);
     }
 };

@@ -1,4 +1,4 @@
-// From a tile's sums to c: corrections, requantisation, clamp. One loop for all tiles.
+// From a tile's sums to c: corrections, requantisation, a residual, clamp. One loop for all tiles.
 #pragma once
 
 #include "kernels/integer/contract.hpp"
@@ -11,6 +11,8 @@ namespace {
 struct TilePlace {
     std::byte* c;                  // at the tile's first column
     const std::int64_t* c_offset;  // elements, one a row
+    const std::byte* residual;     // as c; null where there is none
+    const std::int64_t* residual_offset;
     const std::int32_t* row_sums;  // one a row; read where b' is not 0
     std::int64_t column;           // the first, in the arrays of the product
     int rows, columns, width;      // stored columns; columns in the buffer
@@ -32,19 +34,41 @@ void write_rows(const IntegerProduct& p, const std::int32_t* sums, const TilePla
         for (int row = 0; row < at.rows; ++row) {
             auto sum = (Unsigned32s)load(sums + row * at.width + column) + start;
             if (all_left) sum -= left * (Unsigned32s)splat(at.row_sums[row]);
-            store_columns(first + at.c_offset[row], finish((Int32s)sum, multiplier), c_n, columns);
+            store_columns(first + at.c_offset[row], finish((Int32s)sum, multiplier, row, column), c_n, columns);
         }
     }
 }
 
+// Requantised, and the residual's bytes added, of which `at` tells.
+template <class Q>
+void write_with_residual(const IntegerProduct& p, const std::int32_t* sums, const TilePlace& at) {
+    const IntegerResidual& added = p.residual;
+    const std::int32_t least = added.is_signed ? -128 : 0;
+    const Requantise inner(added.y_zero, least, least + 255), outer(p.c_zero, p.low, p.high);
+    const Int32s y_zero = splat(added.y_zero), r_zero = splat(added.r_zero);
+    const Vec<float> y_ratio = splat(added.y_ratio), r_ratio = splat(added.r_ratio);
+    const Q* const from = reinterpret_cast<const Q*>(at.residual);
+    const std::int64_t stride = p.trunk.residual_n, *const offset = at.residual_offset, width = at.columns;
+    const auto finish = [=](Int32s sum, Vec<float> multiplier, int row, std::int64_t column) THEW_FLAT {
+        const Int32s y = inner(__builtin_convertvector(sum, Vec<float>) * multiplier);
+        const Int32s r = load_columns(from + offset[row] + column * stride, stride, width - column);
+        return outer(steps_of(y, y_zero, y_ratio) + steps_of(r, r_zero, r_ratio));
+    };
+    write_rows<std::uint8_t>(p, sums, at, finish);
+}
+
 inline void write_integer_tile(const IntegerProduct& p, const std::int32_t* sums, const TilePlace& at) {
+    if (at.residual) {
+        return p.residual.is_signed ? write_with_residual<std::int8_t>(p, sums, at)
+                                    : write_with_residual<std::uint8_t>(p, sums, at);
+    }
     if (p.multiplier) {
         const Requantise requantise(p.c_zero, p.low, p.high);
-        write_rows<std::uint8_t>(p, sums, at, [requantise](Int32s sum, Vec<float> multiplier) THEW_FLAT {
+        write_rows<std::uint8_t>(p, sums, at, [requantise](Int32s sum, Vec<float> multiplier, int, int) THEW_FLAT {
             return requantise(__builtin_convertvector(sum, Vec<float>) * multiplier);
         });
     } else {
-        write_rows<std::int32_t>(p, sums, at, [](Int32s sum, Vec<float>) THEW_FLAT { return sum; });
+        write_rows<std::int32_t>(p, sums, at, [](Int32s sum, Vec<float>, int, int) THEW_FLAT { return sum; });
     }
 }
 

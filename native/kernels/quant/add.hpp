@@ -8,13 +8,6 @@
 namespace thew {
 namespace {
 
-// One operand in steps of y. Pinned, so that no product is contracted into the sum: ISAs would round differently.
-THEW_INLINE Vec<float> steps_of(Int32s value, Int32s zero, Vec<float> ratio) {
-    Vec<float> product = __builtin_convertvector(value - zero, Vec<float>) * ratio;
-    THEW_PIN(product);
-    return product;
-}
-
 // A row's operand: where it is, or one element repeated.
 template <class Q>
 struct AddOperand {
@@ -22,10 +15,7 @@ struct AddOperand {
     std::int64_t step;
     THEW_INLINE Int32s load(std::int64_t column, std::int64_t columns) const {
         if (step == 0) return Int32s{} + static_cast<std::int32_t>(*at);
-        if (columns >= kWordLanes) return load_wide(at + column);
-        Q staged[kWordLanes] = {};
-        for (std::int64_t i = 0; i < columns; ++i) staged[i] = at[column + i];
-        return load_wide(staged);
+        return load_columns(at + column, 1, columns);
     }
 };
 

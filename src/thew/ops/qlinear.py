@@ -1,7 +1,8 @@
 """Arithmetic on 8-bit integers with scales: the integer forms of conv, matmul and add.
 
 Sums are exact; the qlinear_* ops then count them in steps of y. Beyond ONNX they take a bias (matmul, int32) and clamp
-to `low` and `high`, which is where a clip between the sum and its quantisation goes.
+to `low` and `high`, which is where a clip between the sum and its quantisation goes; and conv a residual, which
+qlinear_add would add to its result: inputs 9 to 13 are the residual, its scale and zero point, those of the sum.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from thew.ir.graph import Array, Attribute
 from thew.ops.cast import limits_of
 from thew.ops.conv import WINDOW, check_bias, correlate, output_shape, window
 from thew.ops.matmul import product_shape
-from thew.ops.opdef import Call, Candidate, OpDef, Work, call_of, define
+from thew.ops.opdef import Call, Candidate, OpDef, Work, call_of, define, get
 from thew.ops.quant import saturate
 from thew.ops.rules import Shape, broadcast, dtype_of, typed, widened
 
+RESIDUAL = 9  # of qlinear_conv
+_CONV_INPUTS = RESIDUAL + 5
 LIMITS: Mapping[str, Attribute] = {"low": None, "high": None}  # least and most of y; None: those of its dtype
 
 
@@ -81,7 +84,7 @@ def _is_depthwise(call: Call) -> bool:
     """Whether the depthwise kernel may run it: all but x constant, and no sum beyond what fp32 counts."""
     if call.node.op != "qlinear_conv" or not (_is_planar(call) and call.attribute("group") == call.shape(0)[1] > 1):
         return False
-    if any(call.has(index) and call.value(index) is None for index in range(1, 9)):
+    if call.has(RESIDUAL) or any(call.has(index) and call.value(index) is None for index in range(1, 9)):
         return False
     x_zero, weight, zero, bias = (call.value(index) for index in (2, 3, 5, 8))
     assert x_zero is not None and weight is not None and zero is not None
@@ -161,11 +164,30 @@ def _qlinear_conv_shapes(call: Call) -> list[Shape | None]:
     _check_point(call, 5, shape[1])
     check_bias(call, 8, shape[1])
     _check_steps(call)
+    if call.has(RESIDUAL):
+        _check_residual(call, shape)
     return [shape]
+
+
+def _check_residual(call: Call, shape: Shape) -> None:
+    for index in range(RESIDUAL, _CONV_INPUTS):
+        if not call.has(index):
+            raise call.refuse(f"a residual must come with scale and zero point, and the sum's, got no input {index}")
+    if call.shape(RESIDUAL) != shape:
+        raise call.refuse(f"the residual must have the output's shape {shape}, got {call.shape(RESIDUAL)}")
+    for index in (RESIDUAL, RESIDUAL + 2, RESIDUAL + 4):
+        dtype_of(7, index, among=("int8", "uint8"))(call)
+    for index in range(RESIDUAL + 1, _CONV_INPUTS):
+        _check_point(call, index, 1)
+    for index in (RESIDUAL + 1, RESIDUAL + 3):
+        dtype_of(index, among=FLOATS)(call)
 
 
 def _qlinear_conv(attributes: Mapping[str, Any], *inputs: Array | None) -> list[Array]:
     x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, *rest = inputs
+    if len(inputs) > RESIDUAL and inputs[RESIDUAL] is not None:
+        (y,) = _qlinear_conv({**attributes, **LIMITS}, *inputs[:RESIDUAL])
+        return list(get("qlinear_add").reference(attributes, y, y_scale, y_zero, *inputs[RESIDUAL:]))
     assert x is not None and w is not None and x_scale is not None and w_scale is not None
     assert y_scale is not None and y_zero is not None
     found = window(call_of("qlinear_conv", attributes, inputs), 3)
@@ -183,7 +205,7 @@ define(
         typed(_qlinear_conv_shapes, dtype_of(7, among=("int8", "uint8"))),
         _qlinear_conv,
         {**WINDOW, **LIMITS},
-        (8, 9),
+        (8, _CONV_INPUTS),
         flops=_conv_flops,
         candidates=_CONVOLUTIONS,
     )

@@ -7,10 +7,11 @@ alone. Every op has a rule, and an op without one counts as mixing images.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil
+from math import ceil, prod
 
 from thew.ir import Graph, Node
 from thew.ops import Call, find
+from thew.ops.qlinear import RESIDUAL
 from thew.ops.reduce import resolved_axes
 from thew.plan.alternatives import call_of_node
 
@@ -98,6 +99,16 @@ def _convolution(call: Call, inside: frozenset[int]) -> bool:
     return 0 in inside and inside <= {0, 3} and _added(call, inside, _rank(call, 0))
 
 
+def _integer_convolution(call: Call, inside: frozenset[int]) -> bool:
+    return 0 in inside and inside <= {0, RESIDUAL}
+
+
+def _integer_product(call: Call, inside: frozenset[int]) -> bool:
+    """Rows of a, in one step each: a scale for each row would be cut with them."""
+    alone = all(prod(call.shape(index)) == 1 for index in (1, 2))
+    return inside == {0} and alone and _rank(call, 3) <= 2 <= _rank(call, 0)
+
+
 def _along(call: Call, inside: frozenset[int]) -> bool:
     """An axis of all inputs alike that is not the first."""
     axis = call.attribute("axis")
@@ -136,6 +147,7 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(
         (
             "average_pool",
+            "conv_integer",
             "depth_to_space",
             "dropout",
             "flatten",
@@ -151,11 +163,16 @@ _RULES: dict[str, Rule] = {
         ),
         _first,
     ),
-    **dict.fromkeys(("softmax", "log_softmax", "split", "layer_normalization"), _within),
+    **dict.fromkeys(
+        ("softmax", "log_softmax", "split", "layer_normalization", "quantize_linear", "dequantize_linear"), _within
+    ),
     **dict.fromkeys(("reduce_mean", "reduce_sum", "reduce_max", "reduce_min"), _reduced),
     "batch_normalization": lambda call, inside: inside == {0} and not call.attribute("training_mode"),
     "concat": _along,
     "conv": _convolution,
+    "qlinear_conv": _integer_convolution,
+    "qlinear_add": _alike,
+    "qlinear_matmul": _integer_product,
     "conv_transpose": _first,
     "matmul": _product,
     "pad": _padded,

@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 
 from thew.dtypes import to_numpy
+from thew.ops.qlinear import RESIDUAL
 from thew.runtime.device import peak_flops
 from thew.runtime.executable import DeferredStage, Executable, NativeStage, PythonStage
 
 _UNKNOWN = "?"
+# What ops add to their product, by position among the inputs.
+_ADDED: dict[str, dict[str, int]] = {
+    "conv": {"bias": 2, "residual": 3},
+    "matmul": {"bias": 2, "residual": 3},
+    "qlinear_matmul": {"bias": 8},
+    "qlinear_conv": {"bias": 8, "residual": RESIDUAL},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +139,11 @@ def _native_rows(stage: NativeStage, rounds: int) -> Iterator[Row]:
 def _fused(step: Any) -> str:
     if step.stages:
         return " → ".join(_fused(stage) or stage.op for stage in step.stages)
-    parts = []
-    if step.op in ("conv", "matmul"):
-        parts += ["bias"] if len(step.inputs) > 2 and step.inputs[2] is not None else []
-        parts += ["residual"] if len(step.inputs) > 3 and step.inputs[3] is not None else []
-    activation = step.attributes.get("activation", "")
+    parts = [
+        what
+        for what, position in _ADDED.get(step.op, {}).items()
+        if position < len(step.inputs) and step.inputs[position] is not None
+    ]
+    clamps = step.op.startswith("qlinear_") and {"low", "high"} & step.attributes.keys()
+    activation = step.attributes.get("activation", "") or ("clip" if clamps else "")
     return " + ".join([*parts, *([activation] if activation else [])])

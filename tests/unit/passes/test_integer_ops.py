@@ -1,4 +1,4 @@
-"""multiply_integers, add_integers and move_integers, against the graph of floats: at most a step apart, mostly none.
+"""Passes over integer ops other than convolutions, against the graph of floats: at most a step apart, mostly none.
 
 The floats round once more before they are quantised, so a result on the edge between two integers may fall either way.
 """
@@ -14,9 +14,12 @@ import pytest
 from thew.ir import Graph, GraphBuilder
 from thew.ops.interpret import evaluate
 from thew.passes.add_integers import add_integers
+from thew.passes.convolve_integers import convolve_integers
 from thew.passes.eliminate_dead import eliminate_dead
+from thew.passes.fuse_integer_sums import fuse_integer_sums
 from thew.passes.move_integers import move_integers
 from thew.passes.multiply_integers import multiply_integers
+from thew.passes.specialise import specialise
 
 RNG = np.random.default_rng(0)
 
@@ -140,3 +143,35 @@ def test_pads_with_other_numbers_stay() -> None:
     amounts, filler = net.constant([0, 2, 0, 0, 1, 0], "int64"), net.constant(1.0, "float32")
     graph = net.graph(net.builder.node("pad", [net.input("x", (1, 3, 6), 0.05, 10), amounts, filler]), 0.05, 10)
     assert move_integers(graph) is graph
+
+
+def _with_residual(
+    group: int = 1, clip: bool = False, shape: tuple[int, ...] = (1, 6, 5, 5), read_scale: float = 0.06
+) -> tuple[Quantised, Graph]:
+    """A quantised convolution, added to another tensor, and the sum quantised after a relu."""
+    net = Quantised()
+    x, residual = net.input("x", (1, 6, 5, 5), 0.05, 120), net.input("r", shape, 0.07, 110)
+    y = net.builder.node("conv", [x, net.weight((6, 6 // group, 1, 1), 0.02, 0)], group=group)
+    if clip:
+        y = net.builder.node("relu", [y])
+    y = net.builder.node("quantize_linear", [y, *net.steps(0.06, 90, "uint8")])
+    y = net.builder.node("dequantize_linear", [y, *net.steps(read_scale, 90, "uint8")])
+    total = net.builder.node("relu", [net.builder.node("add", [residual, y])])
+    graph = add_integers(convolve_integers(net.graph(total, 0.09, 3)))
+    return net, specialise(eliminate_dead(graph), {value.name: value.type for value in graph.inputs})
+
+
+def test_sums_join_the_convolution_before_them() -> None:
+    net, before = _with_residual()
+    after = eliminate_dead(fuse_integer_sums(before))
+    assert [node.op for node in after.nodes] == ["qlinear_conv"]
+    got, expected = (evaluate(graph, net.arrays)[graph.outputs[0]] for graph in (after, before))
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    "given", [{"group": 6}, {"clip": True}, {"shape": (1, 1, 5, 5)}, {"read_scale": 0.05}], ids=str
+)
+def test_sums_that_stay(given: dict[str, Any]) -> None:
+    _, graph = _with_residual(**given)
+    assert fuse_integer_sums(graph) is graph
