@@ -2,6 +2,8 @@
 // clamp. Bounds are whole numbers, so that it does not matter which is done first.
 #pragma once
 
+#include <type_traits>
+
 #include "simd/vec.hpp"
 
 namespace thew {
@@ -30,7 +32,13 @@ template <class Q>
 THEW_INLINE Int32s load_wide(const Q* from) {
     typename LaneWiseOf<Q>::type bytes;
     __builtin_memcpy(&bytes, from, sizeof bytes);
+#if defined(__AVX512F__)
+    const auto whole = (__m128i)bytes;
+    return std::is_signed_v<Q> ? (Int32s)_mm512_maskz_cvtepi8_epi32(0xffff, whole)
+                               : (Int32s)_mm512_maskz_cvtepu8_epi32(0xffff, whole);
+#else
     return __builtin_convertvector(__builtin_convertvector(bytes, typename Halfway<Q>::type), Int32s);
+#endif
 }
 
 // The first `columns` of a vector from bytes `stride` elements apart, widened.
@@ -42,12 +50,15 @@ THEW_INLINE Int32s load_columns(const Q* from, std::int64_t stride, std::int64_t
     return load_wide(staged);
 }
 
-// A quantised operand in steps of another tensor. Pinned, so that no product is contracted into a sum: ISAs would
-// round differently.
-THEW_INLINE Vec<float> steps_of(Int32s value, Int32s zero, Vec<float> ratio) {
-    Vec<float> product = __builtin_convertvector(value - zero, Vec<float>) * ratio;
+// A quantised operand, less its zero point, in steps of another tensor. Pinned, so that no product is contracted into a
+// sum: ISAs would round differently.
+THEW_INLINE Vec<float> steps_of(Vec<float> value, Vec<float> ratio) {
+    Vec<float> product = value * ratio;
     THEW_PIN(product);
     return product;
+}
+THEW_INLINE Vec<float> steps_of(Int32s value, Int32s zero, Vec<float> ratio) {
+    return steps_of(__builtin_convertvector(value - zero, Vec<float>), ratio);
 }
 
 // Nearest whole numbers, halves to even (maskz: the plain form trips gcc 12, PR 105593); what is beyond int32 on the
@@ -63,6 +74,15 @@ THEW_INLINE Int32s nearest_int(Vec<float> value) {
     return (Int32s)vcvtnq_s32_f32((float32x4_t)value);
 #endif
 }
+
+// A value in steps, rounded and clamped as Requantise does with a zero point of 0, but left as a float.
+struct WholeSteps {
+    Vec<float> low, high;
+
+    THEW_INLINE Vec<float> operator()(Vec<float> value) const {
+        return raise_to<float>(lower_to<float>(Whole<float>::nearest(value), high), low);
+    }
+};
 
 struct Requantise {
     Vec<float> high;

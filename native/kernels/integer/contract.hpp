@@ -52,6 +52,8 @@ struct IntegerPacking {
     int k_multiple;
 };
 
+inline constexpr std::int64_t kPackedSlack = 64;  // bytes past a worker's packed rows that packing may write
+
 struct IntegerEntry {
     Row row;
     IntegerPacking packing;

@@ -14,10 +14,18 @@ namespace {
 
 using PackedA = ChosenMultiply::A;
 
-// Runs are often short: whole words, the last overlapping the one before, and no loop that gcc makes a call of.
+// Runs are often short: whole words, the last overlapping the one before, and no loop that gcc makes a call of. Where
+// loads can be masked, one vector that may write up to a vector past the run: what comes there is packed later.
 THEW_INLINE void copy_bytes(std::uint8_t* __restrict to, const std::uint8_t* __restrict from, std::int64_t count) {
     const auto copy = [&](auto bytes, std::int64_t at) THEW_FLAT { __builtin_memcpy(to + at, from + at, bytes); };
     constexpr std::int64_t kVector = kVectorBytes;
+#if defined(__AVX512BW__)
+    if (count <= 32) {  // a store of half a vector crosses fewer lines
+        const auto mask = static_cast<__mmask32>((std::uint64_t{1} << count) - 1);
+        return _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_maskz_loadu_epi8(mask, from));
+    }
+    if (count <= kVector) return store(to, load_partial(from, static_cast<int>(count)));
+#endif
     std::int64_t at = 0;
     const auto step = [&](std::int64_t bytes) THEW_FLAT {
         at += bytes;
@@ -93,7 +101,7 @@ struct IntegerDriver {
         if (blocking.in_place) {
             a = reinterpret_cast<const std::byte*>(source + walk_one(p.trunk.row, p.trunk.row.a, first));
         } else {
-            std::byte* own = scratch + worker * blocking.rows * blocking.a_row;
+            std::byte* own = scratch + worker * (blocking.rows * blocking.a_row + kPackedSlack);
             enter_phase(Phase::pack);
             pack(own, source, first, last);
             enter_phase(Phase::compute);

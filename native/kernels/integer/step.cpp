@@ -129,7 +129,7 @@ private:
         trunk.blocking.shared = false;
         trunk.blocking.a_row *= packing.a_bytes;
         a_bytes_ = static_cast<std::size_t>(
-            trunk.blocking.in_place ? 0 : desc.threads * trunk.blocking.rows * round_up(trunk.blocking.a_row, 64));
+            trunk.blocking.in_place ? 0 : desc.threads * (trunk.blocking.rows * trunk.blocking.a_row + kPackedSlack));
     }
 
     // What depends on weights and parameters: [packed b][start][b'][multiplier][what lies around an image].

@@ -44,15 +44,17 @@ template <class Q>
 void write_with_residual(const IntegerProduct& p, const std::int32_t* sums, const TilePlace& at) {
     const IntegerResidual& added = p.residual;
     const std::int32_t least = added.is_signed ? -128 : 0;
-    const Requantise inner(added.y_zero, least, least + 255), outer(p.c_zero, p.low, p.high);
-    const Int32s y_zero = splat(added.y_zero), r_zero = splat(added.r_zero);
+    const WholeSteps inner{splat(static_cast<float>(least - added.y_zero)),
+                           splat(static_cast<float>(least + 255 - added.y_zero))};
+    const Requantise outer(p.c_zero, p.low, p.high);
+    const Int32s r_zero = splat(added.r_zero);
     const Vec<float> y_ratio = splat(added.y_ratio), r_ratio = splat(added.r_ratio);
     const Q* const from = reinterpret_cast<const Q*>(at.residual);
     const std::int64_t stride = p.trunk.residual_n, *const offset = at.residual_offset, width = at.columns;
     const auto finish = [=](Int32s sum, Vec<float> multiplier, int row, std::int64_t column) THEW_FLAT {
-        const Int32s y = inner(__builtin_convertvector(sum, Vec<float>) * multiplier);
+        const Vec<float> y = inner(__builtin_convertvector(sum, Vec<float>) * multiplier);
         const Int32s r = load_columns(from + offset[row] + column * stride, stride, width - column);
-        return outer(steps_of(y, y_zero, y_ratio) + steps_of(r, r_zero, r_ratio));
+        return outer(steps_of(y, y_ratio) + steps_of(r, r_zero, r_ratio));
     };
     write_rows<std::uint8_t>(p, sums, at, finish);
 }
