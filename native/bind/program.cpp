@@ -28,6 +28,21 @@ private:
     Py_buffer view_{};
 };
 
+// Python code as a call: it takes the operands as writable bytes.
+Call call_of(nb::callable code) {
+    return [code = std::move(code)](const std::vector<Tensor>& operands) {
+        nb::gil_scoped_acquire hold;
+        nb::list views;
+        for (const Tensor& operand : operands) {
+            std::size_t bytes = dtype_bytes(operand.dtype);
+            for (int axis = 0; axis < operand.rank; ++axis) bytes *= static_cast<std::size_t>(operand.shape[axis]);
+            views.append(nb::steal(PyMemoryView_FromMemory(static_cast<char*>(operand.data),
+                                                           static_cast<Py_ssize_t>(bytes), PyBUF_WRITE)));
+        }
+        code(*views);
+    };
+}
+
 constexpr std::size_t kMostExternals = 16;  // beyond it, one allocation a run
 
 // `arrays`: inputs, then outputs, C-contiguous. Dtypes and shapes are the session's to check; sizes are checked here,
@@ -78,6 +93,12 @@ void bind_program(nb::module_& module) {
             },
             nb::arg("kernel"), nb::arg("op"), nb::arg("name"), nb::arg("inputs"), nb::arg("outputs"),
             nb::arg("attributes"), nb::arg("stages") = nb::list())
+        .def(
+            "add_call",  // code(*operands as memoryviews), run between two steps; what it raises ends the run
+            [](Program& self, const std::string& name, nb::callable code, const nb::list& operands) {
+                self.add_call(name, call_of(std::move(code)), operands_from(operands));
+            },
+            nb::arg("name"), nb::arg("code"), nb::arg("operands"))
         .def("finish", &Program::finish, nb::arg("arena_bytes"), nb::arg("external_bytes"), nb::arg("limit_bytes") = 0)
         .def(
             "run",

@@ -25,6 +25,27 @@ std::pair<std::int64_t, std::int64_t> reach_bytes(const Tensor& tensor) {
 
 std::size_t round_up(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
+class CallStep final : public Step {
+public:
+    CallStep(Call call, std::size_t operands) : call_(std::move(call)), operands_(operands) {}
+    void run(const Tensor* inputs, const Tensor*, const Workers&, std::byte*) const override {
+        call_(std::vector<Tensor>(inputs, inputs + operands_));
+    }
+
+private:
+    Call call_;
+    std::size_t operands_;
+};
+
+bool is_dense(const Tensor& tensor) {
+    std::int64_t span = 1;
+    for (int axis = tensor.rank - 1; axis >= 0; --axis) {
+        if (tensor.shape[axis] != 1 && tensor.stride[axis] != span) return false;
+        span *= tensor.shape[axis];
+    }
+    return true;
+}
+
 }  // namespace
 
 std::vector<bool> Program::add(StepDesc desc, std::vector<Operand> inputs, std::vector<Operand> outputs) {
@@ -48,6 +69,15 @@ std::vector<bool> Program::add(StepDesc desc, std::vector<Operand> inputs, std::
     }
     steps_.push_back(std::move(bound));
     return freed;
+}
+
+void Program::add_call(const std::string& name, Call call, std::vector<Operand> operands) {
+    for (const Operand& operand : operands) {
+        require(operand.place != Place::absent && is_dense(operand.tensor), name + ": a call's operands must be dense");
+    }
+    const std::size_t count = operands.size();
+    most_operands_ = std::max(most_operands_, count);
+    steps_.push_back({std::make_unique<CallStep>(std::move(call), count), name, std::move(operands), count});
 }
 
 void Program::check_bounds(const Bound& bound, const Operand& operand) const {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -31,6 +32,9 @@ struct Operand {
     Tensor tensor{};
 };
 
+// Code of the caller's that a run hands some operands to, between two kernels and on the thread that runs.
+using Call = std::function<void(const std::vector<Tensor>& operands)>;
+
 class Program {
 public:
     explicit Program(Pool& pool) : pool_(pool) {}
@@ -38,6 +42,9 @@ public:
     // Makes the step (packing its constants) and appends it. Returns, for every input, whether its constant may be
     // freed.
     std::vector<bool> add(StepDesc desc, std::vector<Operand> inputs, std::vector<Operand> outputs);
+
+    // Appends a step that is a call; each operand must be dense, for the call sees bytes.
+    void add_call(const std::string& name, Call call, std::vector<Operand> operands);
 
     // Closes the program; every arena operand must lie within `arena_bytes`, every external within its array's bytes.
     // Throws MemoryError where arena, scratch and packed weights together exceed `limit_bytes` (0: no limit).

@@ -18,7 +18,7 @@ from thew.errors import PlanError
 ROWS = rows("batch_norm")
 RNG = np.random.default_rng(47)
 SHAPES = ((2, 16, 5, 7), (3, 19, 9, 4), (64, 33), (5, 1, 6, 6), (2, 70, 40), (1, 5, 1, 1), (3, 4, 2, 3, 5))
-GIVEN = {"epsilon": 1e-3, "momentum": 0.2}
+GIVEN = {"epsilon": 1e-3, "momentum": 0.2, "ranks": 1}
 
 
 def vectors(count: int, channels: int, row: Any) -> list[Any]:
@@ -68,6 +68,43 @@ def test_gradient(row: Any, shape: tuple[int, ...]) -> None:
         assert np.all(np.abs(dx - exact[0]) <= 20 * bound * (1 + np.abs(exact[0]))), layout
         for found, value in zip(sums, exact[1:], strict=True):
             assert np.all(np.abs(found - value) <= 20 * bound * terms)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("row", ROWS)
+def test_halves_of_processes(row: Any, shape: tuple[int, ...]) -> None:
+    """Three processes with a third of the batch each find together what one finds with the whole of it."""
+    dy, x = (RNG.standard_normal((3 * shape[0], *shape[1:])).astype(DTYPES[row.a]) for _ in range(2))
+    scale, bias, mean, variance = vectors(4, shape[1], row)
+    ranks, given = {"ranks": 3}, {**GIVEN, "ranks": 3}
+    whole = ops.get("batch_norm_training").reference(GIVEN, *wide([x, scale, bias, mean, variance]))
+    whole_grad = ops.get("batch_norm_grad").reference({}, *wide([dy, x, scale, *whole[3:]]))
+    bound = 2000 * np.finfo(x.dtype).eps * (1 + np.max(whole[4])) ** 2
+    moments, sums = np.zeros((2, 2, shape[1]))
+    for part in np.split(x, 3):
+        own = np.full_like(moments, np.nan)
+        native.run_kernel(row.name, "batch_norm_moments", [placed(part, "channels_last")], [own], ranks, (), 2)
+        (exact,) = ops.get("batch_norm_moments").reference(ranks, part.astype(np.float64))
+        np.testing.assert_allclose(own, exact, bound, bound)
+        moments += own
+    outputs = []
+    for part in np.split(x, 3):
+        found = [np.full_like(part, np.nan), *(np.full_like(mean, np.nan) for _ in range(4))]
+        native.run_kernel(row.name, "batch_norm_training", [part, scale, bias, mean, variance, moments], found, given)
+        outputs.append(found)
+    for found, value in zip([np.concatenate([f[0] for f in outputs]), *outputs[0][1:]], whole, strict=True):
+        assert np.all(np.abs(found - value) <= bound * (1 + np.abs(value)))
+    kept = outputs[0][3:]
+    for part_dy, part in zip(np.split(dy, 3), np.split(x, 3), strict=True):
+        own = np.full_like(sums, np.nan)
+        native.run_kernel(row.name, "batch_norm_sums", [part_dy, placed(part, "part"), *kept], [own], {}, (), 3)
+        sums += own
+    for index, (part_dy, part) in enumerate(zip(np.split(dy, 3), np.split(x, 3), strict=True)):
+        found = [np.full_like(part, np.nan), *(np.full_like(mean, np.nan) for _ in range(2))]
+        native.run_kernel(row.name, "batch_norm_grad", [part_dy, part, scale, *kept, sums], found, ranks)
+        exact = [np.split(whole_grad[0], 3)[index], whole_grad[1] / 3, whole_grad[2] / 3]
+        for array, value in zip(found, exact, strict=True):
+            assert np.all(np.abs(array - value) <= bound * (1 + np.abs(value)) * (1 + x.size / shape[1]) ** 0.5)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

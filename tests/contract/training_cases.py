@@ -57,6 +57,21 @@ def batch_norm_grad(source: Source) -> Case:
     return {}, [_like(source, x), x, *vectors]
 
 
+def batch_norm_moments(source: Source) -> Case:
+    _, (x, *_) = channel_norm(source, 2)
+    return {"ranks": source.count(1, 3)}, [x]
+
+
+def batch_norm_sums(source: Source) -> Case:
+    _, (x, *vectors) = channel_norm(source, 2)
+    return {}, [_like(source, x), x, *vectors]
+
+
+def all_reduce(source: Source) -> Case:
+    _, (x, *_) = channel_norm(source, 2)
+    return {"slot": source.count(0, 3)}, [x]
+
+
 def layer_norm_grad(source: Source) -> Case:
     attributes, (x, scale) = layer_norm(source, bias=False)
     return attributes, [_like(source, x), x, scale]
@@ -153,7 +168,10 @@ ALL: dict[str, Callable[[Source], Case]] = {
     **CASES,
     "activation_grad": activation_grad,
     "average_pool_grad": average_pool_grad,
+    **dict.fromkeys(("all_reduce_begin", "all_reduce_end"), all_reduce),
     "batch_norm_grad": batch_norm_grad,
+    "batch_norm_moments": batch_norm_moments,
+    "batch_norm_sums": batch_norm_sums,
     "batch_norm_training": batch_norm_training,
     "conv_grad_input": conv_grad_input,
     "conv_grad_weight": conv_grad_weight,

@@ -6,6 +6,9 @@
 //   batch_norm_grad(dy, x, scale, mean, inverse) -> dx, dscale, dbias
 //       x̂ = (x - mean) · inverse;  dscale = Σ dy·x̂;  dbias = Σ dy
 //       dx = scale · inverse · (dy - Σ dy / N - x̂ · Σ dy·x̂ / N)
+//   batch_norm_moments(x) -> (mean, variance + mean²) / ranks;  batch_norm_sums(dy, x, mean, inverse) -> (Σ dy, Σ dy·x̂)
+//       fp64, (2, channels); summed over the processes that normalise together, they come in as a sixth input of the
+//       first two: statistics and sums are then those of ranks · N elements, and dscale, dbias a share of 1 / ranks
 //
 // Images may have any strides; fast where channels are neighbours in all of them. y may be exactly x, dx exactly dy or
 // x; next statistics exactly the running ones. Per-channel operands are of the images' type, any stride.

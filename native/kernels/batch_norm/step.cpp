@@ -1,4 +1,5 @@
-// batch_norm_training and batch_norm_grad: checks, the vectors over channels, and the order of the passes.
+// batch norm in training and its gradient, each whole or in halves: checks, the vectors over channels, and the order of
+// the passes.
 //
 // Scratch: [4 vectors of the images' type][2 vectors fp64][2 vectors fp64 a part].
 #include <cmath>
@@ -116,11 +117,34 @@ private:
     }
 };
 
+// Two fp64 numbers a channel, as processes sum them.
+void require_pairs(const StepDesc& desc, const Tensor& pairs, std::int64_t channels) {
+    require_dtype(desc, pairs, DType::fp64, "what processes sum");
+    require(pairs.rank == 2 && pairs.shape[0] == 2 && pairs.shape[1] == channels,
+            where(desc) + "what processes sum must be (2, " + std::to_string(channels) + "), got " + shape_text(pairs));
+}
+double& pair(const Tensor& pairs, std::int64_t row, std::int64_t c) {
+    return static_cast<double*>(pairs.data)[row * pairs.stride[0] + c * pairs.stride[1]];
+}
+
+// How many processes there are, and whether their sums come in.
+struct Ranks {
+    double count;
+    bool summed;
+
+    Ranks(const StepDesc& desc, std::int64_t channels)
+        : count(static_cast<double>(desc.attributes.integer("ranks", 1))), summed(desc.inputs.size() == 6) {
+        require(count >= 1, where(desc) + "ranks must be at least 1");
+        if (summed) require_pairs(desc, desc.inputs[5], channels);
+    }
+};
+
 class TrainingStep final : public BatchNormStep {
 public:
     TrainingStep(const StepDesc& desc, const BatchNormEntry& entry)
         : BatchNormStep(desc, entry, {&desc.inputs[0], &desc.outputs[0]}),
-          momentum_(desc.attributes.real("momentum", 0.1)) {
+          momentum_(desc.attributes.real("momentum", 0.1)),
+          ranks_(desc, args_.channels) {
         for (std::size_t i = 1; i < 5; ++i) {
             require_vector(desc, desc.inputs[i], entry.row.a, args_.channels);
             require_vector(desc, desc.outputs[i], entry.row.a, args_.channels);
@@ -129,8 +153,15 @@ public:
 
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
         double *mean = totals(scratch), *variance = mean + args_.channels, *parts = variance + args_.channels;
-        entry_.statistics(args_, inputs[0].data, mean, variance, parts, workers);
-        const double count = static_cast<double>(args_.positions.count);
+        if (ranks_.summed) {
+            for (std::int64_t c = 0; c < args_.channels; ++c) {
+                mean[c] = pair(inputs[5], 0, c);
+                variance[c] = std::max(pair(inputs[5], 1, c) - mean[c] * mean[c], 0.0);
+            }
+        } else {
+            entry_.statistics(args_, inputs[0].data, mean, variance, parts, workers);
+        }
+        const double count = ranks_.count * static_cast<double>(args_.positions.count);
         auto inverse = [&](std::int64_t c) { return 1 / std::sqrt(variance[c] + args_.epsilon); };
         fill(
             scratch, [&](std::int64_t c) { return get(inputs[1], c); },
@@ -147,12 +178,55 @@ public:
 
 private:
     double momentum_;
+    Ranks ranks_;
+};
+
+class MomentsStep final : public BatchNormStep {
+public:
+    MomentsStep(const StepDesc& desc, const BatchNormEntry& entry)
+        : BatchNormStep(desc, entry, {&desc.inputs[0]}), ranks_(desc, args_.channels) {
+        require_pairs(desc, desc.outputs[0], args_.channels);
+    }
+
+    void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
+        double *mean = totals(scratch), *variance = mean + args_.channels, *parts = variance + args_.channels;
+        entry_.statistics(args_, inputs[0].data, mean, variance, parts, workers);
+        for (std::int64_t c = 0; c < args_.channels; ++c) {
+            pair(outputs[0], 0, c) = mean[c] / ranks_.count;
+            pair(outputs[0], 1, c) = (variance[c] + mean[c] * mean[c]) / ranks_.count;
+        }
+    }
+
+private:
+    Ranks ranks_;
+};
+
+class SumsStep final : public BatchNormStep {
+public:
+    SumsStep(const StepDesc& desc, const BatchNormEntry& entry)
+        : BatchNormStep(desc, entry, {&desc.inputs[0], &desc.inputs[1]}) {
+        for (std::size_t i = 2; i < 4; ++i) require_vector(desc, desc.inputs[i], entry.row.a, args_.channels);
+        require_pairs(desc, desc.outputs[0], args_.channels);
+    }
+
+    void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
+        double *of_dy = totals(scratch), *of_product = of_dy + args_.channels, *parts = of_product + args_.channels;
+        fill(
+            scratch, [&](std::int64_t c) { return get(inputs[2], c); },
+            [&](std::int64_t c) { return get(inputs[3], c); });
+        entry_.sums(args_, inputs[0].data, inputs[1].data, scratch, of_dy, of_product, parts, workers);
+        for (std::int64_t c = 0; c < args_.channels; ++c) {
+            pair(outputs[0], 0, c) = of_dy[c];
+            pair(outputs[0], 1, c) = of_product[c];
+        }
+    }
 };
 
 class GradStep final : public BatchNormStep {
 public:
     GradStep(const StepDesc& desc, const BatchNormEntry& entry)
-        : BatchNormStep(desc, entry, {&desc.inputs[0], &desc.inputs[1], &desc.outputs[0]}) {
+        : BatchNormStep(desc, entry, {&desc.inputs[0], &desc.inputs[1], &desc.outputs[0]}),
+          ranks_(desc, args_.channels) {
         for (std::size_t i = 2; i < 5; ++i) require_vector(desc, desc.inputs[i], entry.row.a, args_.channels);
         for (std::size_t i = 1; i < 3; ++i) require_vector(desc, desc.outputs[i], entry.row.a, args_.channels);
     }
@@ -161,28 +235,55 @@ public:
         double *of_dy = totals(scratch), *of_product = of_dy + args_.channels, *parts = of_product + args_.channels;
         auto mean = [&](std::int64_t c) { return get(inputs[3], c); };
         auto inverse = [&](std::int64_t c) { return get(inputs[4], c); };
-        fill(scratch, mean, inverse);
-        entry_.sums(args_, inputs[0].data, inputs[1].data, scratch, of_dy, of_product, parts, workers);
-        const double count = static_cast<double>(args_.positions.count);
+        if (ranks_.summed) {
+            for (std::int64_t c = 0; c < args_.channels; ++c) {
+                of_dy[c] = pair(inputs[5], 0, c);
+                of_product[c] = pair(inputs[5], 1, c);
+            }
+        } else {
+            fill(scratch, mean, inverse);
+            entry_.sums(args_, inputs[0].data, inputs[1].data, scratch, of_dy, of_product, parts, workers);
+        }
+        const double count = ranks_.count * static_cast<double>(args_.positions.count);
         fill(
             scratch, [&](std::int64_t c) { return get(inputs[2], c) * inverse(c); },
             [&](std::int64_t c) { return of_dy[c] / count; }, mean,
             [&](std::int64_t c) { return inverse(c) * of_product[c] / count; });
         for (std::int64_t c = 0; c < args_.channels; ++c) {
-            put(outputs[1], c, of_product[c]);
-            put(outputs[2], c, of_dy[c]);
+            put(outputs[1], c, of_product[c] / ranks_.count);
+            put(outputs[2], c, of_dy[c] / ranks_.count);
         }
         entry_.gradient(args_, inputs[0].data, inputs[1].data, outputs[0].data, scratch, workers);
     }
+
+private:
+    Ranks ranks_;
+};
+
+template <class Kind>
+std::unique_ptr<Step> made(const StepDesc& desc, const BatchNormEntry& entry) {
+    return std::make_unique<Kind>(desc, entry);
+}
+
+struct Op {
+    const char* name;
+    std::size_t least_inputs, most_inputs, outputs;
+    std::unique_ptr<Step> (*make)(const StepDesc& desc, const BatchNormEntry& entry);
+};
+constexpr Op kOps[] = {
+    {"batch_norm_training", 5, 6, 5, made<TrainingStep>},
+    {"batch_norm_grad", 5, 6, 3, made<GradStep>},
+    {"batch_norm_moments", 1, 1, 1, made<MomentsStep>},
+    {"batch_norm_sums", 4, 4, 1, made<SumsStep>},
 };
 
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
-    const BatchNormEntry& entry = entry_of(kTables, row);
-    const bool trains = desc.op == "batch_norm_training";
-    require(trains || desc.op == "batch_norm_grad", where(desc) + "op must be batch_norm_training or batch_norm_grad");
-    require_counts(desc, 5, 5, trains ? 5 : 3);
-    if (trains) return std::make_unique<TrainingStep>(desc, entry);
-    return std::make_unique<GradStep>(desc, entry);
+    for (const Op& op : kOps) {
+        if (desc.op != op.name) continue;
+        require_counts(desc, op.least_inputs, op.most_inputs, op.outputs);
+        return op.make(desc, entry_of(kTables, row));
+    }
+    throw PlanError(where(desc) + "op must be one of batch norm's in training");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,14 @@ class Method(StrEnum):
     NADAM = "nadam"
     RMSPROP = "rmsprop"
     ADAGRAD = "adagrad"
+
+
+class Compression(StrEnum):
+    """What gradients travel in between processes."""
+
+    NONE = "none"
+    FP16 = "fp16"
+    BF16 = "bf16"
 
 
 class Plan(StrEnum):
@@ -58,18 +67,25 @@ def train(
     target: Annotated[float | None, typer.Option(help="Stop once the test accuracy is at least this.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Save to this file after each epoch and at the end.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint where there is one.")] = False,
+    compress: Annotated[Compression, typer.Option(help="What gradients travel in, under mpirun.")] = Compression.NONE,
     export: Annotated[Path | None, typer.Option(help="Write the trained network to this ONNX file.")] = None,
 ) -> None:
-    """Trains on a data set and tests after every epoch; SIGINT ends it at a step's end, with a checkpoint."""
+    """Trains on a data set and tests after every epoch; SIGINT ends it at a step's end, with a checkpoint.
+
+    Started by mpirun, the processes train together, each with its own batch of --batch-size.
+    """
     import thew
+    from thew.train.parallel import launched_size
+
+    distributed = thew.train.DataParallel(compress) if launched_size() > 1 else False
 
     training, test = _data(data, model, augment, common.seed)
     if samples is not None:
         training = training.head(samples)
     if resume and checkpoint is not None and checkpoint.exists():
-        trainer = thew.Trainer.resume(checkpoint, threads=common.threads)
+        trainer = thew.Trainer.resume(checkpoint, threads=common.threads, distributed=distributed)
     else:
-        total = epochs * math.ceil(len(training) / batch_size)
+        total = epochs * math.ceil(len(training) / (batch_size * launched_size()))
         trainer = thew.Trainer(
             _model(model, len(test.classes) or int(test.labels.max()) + 1, common.seed),
             thew.nn.CrossEntropyLoss(label_smoothing=label_smoothing),
@@ -79,14 +95,22 @@ def train(
             common.threads,
             common.seed,
             schedule=_schedule(schedule, total),
+            distributed=distributed,
         )
     callbacks = [thew.train.Reach(target)] if target is not None else []
     history = trainer.fit(training, epochs, batch_size, test, callbacks, checkpoint=checkpoint)
-    if export is not None:
-        thew.export_onnx(trainer.model, export, ("n", *training.shape))
-    _report(common, trainer)
+    if trainer.group.rank == 0:
+        _finish(common, trainer, export, training.shape)
     if history.stopped.startswith("SIG"):
         raise typer.Exit(1)
+
+
+def _finish(common: Common, trainer: Trainer, export: Path | None, shape: Sequence[int | str]) -> None:
+    import thew
+
+    if export is not None:
+        thew.export_onnx(trainer.model, export, ("n", *shape))
+    _report(common, trainer)
 
 
 def _data(name: str, model: str, augment: bool, seed: int) -> tuple[Any, Any]:

@@ -9,6 +9,7 @@ from thew.ir import Graph, Node, Value
 from thew.plan.builder import Buffer, Builder, Draft, Located, NoKernel, is_read_as
 from thew.plan.choices import Choices, check_choices, key_of
 from thew.plan.choose import Chooser
+from thew.plan.collective import add_progress
 from thew.plan.lower import VIEWS, Refused, lower
 from thew.plan.memory import Use, assign_offsets
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
@@ -49,6 +50,7 @@ def build_plan(
         builder = _lowered(graph, target, options, chooser, states)
     if options.strips:
         fuse_strips(builder)
+    add_progress(builder)
     sizes = {index: buffer.size_bytes for index, buffer in enumerate(builder.buffers) if buffer.place == "arena"}
     layout = assign_offsets([_use(draft) for draft in builder.drafts], sizes, share=options.memory_planning)
     steps = tuple(builder.as_step(draft, layout.offsets) for draft in builder.drafts)

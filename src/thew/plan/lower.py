@@ -20,6 +20,7 @@ from thew.ops.window import Window
 from thew.plan.alternatives import MAX_RANK, PLAIN, Alternative
 from thew.plan.builder import Builder, Located, NoKernel
 from thew.plan.choices import key_of
+from thew.plan.collective import lower_collective
 from thew.plan.plan import plain_strides, same_layout
 from thew.plan.transposed import lower_conv_transpose
 
@@ -318,6 +319,8 @@ def _regroup(builder: Builder, node: Node, view: Located, split: tuple[int, ...]
 
 
 VIEWS: dict[str, Callable[[Builder, Node, Call], None]] = {
+    "all_reduce_begin": lower_collective,
+    "all_reduce_end": lower_collective,
     "concat": _concat,
     "conv_transpose": lower_conv_transpose,
     "depth_to_space": _depth_to_space,

@@ -36,7 +36,7 @@ from thew.plan import (
 from thew.plan.alternatives import candidates_of
 from thew.plan.lower import VIEWS
 from thew.runtime.lru import Recent
-from thew.runtime.native import Program, buffer_of
+from thew.runtime.native import Code, Program, buffer_of
 
 OPAQUE = "opaque"  # the dtype of a value that is no tensor: a sequence, an optional, a map
 
@@ -53,6 +53,7 @@ class Settings:
     precision: str = "fp32"  # "fp16" and "bf16" reduce what is fp32, but for the nodes of `kept_fp32`
     kept_fp32: tuple[str, ...] = ()
     kept_shapes: int = 8  # plans kept for different input shapes
+    calls: Mapping[str, Code] = field(default_factory=dict)  # what steps that are calls run, by op
 
     def prepare(self, graph: Graph, types: Mapping[str, TensorType]) -> Graph:
         """The graph that is planned under these settings."""
@@ -287,8 +288,9 @@ class Executable:
         return {name: after if (after := allowed.get(name, "")) in segment.outputs else "" for name in names}
 
     def _native(self, segment: Graph, plan: Plan) -> NativeStage:
-        limit = self.settings.memory_limit_bytes
-        return NativeStage(plan, Program(plan, segment.constants, self.settings.cpus, limit, self.states.arrays))
+        settings, states = self.settings, self.states.arrays
+        limit = settings.memory_limit_bytes
+        return NativeStage(plan, Program(plan, segment.constants, settings.cpus, limit, states, settings.calls))
 
 
 def prepare_graph(

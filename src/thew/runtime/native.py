@@ -7,7 +7,7 @@ A view goes to native code as a tuple (place, index, offset in bytes, dtype, sha
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +17,11 @@ from thew.errors import PlanError
 from thew.ir import TensorType
 from thew.ir.graph import Array
 from thew.plan import KernelRow, Needs, Plan, Step, View
+from thew.plan.collective import CALL
 from thew.runtime import _native
 
 Operand = tuple[Any, ...] | None
+Code = Callable[..., None]  # of a call: its step's name, the dtype of its operand, the operand's bytes
 FIXED = ("constant", "state")  # places whose addresses a program holds
 PHASES = ("compute", "pack", "transform")  # as in native/base/phase.hpp
 
@@ -61,6 +63,10 @@ def _operand(view: View | None, constants: Mapping[str, Array] | None) -> Operan
     array = constants[view.name]
     _check_constant(view, array)
     return (*fields, array.ctypes.data)
+
+
+def _placed(view: View | None) -> Operand:
+    return _operand(view, None)
 
 
 def _check_constant(view: View, array: Array) -> None:
@@ -109,11 +115,15 @@ class Program:
         cpus: Sequence[int] = (),
         memory_limit_bytes: int | None = None,
         states: Mapping[str, Array] | None = None,
+        calls: Mapping[str, Code] | None = None,
     ) -> None:
         self.states = {state.name: _state(states or {}, state.name, state.type) for state in plan.states}
         self._program = _native.Program(plan.threads, list(cpus))
         self._kept: dict[str, Array] = {}  # constants that kernels read in place
         for step in plan.steps:
+            if step.kernel == CALL:
+                self._add_call(step, calls or {})
+                continue
             arrays = dict(self.states)
             for view in step.inputs:
                 if view is not None and view.place == "constant":
@@ -133,6 +143,12 @@ class Program:
         self._program.finish(plan.arena_bytes, sizes, memory_limit_bytes or 0)
         self._inputs = len(plan.inputs)
         self.run = self._program.run  # (arrays, number of inputs): bound once, since run is the hot call
+
+    def _add_call(self, step: Step, calls: Mapping[str, Code]) -> None:
+        if step.op not in calls:
+            raise PlanError(f"step '{step.name}': must be given the code of its call, got none; plan the model again")
+        dtype = step.inputs[0].dtype if step.inputs and step.inputs[0] is not None else ""
+        self._program.add_call(step.name, partial(calls[step.op], step.name, dtype), [*map(_placed, step.inputs)])
 
     def run_parts(self, arrays: tuple[Array, ...], parts: int, threads: int, cpus: Sequence[int]) -> None:
         """Runs on several parts of the arrays' leading axis at once, each on one of `threads` workers."""

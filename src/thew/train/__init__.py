@@ -3,6 +3,7 @@
 from thew.train.callbacks import Callback, CheckpointBest, CSVLogger, EarlyStopping, Progress, Reach, TensorBoard
 from thew.train.history import History
 from thew.train.metrics import METRICS
+from thew.train.parallel import DataParallel
 from thew.train.precision import PRECISIONS, LossScaling
 from thew.train.trainer import Trainer
 
@@ -12,6 +13,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "CheckpointBest",
+    "DataParallel",
     "EarlyStopping",
     "History",
     "LossScaling",

@@ -17,7 +17,12 @@ Row = Mapping[str, float]
 
 
 class Callback:
-    """Hooks that do nothing; subclasses write those that they need."""
+    """Hooks that do nothing; subclasses write those that they need.
+
+    Of the processes of a job every one has its own, unless `of_first_only`.
+    """
+
+    of_first_only = False
 
     def on_fit_begin(self, trainer: Trainer, batches: int | None) -> None:
         """Before the first step; `batches` of an epoch, where that is known."""
@@ -96,6 +101,8 @@ class CheckpointBest(_Monitor):
 class CSVLogger(Callback):
     """Appends every epoch to a CSV file, flushed at once."""
 
+    of_first_only = True
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
@@ -111,6 +118,8 @@ class CSVLogger(Callback):
 
 class TensorBoard(Callback):
     """Writes every epoch for TensorBoard. Raises UnsupportedError without its library."""
+
+    of_first_only = True
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         try:
@@ -131,6 +140,8 @@ class TensorBoard(Callback):
 
 class Progress(Callback):
     """A bar for each epoch on standard error: loss, accuracy, samples per second, time left."""
+
+    of_first_only = True
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -26,6 +26,7 @@ from thew.onnx.writer import write_atomically
 from thew.optim import optimizer_from, schedule_from
 from thew.train.history import History
 from thew.train.loop import Counters
+from thew.train.parallel import DataParallel
 from thew.train.precision import LossScaling
 from thew.train.safetensors import pack, unpack
 
@@ -118,6 +119,7 @@ def resume(
     threads: int | None,
     cores: str | None,
     isa: str | None,
+    distributed: bool | DataParallel = False,
 ) -> Trainer:
     """The trainer that a checkpoint is of."""
     from thew.train.trainer import Trainer
@@ -135,7 +137,7 @@ def resume(
         model, loss, optimizer_from(known["optimizer"]), known["input_shape"], known["precision"],
         known["threads"] if threads is None else threads, known["seed"], schedule=schedule_from(known["schedule"]),
         loss_scaling=LossScaling(**known["loss_scaling"]), cores=cores, isa=isa,
-        input_dtype=known["input_dtype"],
+        input_dtype=known["input_dtype"], distributed=distributed,
     )  # fmt: skip
     own = trainer.model.state_dict()
     for name in (*known["parameters"], *known["buffers"]):

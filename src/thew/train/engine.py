@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from thew.optim import Optimizer
 from thew.passes.lower_training import OFFSET, SEED
 from thew.runtime.executable import Executable, Settings, States
 from thew.runtime.lru import Recent
+from thew.train.parallel import Group
 from thew.train.precision import Precision
 from thew.train.step import (
     HYPER,
@@ -61,7 +62,10 @@ class Engine:
         settings: Settings,
         seed: int,
         budget_bytes: int | None = None,
+        group: Group | None = None,
     ) -> None:
+        self.group = Group() if group is None else group
+        settings = replace(settings, calls=self.group.calls)
         self.model, self.loss, self.optimizer, self.precision = model, loss, optimizer, precision
         self.settings, self.budget_bytes = settings, budget_bytes
         self.states: dict[str, Array] = {}  # of the optimiser and the loss scale, by name
@@ -70,11 +74,17 @@ class Engine:
             HYPER: optimizer.hyper(),
             LIMIT: np.array([limit], np.float64),
             SCALING: precision.scaling.hyper(),
-            SEED: np.array([seed], np.int64),
+            SEED: np.array([self.group.seed(seed)], np.int64),
             OFFSET: np.zeros(1, np.int64),
         }
         adopt(model, to_numpy(precision.wide))
+        self.synchronise()
         self._prepared: Recent[Key, Prepared] = Recent(settings.kept_shapes)
+
+    def synchronise(self) -> None:
+        """Gives every process the first one's parameters and states."""
+        own = dict(sorted({**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}.items()))
+        self.group.broadcast([*own.values(), *(self.states[name] for name in sorted(self.states))])
 
     def run(self, x: Array, y: Array, training: bool) -> list[Any]:
         """Loss, prediction and, where gradients are checked, their sums of squares."""
@@ -119,7 +129,7 @@ class Engine:
             return self._made(build_evaluation(self.model, self.loss, x, y, self.precision))
         least: int | None = None
         for parts in _divisors(x.static_shape[0]) if self.budget_bytes is not None else (1,):
-            prepared = self._made(build_step(self.model, self.loss, self.optimizer, x, y, self.precision, parts))
+            prepared = self._step(x, y, parts)
             needed = self.bytes_of(prepared)
             if self.budget_bytes is None or needed <= self.budget_bytes:
                 return prepared
@@ -128,6 +138,18 @@ class Engine:
             f"Trainer: memory_budget_bytes must be at least {least} for a batch of {x.static_shape[0]}, got "
             f"{self.budget_bytes}; use a smaller network or a precision of 16 bits"
         )
+
+    def _step(self, x: TensorType, y: TensorType, parts: int) -> Prepared:
+        """A planned step. Sums over processes overlap with nothing where it is several plans, between which what lies
+        in an arena moves.
+        """
+        exchange = self.group.exchange
+        for overlaps in (True, False):
+            how = exchange and replace(exchange, overlaps=overlaps)
+            prepared = self._made(build_step(self.model, self.loss, self.optimizer, x, y, self.precision, parts, how))
+            if how is None or len(prepared.executable.stages) == 1:
+                break
+        return prepared
 
     def bytes_of(self, prepared: Prepared) -> int:
         """Arena and scratch of a plan, with parameters and states."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from thew.errors import InputError
-from thew.train.batches import Batch, Samples, count_batches, epoch_batches, source_of
+from thew.train.batches import Batch, Batches, Samples, source_of
 from thew.train.callbacks import Callback, Progress
 from thew.train.history import History
 from thew.train.metrics import Means, Metric
@@ -59,22 +59,34 @@ class Fit:
     checkpoint: str | os.PathLike[str] | None
     checkpoint_every: int | None
     progress: bool | None
+    _signal: str = field(default="", init=False)
+    _batches: Batches = field(init=False)
 
     def run(self) -> History:
         """Trains; gives the trainer's history."""
         if self.epochs < 0 or self.batch_size < 1:
             raise InputError(f"fit: epochs must be at least 0 and batch_size 1, got {self.epochs}, {self.batch_size}")
-        counters, history = self.trainer.counters, self.trainer.history
+        try:
+            return self._run()
+        except BaseException as error:
+            self._abort(f"{type(error).__name__}: {error}")
+            raise
+
+    def _run(self) -> History:
+        counters, history, group = self.trainer.counters, self.trainer.history, self.trainer.group
         source = source_of(self.data)
         if counters.first_epoch is None:
             counters.first_epoch = counters.epochs
-        history.stopped = ""
+        history.stopped, self._signal = "", ""
+        seed = self.trainer.seed if self.shuffle else None
+        self._batches = Batches(self.batch_size, seed, self.drop_last, group.rank, group.size)
         show = sys.stderr.isatty() if self.progress is None else self.progress
         callbacks = [*self.callbacks, *([Progress()] if show else ())]
-        batches = count_batches(source, self.batch_size, self.drop_last)
-        with stopping_on_signals(self.trainer.stop):
+        if group.rank:
+            callbacks = [callback for callback in callbacks if not callback.of_first_only]
+        with stopping_on_signals(self._ask):
             for callback in callbacks:
-                callback.on_fit_begin(self.trainer, batches)
+                callback.on_fit_begin(self.trainer, self._batches.count(source))
             try:
                 while counters.epochs < counters.first_epoch + self.epochs and not history.stopped:
                     self._epoch(source, callbacks)
@@ -87,28 +99,46 @@ class Fit:
         self._save()
         return history
 
+    def _ask(self, signal: str) -> None:
+        """A signal asks for an end: it comes at a step's end, when all processes have agreed on it."""
+        self._signal = signal
+
+    def _agree(self) -> bool:
+        """Whether training stops here: where one process wants to, all do."""
+        history = self.trainer.history
+        history.stopped = self.trainer.group.first_of(history.stopped or self._signal)
+        return bool(history.stopped)
+
     def _save(self) -> None:
         if self.checkpoint is not None:
             self.trainer.save(self.checkpoint)
 
+    def _abort(self, why: str) -> None:
+        """Ends the job that this process is one of, if it is, with a checkpoint: all have come equally far."""
+        if self.trainer.group.size == 1:
+            return
+        if self.checkpoint is not None:
+            saved = self.trainer.rescue(self.checkpoint)
+            why += f" (saved {self.checkpoint})" if saved else " (within a step: what was saved before stands)"
+        self.trainer.group.abort(why)
+
     def _epoch(self, source: Samples | Iterable[Batch], callbacks: Sequence[Callback]) -> None:
         """The rest of the epoch under way."""
         trainer, counters = self.trainer, self.trainer.counters
-        seed = trainer.seed if self.shuffle else None
         means, began, seen = Means(counters.sums), time.perf_counter(), 0
         counters.sums = means.sums
-        found = epoch_batches(source, self.batch_size, counters.epochs, seed, self.drop_last, counters.batches)
-        for x, y in found:
+        for x, y in self._batches.of(source, counters.epochs, counters.batches):
             loss, prediction = trainer.step_with_prediction(x, y)
-            means.add(len(x), {"loss": loss, **self._measured(prediction, y)})
-            counters.batches, seen = counters.batches + 1, seen + len(x)
-            row = {"samples": len(x), "batch_loss": loss, **means.means()}
+            samples = len(x) * trainer.group.size
+            means.add(samples, {"loss": loss, **self._measured(prediction, y)})
+            counters.batches, seen = counters.batches + 1, seen + samples
+            row = {"samples": samples, "batch_loss": loss, **means.means()}
             row["samples_per_second"] = seen / (time.perf_counter() - began)
             for callback in callbacks:
                 callback.on_step_end(trainer, row)
             if self.checkpoint_every and counters.steps % self.checkpoint_every == 0:
                 self._save()
-            if trainer.history.stopped:
+            if self._agree():
                 return
         if not counters.batches:
             raise InputError("fit: data must yield at least one batch an epoch, got none; a generator yields only once")
@@ -128,9 +158,14 @@ class Fit:
             callback.on_epoch_end(trainer, row)
         if counters.first_epoch is not None and counters.epochs < counters.first_epoch + self.epochs:
             self._save()
+        self._agree()
 
     def _measured(self, prediction: Any, target: Any) -> dict[str, float]:
-        return measured(self.trainer.metrics_for(self.metrics, target), prediction, target)
+        """The metrics of a batch, over all processes' shares of it, which are of one size."""
+        found = measured(self.trainer.metrics_for(self.metrics, target), prediction, target)
+        group = self.trainer.group
+        totals = group.total(list(found.values()))
+        return {name: total / group.size for name, total in zip(found, totals, strict=True)}
 
 
 def measured(metrics: dict[str, Metric], prediction: Any, target: Any) -> dict[str, float]:

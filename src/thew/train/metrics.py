@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -57,3 +57,12 @@ class Means:
         """The means so far."""
         count = self.sums["samples"]
         return {name: total / count for name, total in self.sums.items() if name != "samples"} if count else {}
+
+
+def merged(parts: Iterable[Means]) -> Means:
+    """The means over all samples of which parts have been seen."""
+    whole = Means()
+    for part in parts:
+        for name, total in part.sums.items():
+            whole.sums[name] = whole.sums.get(name, 0.0) + total
+    return whole

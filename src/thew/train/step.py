@@ -25,6 +25,7 @@ from thew.optim import Optimizer
 from thew.passes.lower_training import OFFSET, SEED, lower_training
 from thew.passes.specialise import specialise
 from thew.plan.lower import VIEWS
+from thew.train.exchange import Exchange, summed
 from thew.train.precision import Precision
 
 INPUT, TARGET, HYPER, LIMIT = "input", "target", "optimizer.hyper", "optimizer.clip_norm"
@@ -113,20 +114,27 @@ def build_step(
     target: TensorType,
     precision: Precision,
     parts: int = 1,
+    exchange: Exchange | None = None,
 ) -> StepGraph:
     """The graph of a training step on batches of these types.
 
     With several `parts` (of which the batch is a multiple) forward and backward run for one part after another, and
     gradients add up: the same step in less memory, but that batch norm sees one part at a time. The loss is the mean of
     the parts', or their sum where its `reduction` is "sum".
+
+    With an `exchange` this is one process's share of a step: loss and gradients are those of all processes' batches.
     """
     samples, targets = _part_of(x, parts), _part_of(target, parts)
     forward, read = trace(model, loss, samples, targets, precision.wide, training=True)
     forward = precision.cast(forward)
+    if exchange is not None:
+        forward = exchange.prepare(forward)
     trainable = {id(array) for _, array in model.named_trainable()}
     trained = [name for name, array in read.items() if id(array) in trainable]
-    share = 1.0 if getattr(loss, "reduction", "mean") == "sum" else 1 / parts
-    return _Builder(forward, optimizer, precision, {INPUT: x, TARGET: target}).build(trained, read, parts, share)
+    ranks = 1 if exchange is None else exchange.ranks
+    share = 1.0 if getattr(loss, "reduction", "mean") == "sum" else 1 / (parts * ranks)
+    builder = _Builder(forward, optimizer, precision, {INPUT: x, TARGET: target}, exchange)
+    return builder.build(trained, read, parts, share)
 
 
 def step_of(
@@ -163,9 +171,14 @@ class _Builder:
     """Grows a forward graph into a step."""
 
     def __init__(
-        self, forward: Graph, optimizer: Optimizer, precision: Precision, whole: Mapping[str, TensorType]
+        self,
+        forward: Graph,
+        optimizer: Optimizer,
+        precision: Precision,
+        whole: Mapping[str, TensorType],
+        exchange: Exchange | None = None,
     ) -> None:
-        self._optimizer, self._precision = optimizer, precision
+        self._optimizer, self._precision, self._exchange = optimizer, precision, exchange
         self._forward = forward
         self._inputs = [Value(value.name, whole.get(value.name, value.type)) for value in forward.inputs]
         self._successors: dict[str, str] = {}
@@ -194,13 +207,15 @@ class _Builder:
         loss = self._scaled(self._added([part.loss for part in found]), share)
         prediction = found[0].prediction if parts == 1 else self._one("concat", *(p.prediction for p in found), axis=0)
         gradients = found[-1].gradients
+        if self._exchange is not None:
+            loss, gradients = self._summed(loss, gradients, self._exchange)
         factor, squares = self._check(list(gradients.values()))
         step = self._count(factor)
         count = len(self._extension.nodes)
         for name, gradient in gradients.items():
             self._update(name, gradient, factor, step)
         nodes = self._extension.nodes
-        nodes[:] = _early(nodes[:count], nodes[count:])
+        nodes[:] = _early(nodes[:count], [[update] for update in nodes[count:]])
         successors = {**dict.fromkeys(read, ""), **self._successors}
         outputs = [loss, prediction, *filter(None, (squares, *successors.values()))]
         graph = self._extension.graph(outputs)
@@ -229,6 +244,20 @@ class _Builder:
         for name, gradient in gradients.items():
             self._sums[name] = self._added([self._sums[name], gradient]) if name in self._sums else gradient
         return _Part(loss, prediction, dict(self._sums))
+
+    def _summed(self, loss: str, gradients: Mapping[str, str], exchange: Exchange) -> tuple[str, dict[str, str]]:
+        """Loss and gradients over all processes; sums begin as early as they can, and are waited for at the end."""
+        extension, sums = self._extension, [summed(self._extension, [loss], 1)]
+        for slot, bucket in enumerate(exchange.buckets(extension, list(gradients.values())), 2):
+            sums.append(summed(extension, bucket, slot, exchange.compression))
+        nodes = extension.nodes
+        if exchange.overlaps:
+            nodes[:] = _early(nodes, [found.begin for found in sums])
+            nodes.extend(node for found in sums for node in found.end)
+        else:
+            nodes[:] = _early(nodes, [(*found.begin, *found.end) for found in sums])
+        totals = {term: total for found in sums for term, total in found.totals.items()}
+        return totals[loss], {name: totals[gradient] for name, gradient in gradients.items()}
 
     def _added(self, terms: Sequence[str]) -> str:
         total = terms[0]
@@ -312,8 +341,8 @@ class _Builder:
         self._successors.update((state, after) for state, after in zip(changing, outputs, strict=True) if state)
 
 
-def _early(nodes: Sequence[Node], updates: Iterable[Node]) -> list[Node]:
-    """All nodes in order, each update behind the last node that reads what it overwrites or makes what it takes."""
+def _early(nodes: Sequence[Node], groups: Iterable[Sequence[Node]]) -> list[Node]:
+    """All nodes in order, each group behind the last node that makes what it takes or reads what it overwrites."""
     positions: dict[int, list[Node]] = {}
     readers: dict[str, int] = {}
     aliases: dict[str, Collection[str]] = {}
@@ -325,9 +354,10 @@ def _early(nodes: Sequence[Node], updates: Iterable[Node]) -> list[Node]:
                 origins = {origin for source in node.inputs for origin in aliases.get(source, (source,))}
                 aliases.update(dict.fromkeys(node.outputs, origins))
         readers.update(dict.fromkeys(node.outputs, index))
-    for update in updates:
-        behind = max(readers.get(name, -1) for name in update.inputs if name)
-        positions.setdefault(behind, []).append(update)
+    for group in groups:
+        taken = {origin for node in group for name in node.inputs for origin in (name, *aliases.get(name, ()))}
+        behind = max(readers.get(name, -1) for name in taken if name)
+        positions.setdefault(behind, []).extend(group)
     ordered = list(positions.get(-1, ()))
     for index, node in enumerate(nodes):
         ordered += [node, *positions.get(index, ())]

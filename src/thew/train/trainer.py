@@ -24,12 +24,13 @@ from thew.passes.lower_training import OFFSET
 from thew.runtime.device import parse_cores, target
 from thew.runtime.executable import Settings
 from thew.train import checkpoint
-from thew.train.batches import epoch_batches, source_of
+from thew.train.batches import Batches, shard_of, source_of
 from thew.train.callbacks import Callback
 from thew.train.engine import Engine, Prepared
 from thew.train.history import History
 from thew.train.loop import Counters, Fit, measured
-from thew.train.metrics import Means, Metric, metrics_of
+from thew.train.metrics import Means, Metric, merged, metrics_of
+from thew.train.parallel import DataParallel, group_of
 from thew.train.precision import LossScaling, precision_of
 from thew.train.step import HYPER
 
@@ -59,6 +60,9 @@ class Trainer:
         memory_budget_bytes: what a step may take, parameters and states among it. Where a whole batch needs more, it is
             run in as many equal parts as fit, whose gradients add up: the same step, but that batch norm sees one part
             at a time.
+        distributed: whether this process is one of an MPI job (`mpirun -n 4 python script.py`) whose processes train
+            together, or how they do (`thew.train.DataParallel`). Every one gives its own batch, all of one size: the
+            step is that of the whole. Parameters are those of the first process.
 
     Raises:
         InputError: an argument is none of the above.
@@ -85,6 +89,7 @@ class Trainer:
         isa: str | None = None,
         input_dtype: str | None = None,
         memory_budget_bytes: int | None = None,
+        distributed: bool | DataParallel = False,
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 1024:
             raise InputError(f"threads: must be between 1 and 1024, got {threads!r}")
@@ -99,8 +104,12 @@ class Trainer:
         self.input_dtype = input_dtype or policy.wide
         self._dtype, self._input = to_numpy(policy.wide), to_numpy(self.input_dtype)
         settings = Settings(target(threads, isa), parse_cores(cores))
-        self._engine = Engine(self.model, self._loss, self.optimizer, policy, settings, seed, memory_budget_bytes)
+        self.group = group_of(distributed)
+        self._engine = Engine(
+            self.model, self._loss, self.optimizer, policy, settings, seed, memory_budget_bytes, self.group
+        )
         self._factor = 1.0
+        self._is_whole = True  # no step has been cut off
 
     # Single batches
 
@@ -126,8 +135,11 @@ class Trainer:
             self._factor = factor
             np.copyto(self._engine.numbers[HYPER], self.optimizer.hyper(factor))
         self._engine.numbers[OFFSET][0] = self.counters.steps
-        loss, prediction, *_ = self._engine.run(self._samples(x), self._targets(x, y), True)
+        samples, targets = self._samples(x), self._targets(x, y)
+        self._is_whole = False
+        loss, prediction, *_ = self._engine.run(samples, targets, True)
         self.counters.steps += 1
+        self._is_whole = True
         return float(loss), prediction
 
     def evaluate_batch(self, x: Any, y: Any) -> tuple[float, Array]:
@@ -154,12 +166,13 @@ class Trainer:
     ) -> History:
         """Trains for some epochs. One that was cut off, here or in the run that a checkpoint is of, goes on.
 
-        SIGINT and SIGTERM end it at the step's end, with a checkpoint where one is asked for.
+        SIGINT and SIGTERM end it at the step's end, with a checkpoint where one is asked for. Of a job's processes each
+        reads its own part of the data; where one fails it saves what all have come to, and ends the job.
 
         Args:
             data: (x, y) as arrays, samples by number (`thew.data`), or an iterable of batches, once an epoch.
             epochs: how many, those that were done before it was cut off among them.
-            batch_size: samples of a step; the last of an epoch may have fewer.
+            batch_size: samples of a step, in each process; the last of an epoch may have fewer.
             validation: data to evaluate after every epoch.
             callbacks: from `thew.train`.
             shuffle: whether samples come in another order every epoch.
@@ -181,12 +194,12 @@ class Trainer:
         ).run()  # fmt: skip
 
     def evaluate(self, data: Any, batch_size: int = 256, metrics: Sequence[str] | None = None) -> dict[str, float]:
-        """Means of loss and metrics over data, with the model as it stands."""
+        """Means of loss and metrics over data, with the model as it stands; processes of a job share the work."""
         means = Means()
-        for x, y in epoch_batches(source_of(data), batch_size, 0, None, False):
+        for x, y in Batches(batch_size).of(shard_of(source_of(data), self.group.rank, self.group.size)):
             loss, prediction = self.evaluate_batch(x, y)
             means.add(len(x), {"loss": loss, **measured(self.metrics_for(metrics, y), prediction, y)})
-        return means.means()
+        return merged(self.group.gathered(means)).means()
 
     def predict(self, x: Any, batch_size: int = 256) -> Array:
         """What the model gives for samples (n, …)."""
@@ -214,8 +227,19 @@ class Trainer:
     # Checkpoints
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a checkpoint of all that training goes on from. The file appears whole or not at all."""
+        """Writes a checkpoint of all that training goes on from. The file appears whole or not at all.
+
+        Of the processes of a job, which are all in one state, the first writes.
+        """
+        if self.group.rank == 0:
+            checkpoint.save(self, self._engine, self._loss, path)
+
+    def rescue(self, path: str | os.PathLike[str]) -> bool:
+        """Writes a checkpoint before this process ends its job, unless it was cut off within a step: whether it did."""
+        if not self._is_whole:
+            return False
         checkpoint.save(self, self._engine, self._loss, path)
+        return True
 
     @staticmethod
     def resume(
@@ -226,6 +250,7 @@ class Trainer:
         threads: int | None = None,
         cores: str | None = None,
         isa: str | None = None,
+        distributed: bool | DataParallel = False,
     ) -> Trainer:
         """A trainer that goes on bit for bit where a checkpoint was written.
 
@@ -236,16 +261,18 @@ class Trainer:
             threads: workers, by default as before; results are the same for any number.
             cores: as for `Trainer`.
             isa: as for `Trainer`.
+            distributed: as for `Trainer`; every process reads the file.
 
         Raises:
             CheckpointError: the file is not there, truncated, edited, or does not fit the model.
         """
-        return checkpoint.resume(path, model, loss, threads, cores, isa)
+        return checkpoint.resume(path, model, loss, threads, cores, isa, distributed)
 
     def restore(self, states: dict[str, Array], counters: Counters, history: History) -> None:
         """Takes over where another trainer of the same model has stopped: optimiser states, counters, history."""
         self._engine.states.update((name, array.copy()) for name, array in states.items())
         self.counters, self.history = counters, history
+        self._engine.synchronise()
 
     # What it takes
 

@@ -19,7 +19,10 @@ def _only(back: Backward, gradients: Sequence[str], *indices: int) -> Gradients:
 def _batch_norm_training(back: Backward) -> Gradients:
     mean, inverse = back.node.outputs[3:5]
     inputs = [back.dy, back.x, back.node.inputs[1], mean, inverse]
-    return _only(back, back.ops("batch_norm_grad", inputs, 3), 0, 1, 2)
+    if back.call.has(5):
+        sums = back.op("batch_norm_sums", back.dy, back.x, mean, inverse)
+        inputs.append(back.op("all_reduce_end", back.op("all_reduce_begin", sums)))
+    return _only(back, back.ops("batch_norm_grad", inputs, 3, ranks=back.call.attribute("ranks")), 0, 1, 2)
 
 
 @differentiate_by("batch_normalization")
