@@ -102,7 +102,7 @@ class Images:
         if form is None:
             return partial(self._apply, numbers, epoch)
         prepared = np.empty((len(numbers), *self.shape), np.float32)
-        pending = self._native(form).submit(numbers.tolist(), epoch & 0xFFFFFFFF, prepared)
+        pending = self._native(form).submit(np.asarray(numbers).tolist(), epoch & 0xFFFFFFFF, prepared)
 
         def wait() -> tuple[Array, Array]:
             pending.wait()

@@ -13,7 +13,7 @@ from thew import data
 from thew.data import augment
 from thew.data.images import Preparation
 from thew.errors import Error, InputError
-from thew.train.batches import epoch_batches
+from thew.train.batches import Batches
 
 EXTENTS = st.integers(0, 12)
 AUGMENTATIONS = st.lists(
@@ -57,21 +57,21 @@ def test_other_functions_run_as_they_are():
 def test_an_epoch_goes_on_anywhere(threads):
     augmentations = (data.flip(), data.random_crop(2), data.cutout(3))
     found = images(augmentations=augmentations, threads=threads)
-    whole = list(epoch_batches(found, 8, 5, 1, False))
+    whole = list(Batches(8, 1).of(found, 5))
     assert [len(x) for x, _ in whole] == [8] * 6 + [2]
     for start in (0, 3, 6, 7):
-        rest = list(epoch_batches(images(augmentations=augmentations), 8, 5, 1, False, start))
+        rest = list(Batches(8, 1).of(images(augmentations=augmentations), 5, start))
         assert len(rest) == len(whole) - start
         for (x, y), (expected, labels) in zip(rest, whole[start:], strict=True):
             np.testing.assert_array_equal(x, expected)
             np.testing.assert_array_equal(y, labels)
-    assert [len(x) for x, _ in epoch_batches(found, 8, 5, 1, True)] == [8] * 6
+    assert [len(x) for x, _ in Batches(8, 1, True).of(found, 5)] == [8] * 6
 
 
 def test_an_epoch_may_end_early():
     found = images(600, (3, 16, 16), augmentations=(data.flip(),))
     for _ in range(10):
-        batches = epoch_batches(found, 150, 0, 0, False)
+        batches = Batches(150, 0).of(found, 0)
         next(batches)
         batches.close()  # two batches are under way
 
