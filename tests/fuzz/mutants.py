@@ -23,6 +23,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,17 +84,27 @@ def child(arguments: argparse.Namespace) -> None:
 
     control.MAX_ITERATIONS = 2000  # that endless loops end is what is tested, not how patient Thew is
     thew.InferenceSession(models["conv_net"])  # imports all that is needed before the limit
+
+    def mutant(index: int) -> tuple[str, str, Callable[[], str]]:
+        name, kind, data = make(models, arguments.seed, index)
+        return name, kind, lambda: run_one(data)
+
+    attempt(arguments, mutant)
+
+
+def attempt(arguments: argparse.Namespace, mutant: Callable[[int], tuple[str, str, Callable[[], str]]]) -> None:
+    """Runs a range of mutants, each given as its names and what tries it, within limits."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for index in range(arguments.first, arguments.last):
-        name, kind, data = make(models, arguments.seed, index)
+        name, kind, run = mutant(index)
         _say({"begin": index, "model": name, "kind": kind})
         started = time.monotonic()
         try:
-            outcome = run_one(data)
+            outcome = run()
         except BaseException as error:
             trace = traceback.format_exc().splitlines()
-            outcome, data = "failed", b""
+            outcome = "failed"
             _say({"failed": index, "error": f"{type(error).__name__}: {str(error)[:200]}", "trace": trace[-9:]})
         _say({"end": index, "outcome": outcome, "seconds": time.monotonic() - started})
 
@@ -108,8 +119,8 @@ def _say(message: dict[str, Any]) -> None:
 class Run:
     """One run over many mutants."""
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments = arguments
+    def __init__(self, arguments: argparse.Namespace, script: str = __file__) -> None:
+        self.arguments, self.script = arguments, script
         self.counts: Counter[str] = Counter()
         self.failures: list[dict[str, Any]] = []
         self.slowest: tuple[float, int] = (0.0, -1)
@@ -123,7 +134,7 @@ class Run:
 
     def _child(self, first: int, last: int) -> int:
         """Runs one child, and returns the mutant after the last that it got to."""
-        command = [sys.executable, __file__, "--child", "--seed", str(self.arguments.seed)]
+        command = [sys.executable, self.script, "--child", "--seed", str(self.arguments.seed)]
         command += ["--first", str(first), "--last", str(last)]
         command += ["--models", str(self.arguments.models)] if self.arguments.models else []
         environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
@@ -169,10 +180,8 @@ class Run:
         models = f" --models {self.arguments.models}" if self.arguments.models else ""
         print(f"\nmutant {current['begin']} ({current['kind']} of {current['model']}): {what}")
         print("".join(f"    {line.rstrip()}\n" for line in trace[-12:]), end="")
-        print(
-            f"  repeat: python tests/fuzz/mutants.py --seed {self.arguments.seed} --only {current['begin']}{models}",
-            flush=True,
-        )
+        options = f"--seed {self.arguments.seed} --only {current['begin']}{models}"
+        print(f"  repeat: python tests/fuzz/{Path(self.script).name} {options}", flush=True)
 
     def _progress(self, done: int, end: int) -> None:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.counts.items()))
@@ -205,8 +214,9 @@ def only(arguments: argparse.Namespace) -> None:
         print("ran")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def parser_of(text: str) -> argparse.ArgumentParser:
+    """The options that all scripts of mutants have."""
+    parser = argparse.ArgumentParser(description=text.splitlines()[0])
     parser.add_argument("--count", type=int, default=1000, help="how many mutants")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=int, default=0, help="number of the first mutant")
@@ -217,15 +227,24 @@ def main() -> int:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--first", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--last", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    arguments = parser_of(__doc__ or "").parse_args()
     if arguments.child:
         child(arguments)
         return 0
     if arguments.only is not None:
         only(arguments)
         return 0
-    run = Run(arguments)
+    return report(Run(arguments))
+
+
+def report(run: Run) -> int:
+    """Runs all, and says how it went: 1 where something failed."""
     run.all()
+    arguments = run.arguments
     seconds, slowest = run.slowest
     what = f"{arguments.count} mutants of seed {arguments.seed}: {dict(run.counts)}, {len(run.failures)} failures"
     print(f"{what}; slowest {slowest}: {seconds:.1f} s")

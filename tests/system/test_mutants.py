@@ -1,5 +1,5 @@
-"""A few hundred spoiled models: each runs or ends in a `thew.Error`. `tests/fuzz/mutants.py` runs as many as one
-wants.
+"""A few hundred spoiled models and plans: each runs or ends in a `thew.Error`. `tests/fuzz/mutants.py` and
+`tests/fuzz/plans.py` run as many as one wants.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ pytest.importorskip("onnx")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments: str) -> None:
-    command = [sys.executable, str(ROOT / "tests" / "fuzz" / "mutants.py"), *arguments]
+def run(*arguments: str, script: str = "mutants.py") -> None:
+    command = [sys.executable, str(ROOT / "tests" / "fuzz" / script), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"
 
@@ -28,6 +28,10 @@ def test_small_models() -> None:
 
 def test_real_models(shared_data: Path) -> None:
     run("--count", "80", "--seed", "8", "--models", str(shared_data / "models"))
+
+
+def test_plans() -> None:
+    run("--count", "150", "--seed", "7", script="plans.py")
 
 
 def test_a_failure_is_seen(tmp_path: Path) -> None:

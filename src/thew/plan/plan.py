@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import tempfile
@@ -122,6 +123,7 @@ class Plan:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the plan as JSON, atomically."""
         document = {"format": FORMAT, "version": __version__, **dataclasses.asdict(self)}
+        document["digest"] = _digest(document)
         path = Path(path)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
         try:
@@ -136,11 +138,18 @@ class Plan:
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Plan:
-        """Reads a plan. Raises PlanError where the file is not a plan of this version."""
+        """Reads a plan. Raises PlanError where the file is not a plan of this version, or breaks a rule of plans."""
+        from thew.plan.verify import check_plan
+
         try:
             document = json.loads(Path(path).read_text())
+            sealed = document.pop("digest", "") == _digest(document)
             if (document.pop("format"), document.pop("version")) != (FORMAT, __version__):
                 raise PlanError(f"plan '{path}': must be of version {__version__}; plan the model again")
+            if not sealed:
+                raise PlanError(
+                    f"plan '{path}': must be as it was saved, got one that was edited; plan the model again"
+                )
             steps = tuple(_step_from(step) for step in document.pop("steps"))
             inputs, outputs = (tuple(map(_value_from, document.pop(key))) for key in ("inputs", "outputs"))
             choices = {key: Choice(**fields) for key, fields in document.pop("choices").items()}
@@ -149,11 +158,19 @@ class Plan:
             made: dict[str, Any] = {"choices": choices, "options": options, "states": states}
             made["kept"] = tuple(map(str, document.pop("kept")))
             made["quantisation"] = _quantisation_from(document.pop("quantisation"))
-            return Plan(inputs, outputs, steps, **made, **document)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, ModelError) as error:
+            plan = Plan(inputs, outputs, steps, **made, **document)
+            check_plan(plan)
+            return plan
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, ModelError) as error:
             raise PlanError(
                 f"plan '{path}': must be a plan saved by Thew, got {error!r}; plan the model again"
             ) from error
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    """Of all that a plan says, however its text is laid out."""
+    text = json.dumps(document, default=dict, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _value_from(fields: dict[str, Any]) -> Value:

@@ -221,7 +221,11 @@ class InferenceSession:
                 raise PlanError(
                     f"plan: must be made for this device, {here}, got one for {given.device}; plan the model again"
                 )
-            if given.fingerprint != fingerprint(self._settings.prepare(self._graph, by_name)):
+            planned = self._settings.prepare(self._graph, by_name)
+            results = tuple((value.name, value.type) for value in given.outputs)
+            if given.fingerprint != fingerprint(planned) or results != tuple(
+                (name, planned.type_of(name)) for name in planned.outputs
+            ):
                 raise PlanError("plan: must be made for this model, got one for another; plan the model again")
             return Executable(self._graph, by_name, self._settings, given)
         settings = self._settings
