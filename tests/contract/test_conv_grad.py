@@ -19,6 +19,8 @@ from thew.errors import PlanError
 IMPLICIT = [row for row in rows("conv") if row.values[0].algorithm == "implicit"]
 POINTWISE = [row for row in rows("conv") if row.values[0].algorithm == "pointwise"]
 BATCH = rows("conv_batch")
+PLANES = rows("conv_planes")
+LAYOUT_OF = {"conv_batch": "batch_innermost", "conv_planes": "plain"}  # of families that want one
 RNG = np.random.default_rng(17)
 
 
@@ -74,6 +76,12 @@ BATCHES = (
     Case(2, 13, 5, 5, pads=(3, 4, 4, 3), n=16), Case(2, 3, 3, 10, (2, 7), pads=(0, 3, 0, 3), n=48),
     Case(3, 4, 6, 5, (1, 1), (3, 2), NO_PADS, n=16),
 )  # fmt: skip
+# Widths below, at and beyond a vector; images that their windows leave far behind; one row.
+FLAT = (
+    Case(1, 6, 12, 28, (5, 5), pads=(2, 2, 2, 2)), Case(6, 16, 9, 9, (5, 5), pads=NO_PADS, n=3),
+    Case(3, 7, 7, 16, (3, 2), pads=(1, 1, 2, 0), dilations=(2, 3), n=2), Case(2, 13, 3, 4, pads=(3, 4, 4, 3)),
+    Case(5, 3, 1, 35, (1, 7), pads=(0, 3, 0, 6), n=2), Case(4, 4, 5, 6, (1, 1), pads=NO_PADS, n=5),
+)  # fmt: skip
 
 
 def cases(found: list[Any], some: tuple[Case, ...]) -> list[Any]:
@@ -81,7 +89,8 @@ def cases(found: list[Any], some: tuple[Case, ...]) -> list[Any]:
 
 
 GRAD_INPUT = cases(IMPLICIT, CASES) + cases(POINTWISE, POINTS) + cases(BATCH, BATCHES)
-GRAD_WEIGHT = cases(IMPLICIT, CASES + POINTS) + cases(BATCH, BATCHES)
+GRAD_INPUT += cases(PLANES, FLAT)
+GRAD_WEIGHT = cases(IMPLICIT, CASES + POINTS) + cases(BATCH, BATCHES) + cases(PLANES, FLAT)
 
 
 def operands(case: Case, row: Any) -> tuple[Any, Any, Any]:
@@ -91,7 +100,7 @@ def operands(case: Case, row: Any) -> tuple[Any, Any, Any]:
 
 
 def as_row_wants(row: Any, array: Any, layout: str) -> Any:
-    return placed(array, "batch_innermost" if row.family == "conv_batch" else layout)
+    return placed(array, LAYOUT_OF.get(row.family, layout))
 
 
 def exact(op: str, case: Case, dy: Any, other: Any) -> tuple[Any, Any]:
@@ -122,7 +131,7 @@ def test_grad_weight(row: Any, case: Case) -> None:
     value, tolerance = exact("conv_grad_weight", case, dy, x)
     for layout, into, threads in (("channels_last", "plain", 1), ("plain", "plain", 3), ("channels_last", "oc", 2)):
         blank = np.full(weight.shape, np.nan, x.dtype)
-        dw = placed(blank, "batch_innermost") if into == "oc" else blank
+        dw = placed(blank, "batch_innermost") if into == "oc" and row.family != "conv_planes" else blank
         given = [as_row_wants(row, dy, layout), as_row_wants(row, x, layout)]
         native.run_kernel(row.name, "conv_grad_weight", given, [dw], case.attributes, (), threads)
         assert np.all(np.abs(dw - value) <= tolerance), (layout, into, np.nanmax(np.abs(dw - value)))
@@ -143,10 +152,10 @@ def test_strides(row: Any, layout: str) -> None:
             assert np.all(np.abs(out - value) <= tolerance), (op, which)
 
 
-@pytest.mark.parametrize("row", [*IMPLICIT, *BATCH])
+@pytest.mark.parametrize("row", [*IMPLICIT, *BATCH, *PLANES])
 def test_threads_do_not_change_the_sums(row: Any) -> None:
     """Bit for bit, also where k is cut into several blocks."""
-    case = BATCHES[0] if row.family == "conv_batch" else Case(20, 40, 30, 30, n=2)
+    case = {"conv_batch": BATCHES[0], "conv_planes": FLAT[1]}.get(row.family, Case(20, 40, 30, 30, n=2))
     x, weight, dy = operands(case, row)
     for op, other, result in (("conv_grad_input", weight, x), ("conv_grad_weight", x, weight)):
         found = []
@@ -159,23 +168,23 @@ def test_threads_do_not_change_the_sums(row: Any) -> None:
         assert len(set(found)) == 1
 
 
-@pytest.mark.parametrize("row", BATCH)
-def test_forward_of_batches(row: Any) -> None:
-    """The convolution itself over images that lie innermost, with bias and activation, weights constant or not."""
-    for case in BATCHES:
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("row", [*BATCH, *PLANES])
+def test_forward_of_few_channels(row: Any, activation: str) -> None:
+    """The convolution itself, with bias and activation, weights constant or not."""
+    for case in BATCHES if row.family == "conv_batch" else FLAT:
         x, weight, dy = operands(case, row)
         bias = RNG.standard_normal(case.oc).astype(x.dtype)
         attributes = {name: value for name, value in case.attributes.items() if name != "input_shape"}
-        attributes |= {"activation": "relu", "activation_parameters": ()}
+        attributes |= {"activation": activation, "activation_parameters": ()}
         find = ops.get("conv").reference
         wide = [array.astype(np.float64) for array in (x, weight, bias)]
         (value,), (size,) = find(attributes, *wide), find(attributes, *map(np.abs, wide))
         terms = weight[0].size + 4
         for constants, threads in (((1,), 1), ((), 3)):
-            y = placed(np.full(dy.shape, np.nan, x.dtype), "batch_innermost")
-            native.run_kernel(
-                row.name, "conv", [placed(x, "batch_innermost"), weight, bias], [y], attributes, constants, threads
-            )
+            y = as_row_wants(row, np.full(dy.shape, np.nan, x.dtype), "plain")
+            given = [as_row_wants(row, x, "plain"), weight, bias]
+            native.run_kernel(row.name, "conv", given, [y], attributes, constants, threads)
             assert np.all(np.abs(y - value) <= terms * np.finfo(x.dtype).eps * size)
 
 
@@ -208,6 +217,16 @@ def test_what_is_refused(row: Any) -> None:
         native.run_kernel(row.name, "conv_grad_input", [dy[:, :-1], weight], [x], case.attributes)
     with pytest.raises(PlanError, match="output extent"):
         native.run_kernel(row.name, "conv_grad_weight", [dy[:, :, :-1], x], [weight], case.attributes)
+
+
+@pytest.mark.parametrize("row", PLANES[:1])
+def test_planes_that_rows_refuse(row: Any) -> None:
+    x, weight, dy = operands(Case(2, 3, 9, 9, strides=(2, 2)), row)
+    with pytest.raises(PlanError, match="strides must be 1"):
+        native.run_kernel(row.name, "conv", [x, weight], [dy], {"pads": (1,) * 4, "strides": (2, 2)})
+    x, weight, dy = operands(Case(2, 3, 9, 9), row)
+    with pytest.raises(PlanError, match="side by side"):
+        native.run_kernel(row.name, "conv", [placed(x, "channels_last"), weight], [dy], {"pads": (1,) * 4})
 
 
 @pytest.mark.parametrize("row", BATCH[:1])

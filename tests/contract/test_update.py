@@ -38,7 +38,7 @@ def drawn(op: str, dtype: str, shape: tuple[int, ...], absent: tuple[str, ...], 
 
 def run(row: Any, op: str, inputs: list[Any], in_place: bool, threads: int = 1, **attributes: int) -> list[Any]:
     """What changes, in the order of the outputs that are not absent."""
-    given = [None if array is None else np.array(array) for array in inputs]
+    given = [None if array is None else np.array(array, order="C") for array in inputs]
     changing = [given[0], *(state for state in given[4 : 4 + len(STATES[op])] if state is not None)]
     if op == "update_nadam":
         changing.append(given[4 + len(STATES[op])])
@@ -53,7 +53,7 @@ def check(row: Any, op: str, inputs: list[Any], **attributes: int) -> None:
     wanted = [value for value in ops.get(op).reference(given, *wide) if value is not None]
     for in_place, threads in ((True, 1), (False, 3)):
         for found, value in zip(run(row, op, inputs, in_place, threads, **attributes), wanted, strict=True):
-            size = 4 + np.abs(value) + np.abs(wide[0]) + np.abs(wide[1]) ** 2 if found.shape != (1,) else 1.0
+            size = 4 + np.abs(value) + np.abs(wide[0]) + np.max(np.abs(wide[1]), initial=0) ** 2
             assert np.all(np.abs(found - value) <= 32 * np.finfo(found.dtype).eps * size)
 
 
@@ -88,6 +88,22 @@ def test_factor_and_clip(row: Any, op: str) -> None:
         found = run(row, op, inputs, in_place)
         for new, old in zip(found, [array for array in (inputs[0], *inputs[4:]) if array is not None], strict=False):
             np.testing.assert_array_equal(new, old)
+
+
+@pytest.mark.parametrize(("op", "absent", "attributes"), SETTINGS)
+@pytest.mark.parametrize("row", ROWS)
+def test_gradients_given_as_products(row: Any, op: str, absent: tuple[str, ...], attributes: dict[str, int]) -> None:
+    """A sum of k products is rounded k times more than the gradient itself: few, of numbers near 1."""
+    for (m, n), k in (((7, 5), 1), ((3, 130), 4), ((40, 1), 2)):
+        inputs = drawn(op, row.a, (m, n), absent)
+        if op == "update_rmsprop" and inputs[6] is not None:
+            inputs[6] = np.asarray(inputs[6] / 8, inputs[6].dtype)
+        left, right = (np.asarray(RNG.uniform(-1, 1, shape) / k, inputs[0].dtype) for shape in ((k, m), (k, n)))
+        check(row, op, product := [inputs[0], left.T, *inputs[2:], right], **attributes)
+    if op == "update_sgd":  # the left factor transposed
+        plain = run(row, op, product, False, **attributes)
+        native.run_kernel(row.name, op, product, found := [np.zeros_like(array) for array in plain], attributes)
+        assert all(map(np.array_equal, found, plain))
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -23,8 +23,8 @@ struct BatchConv {
     std::int64_t n, c, oc;  // c of x, oc of y; turned around in the gradient of the input
     std::int64_t in_h, in_w, out_h, out_w;
     std::int64_t kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
-    std::int64_t x_c, x_h, x_w, y_c, y_h, y_w;  // strides in elements; of dy where y is not at hand
-    std::int64_t w_o, w_c, w_h, w_w;            // of w, or of dw
+    std::int64_t x_n, x_c, x_h, x_w, y_n, y_c, y_h, y_w;  // strides in elements; of dy where y is not at hand
+    std::int64_t w_o, w_c, w_h, w_w;                      // of w, or of dw
     std::int64_t bias_stride;
     Epilogue epilogue;
 };

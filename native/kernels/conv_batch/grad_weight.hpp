@@ -43,7 +43,10 @@ void taps(const BatchConv& conv, const Taps<T>& at) {
             const T* from = x + inside.first * step;
             for (std::int64_t j = inside.first; j < inside.last; ++j, gradient += conv.y_w, from += step) {
                 Vec<T> in[K];
-                unroll<K>([&](auto k) THEW_FLAT { in[k] = load(from + k * tap_step); });
+                unroll<K>([&](auto k) THEW_FLAT {
+                    in[k] = load(from + k * tap_step);
+                    THEW_PIN(in[k]);  // else every product loads it again
+                });
                 unroll<O>([&](auto o) THEW_FLAT {
                     const Vec<T> given = load(gradient + o * conv.y_c);
                     unroll<K>([&](auto k) THEW_FLAT {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/pool/window.hpp"
+#include "simd/pairs.hpp"
 
 namespace thew {
 namespace {
@@ -37,12 +38,42 @@ T reduce_row(const T* from, std::int64_t count) {
     return total;
 }
 
+// Windows two wide, two apart, that begin with the row: a vector of them at a time.
+inline bool is_paired(const PoolArgs& args) {
+    const bool two = args.kw == 2 && args.stride_w == 2 && args.dilation_w == 1;
+    const bool inside = args.pad_left == 0 && args.pad_right == 0 && 2 * args.ow <= args.w;
+    return two && inside && args.x_w == 1 && args.y_w == 1;
+}
+
+template <class Op, class T>
+void pool_pairs(const PoolArgs& args, const T* row, const Span& rows, T* to) {
+    const Vec<T> count = splat(static_cast<T>(2 * rows.counted));
+    for (std::int64_t ox = 0; ox < args.ow; ox += kLanes<T>) {
+        const int some = static_cast<int>(args.ow - ox < kLanes<T> ? args.ow - ox : kLanes<T>);
+        Vec<T> total = splat(Op::template start<T>());
+        const T* at = row + 2 * ox;
+        for (std::int64_t ky = rows.first; ky < rows.last; ++ky, at += args.dilation_h * args.x_h) {
+            const Pairs<T> pairs = Pairs<T>::load_some(at, some);
+            total = Op::join(total, Op::join(pairs.even, pairs.odd));
+        }
+        total = Op::finish(total, count);
+        if (some == kLanes<T>) {
+            store(to + ox, total);
+        } else {
+            store_partial(to + ox, total, some);
+        }
+    }
+}
+
 // One output row of one plane; `buffer` holds w elements.
 template <class Op, class T>
 void pool_row(const PoolArgs& args, const T* plane, std::int64_t oy, T* to, T* buffer) {
     const std::int64_t top = oy * args.stride_h - args.pad_top;
     const Span rows = clip(top, args.kh, args.dilation_h, args.h, args.pad_bottom, args.count_include_pad);
     const T* row = plane + (top + rows.first * args.dilation_h) * args.x_h;
+    if constexpr (static_cast<T>(0.5) != T{0}) {
+        if (is_paired(args)) return pool_pairs<Op, T>(args, row, rows, to);
+    }
     const T* line = buffer;
     if (rows.last - rows.first == 1 && args.x_w == 1) {
         line = row;

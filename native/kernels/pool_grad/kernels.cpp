@@ -1,12 +1,13 @@
 // The pooling gradients of one ISA.
-#include "kernels/pool_grad/windows.hpp"
+#include "kernels/pool_grad/pairs.hpp"
 
 namespace thew {
 namespace {
 
 template <class T>
 void run(const PoolGradArgs& args, const void* x, const void* dy, void* dx, const Workers& workers) {
-    run_windows<T>(args, static_cast<const T*>(x), static_cast<const T*>(dy), static_cast<T*>(dx), workers);
+    const auto kernel = is_paired(args) ? run_pairs<T> : run_windows<T>;
+    kernel(args, static_cast<const T*>(x), static_cast<const T*>(dy), static_cast<T*>(dx), workers);
 }
 
 template <class T>

@@ -57,6 +57,21 @@ THEW_INLINE void each_tap(const PoolGradArgs& args, const Taps& taps, const Body
     }
 }
 
+// Each value of a window becomes what it gets of dy: all where it is the first of the largest, else 0.
+template <class T, class Value, int N>
+THEW_INLINE void give_to_largest(Value (&values)[N], Value dy, bool relu) {
+    Value best = static_cast<Value>(Value{} + lowest<T>());
+    unroll<N>([&](auto k) THEW_FLAT { best = MaxOf::join(best, values[k]); });
+    Value left = dy;
+    if (relu) left = best > Value{} ? left : Value{};
+    auto open = (best == best) | (best != best);  // lanes whose largest is still to come: all
+    unroll<N>([&](auto k) THEW_FLAT {
+        const auto here = ((values[k] == best) | ((values[k] != values[k]) & (best != best))) & open;
+        open = here ? (open ^ open) : open;
+        values[k] = here ? left : Value{};
+    });
+}
+
 template <class T, class Value, bool kWhole>
 struct Windows {
     const PoolGradArgs& args;
@@ -97,20 +112,15 @@ struct Windows {
     template <int Side>
     THEW_INLINE void max_square(const Taps& taps, const T* x, T* dx, Value dy) const {
         const std::int64_t down = taps.top, right = taps.left;
-        Value values[Side * Side], best = static_cast<Value>(Value{} + lowest<T>());
+        Value values[Side * Side];
         unroll<Side * Side>([&](auto k) THEW_FLAT {
             const std::int64_t h = down + k / Side * args.dilation_h, w = right + k % Side * args.dilation_w;
             values[k] = get(x + h * args.x.h + w * args.x.w);
-            best = MaxOf::join(best, values[k]);
         });
-        Value left = dy;
-        if (args.relu) left = best > Value{} ? left : Value{};
-        auto open = (best == best) | (best != best);
+        give_to_largest<T>(values, dy, args.relu);
         unroll<Side * Side>([&](auto k) THEW_FLAT {
             const std::int64_t h = down + k / Side * args.dilation_h, w = right + k % Side * args.dilation_w;
-            const auto here = ((values[k] == best) | ((values[k] != values[k]) & (best != best))) & open;
-            open = here ? (open ^ open) : open;
-            give(dx + h * args.dx.h + w * args.dx.w, here ? left : Value{});
+            give(dx + h * args.dx.h + w * args.dx.w, values[k]);
         });
     }
 

@@ -7,6 +7,10 @@
 // schedule changes no plan, and are combined in fp64 into the coefficients below. Elements are computed in the
 // parameter's type.
 //
+// In place of grad a product may be given, a[m, k]·b[k, n] with a short sum, of which a vector is made as it is used:
+// the gradient of a dense layer on few samples is never written. Then param and states are in C order and b's columns
+// lie side by side.
+//
 // param, grad and states have one shape and one dense layout (any order of axes). An output may be exactly the input
 // whose next value it is, and overlaps nothing else.
 #pragma once
@@ -43,10 +47,18 @@ struct UpdateData {
     std::int64_t count;
 };
 
+// The factors of the gradient; grad of UpdateData is unused.
+struct UpdateProduct {
+    std::int64_t m, n, k, a_m, a_k, b_k;
+    const void *a, *b;
+};
+
 struct UpdateEntry {
     Row row;
     void (*run)(UpdateMethod method, const UpdateCoefficients& coefficients, const UpdateData& data,
                 const Workers& workers);
+    void (*run_product)(UpdateMethod method, const UpdateCoefficients& coefficients, const UpdateData& data,
+                        const UpdateProduct& product, const Workers& workers);
 };
 
 THEW_DECLARE_TABLES(UpdateEntry, update_table)

@@ -110,15 +110,39 @@ THEW_INLINE void put(T* to, Vec<T> value, int count) {
     }
 }
 
-template <class Method, class T, bool kHas0, bool kHas1, bool kHas2>
-void update(const UpdateData& data, const Numbers<T>& n, std::int64_t first, std::int64_t last) {
+// The gradient as it lies in memory.
+template <class T>
+struct Stored {
+    const T* grad;
+    THEW_INLINE Vec<T> at(std::int64_t i, int count) const { return get(grad + i, count); }
+};
+
+// A row of a product, element i of which is Σ_k a[k]·b[k, i].
+template <class T>
+struct ProductRow {
+    const T *a, *b;
+    std::int64_t k, a_k, b_k;
+    THEW_INLINE Vec<T> at(std::int64_t i, int count) const {
+        Vec<T> sum = splat(a[0]) * get(b + i, count);
+        for (std::int64_t at = 1; at < k; ++at) sum = splat(a[at * a_k]) * get(b + at * b_k + i, count) + sum;
+        return sum;
+    }
+};
+
+// Elements [first, last) of the parameter.
+template <class T, class Gradient>
+using Update = void (*)(const UpdateData& data, const Gradient& gradient, const Numbers<T>& n, std::int64_t first,
+                        std::int64_t last);
+
+template <class Method, class T, class Gradient, bool kHas0, bool kHas1, bool kHas2>
+void update(const UpdateData& data, const Gradient& gradient, const Numbers<T>& n, std::int64_t first,
+            std::int64_t last) {
     constexpr bool has[kMostStates] = {kHas0, kHas1, kHas2};
     T* param = static_cast<T*>(data.param);
-    const T* grad = static_cast<const T*>(data.grad);
     auto step = [&](std::int64_t i, int count) THEW_FLAT {
         Element<T> e;
         e.w = get(param + i, count);
-        e.g = lower_to<T>(raise_to<T>(get(grad + i, count) * n.factor, splat(-n.clip)), splat(n.clip));
+        e.g = lower_to<T>(raise_to<T>(gradient.at(i, count) * n.factor, splat(-n.clip)), splat(n.clip));
         for (int s = 0; s < kMostStates; ++s) {
             e.state[s] = has[s] ? get(static_cast<const T*>(data.state[s]) + i, count) : Vec<T>{};
         }
@@ -133,40 +157,63 @@ void update(const UpdateData& data, const Numbers<T>& n, std::int64_t first, std
     if (i < last) step(i, static_cast<int>(last - i));
 }
 
-template <class T>
-using Update = void (*)(const UpdateData& data, const Numbers<T>& n, std::int64_t first, std::int64_t last);
-
-template <class T>
-Update<T> find(UpdateMethod method, const UpdateData& data) {
+template <class T, class G>
+Update<T, G> find(UpdateMethod method, const UpdateData& data) {
     switch (method) {
         case UpdateMethod::sgd:
-            return data.state[0] ? update<Sgd, T, true, false, false> : update<Sgd, T, false, false, false>;
-        case UpdateMethod::adam: return update<Adam, T, true, true, false>;
-        case UpdateMethod::nadam: return update<Nadam, T, true, true, false>;
-        case UpdateMethod::adagrad: return update<Adagrad, T, true, false, false>;
+            return data.state[0] ? update<Sgd, T, G, true, false, false> : update<Sgd, T, G, false, false, false>;
+        case UpdateMethod::adam: return update<Adam, T, G, true, true, false>;
+        case UpdateMethod::nadam: return update<Nadam, T, G, true, true, false>;
+        case UpdateMethod::adagrad: return update<Adagrad, T, G, true, false, false>;
         case UpdateMethod::rmsprop: break;
     }
     if (data.state[1])
-        return data.state[2] ? update<Rmsprop, T, true, true, true> : update<Rmsprop, T, true, true, false>;
-    return data.state[2] ? update<Rmsprop, T, true, false, true> : update<Rmsprop, T, true, false, false>;
+        return data.state[2] ? update<Rmsprop, T, G, true, true, true> : update<Rmsprop, T, G, true, true, false>;
+    return data.state[2] ? update<Rmsprop, T, G, true, false, true> : update<Rmsprop, T, G, true, false, false>;
 }
+
+constexpr std::int64_t kPiece = 1 << 14;  // elements a task
 
 template <class T>
 void run(UpdateMethod method, const UpdateCoefficients& coefficients, const UpdateData& data, const Workers& workers) {
-    constexpr std::int64_t kPiece = 1 << 14;
     const Numbers<T> numbers(coefficients);
-    const Update<T> apply = find<T>(method, data);
+    const Stored<T> gradient{static_cast<const T*>(data.grad)};
+    const auto apply = find<T, Stored<T>>(method, data);
     auto body = [&](std::int64_t piece, int) {
         const std::int64_t first = piece * kPiece, last = first + kPiece < data.count ? first + kPiece : data.count;
-        apply(data, numbers, first, last);
+        apply(data, gradient, numbers, first, last);
     };
     parallel_for(workers, (data.count + kPiece - 1) / kPiece, body);
 }
 
-constexpr UpdateEntry kEntries[] = {
-    {{"update", "fused", DType::fp32, DType::fp32, DType::fp32, 0, 0, 0, kIsa}, run<float>},
-    {{"update", "fused", DType::fp64, DType::fp64, DType::fp64, 0, 0, 0, kIsa}, run<double>},
-};
+template <class T>
+void run_product(UpdateMethod method, const UpdateCoefficients& coefficients, const UpdateData& data,
+                 const UpdateProduct& product, const Workers& workers) {
+    const Numbers<T> numbers(coefficients);
+    const auto apply = find<T, ProductRow<T>>(method, data);
+    const std::int64_t rows = product.n < kPiece ? kPiece / product.n : 1;
+    auto body = [&](std::int64_t task, int) {
+        const std::int64_t end = (task + 1) * rows < product.m ? (task + 1) * rows : product.m;
+        for (std::int64_t m = task * rows; m < end; ++m) {
+            UpdateData row = data;
+            row.param = static_cast<T*>(data.param) + m * product.n;
+            for (int s = 0; s < kMostStates; ++s) {
+                if (data.state[s]) row.state[s] = static_cast<T*>(data.state[s]) + m * product.n;
+            }
+            const ProductRow<T> gradient{static_cast<const T*>(product.a) + m * product.a_m,
+                                         static_cast<const T*>(product.b), product.k, product.a_k, product.b_k};
+            apply(row, gradient, numbers, 0, product.n);
+        }
+    };
+    parallel_for(workers, product.n > 0 ? (product.m + rows - 1) / rows : 0, body);
+}
+
+template <class T>
+constexpr UpdateEntry entry(DType type) {
+    return {{"update", "fused", type, type, type, 0, 0, 0, kIsa}, run<T>, run_product<T>};
+}
+
+constexpr UpdateEntry kEntries[] = {entry<float>(DType::fp32), entry<double>(DType::fp64)};
 
 }  // namespace
 

@@ -20,6 +20,8 @@ struct Facts {
     std::size_t states, needed;  // at most; those that may not be absent come first
     std::size_t hyper;           // numbers in that vector
     std::size_t numbers;         // fp64 numbers after the states
+
+    std::size_t right() const { return kFirstState + states + numbers; }  // of the gradient as a product
 };
 const std::map<std::string, Facts> kMethods{
     {"update_sgd", {UpdateMethod::sgd, 1, 0, 4, 0}},         {"update_adam", {UpdateMethod::adam, 2, 2, 6, 1}},
@@ -98,10 +100,14 @@ public:
         : entry_(entry),
           facts_(facts),
           bytes_(static_cast<std::size_t>(element_count(desc.inputs[0])) * dtype_bytes(entry.row.a)),
+          right_(facts.right()),
           has_factor_(present(desc, kFactor)),
           decoupled_(desc.attributes.integer("decoupled", 0) != 0),
           nesterov_(desc.attributes.integer("nesterov", 0) != 0) {
         for (std::size_t s = 0; s < facts.states; ++s) has_state_[s] = present(desc, kFirstState + s);
+        if (!present(desc, right_)) return;
+        const Tensor &a = desc.inputs[1], &b = desc.inputs[right_];
+        product_ = {a.shape[0], b.shape[1], a.shape[1], a.stride[0], a.stride[1], b.stride[0], nullptr, nullptr};
     }
 
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
@@ -120,8 +126,14 @@ public:
         const double factor = has_factor_ ? *static_cast<const double*>(inputs[kFactor].data) : 1.0;
         if (factor != 0) {
             const auto* hyper = static_cast<const double*>(inputs[kHyper].data);
-            entry_.run(facts_.method, coefficients(facts_.method, hyper, factor, numbers, decoupled_, nesterov_), data,
-                       workers);
+            const UpdateCoefficients found = coefficients(facts_.method, hyper, factor, numbers, decoupled_, nesterov_);
+            if (product_.k == 0) {
+                entry_.run(facts_.method, found, data, workers);
+            } else {
+                UpdateProduct product = product_;
+                product.a = inputs[1].data, product.b = inputs[right_].data;
+                entry_.run_product(facts_.method, found, data, product, workers);
+            }
         }
         if (facts_.method == UpdateMethod::nadam) *static_cast<double*>(outputs[output].data) = numbers[0];
     }
@@ -134,7 +146,8 @@ private:
 
     const UpdateEntry& entry_;
     const Facts& facts_;
-    std::size_t bytes_;
+    std::size_t bytes_, right_;
+    UpdateProduct product_{};
     bool has_factor_, has_state_[kMostStates] = {}, decoupled_, nesterov_;
 };
 
@@ -148,11 +161,25 @@ void require_numbers(const StepDesc& desc, std::size_t input, std::size_t count)
                 " consecutive numbers, got " + shape_text(vector));
 }
 
+void require_product(const StepDesc& desc, const Tensor& b, const Row& row) {
+    const Tensor &w = desc.inputs[0], &a = desc.inputs[1];
+    require_dtype(desc, b, row.a, "the gradient's right factor");
+    require(w.rank == 2 && a.rank == 2 && b.rank == 2 && a.shape[0] == w.shape[0] && b.shape[1] == w.shape[1] &&
+                a.shape[1] == b.shape[0] && a.shape[1] > 0,
+            where(desc) +
+                "a gradient given as a product must be (m, k) by (k, n), k above 0, for a parameter (m, n), got " +
+                shape_text(a) + " and " + shape_text(b) + " for " + shape_text(w));
+    require((b.shape[1] <= 1 || b.stride[1] == 1) && (w.shape[1] <= 1 || w.stride[1] == 1) &&
+                (w.shape[0] <= 1 || w.stride[0] == w.shape[1]),
+            where(desc) + "the parameter must be in C order, and columns of the right factor side by side");
+}
+
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
     const auto found = kMethods.find(desc.op);
     require(found != kMethods.end(), where(desc) + "op must be an update of this family");
     const Facts& facts = found->second;
-    const std::size_t most = kFirstState + facts.states + facts.numbers;
+    const std::size_t most = facts.right() + 1;
+    const bool is_product = present(desc, facts.right());
     std::size_t changing = 1 + (facts.method == UpdateMethod::nadam ? 1 : 0);
     for (std::size_t s = 0; s < facts.states; ++s) {
         const bool given = present(desc, kFirstState + s);
@@ -168,11 +195,13 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
         const bool array = input < kHyper || input >= kFirstState;
         if (!array || !present(desc, input)) continue;
         require_dtype(desc, desc.inputs[input], row.a, "parameter, gradient and states");
+        if (input == 1 && is_product) continue;
         require_one_layout(desc, desc.inputs[0], desc.inputs[input]);
         if (input == 1) continue;
         require_dtype(desc, desc.outputs[output], row.a, "every output");
         require_one_layout(desc, desc.inputs[0], desc.outputs[output++]);
     }
+    if (is_product) require_product(desc, desc.inputs[facts.right()], row);
     return std::make_unique<UpdateStep>(desc, entry_of(kTables, row), facts);
 }
 

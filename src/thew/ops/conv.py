@@ -87,6 +87,25 @@ def _suits_batches(call: Call) -> bool:
     return alone and is_planar(call) and suits_batches(batch, channels, call.shape(1)[0])
 
 
+FEW_PLANES = 16  # channels up to which rows of pixels fill vectors better
+
+
+def suits_planes(call: Call, channels: tuple[int, ...]) -> bool:
+    """Whether vectors are better filled with the pixels of a row than with channels; there are too few images."""
+    apart = set(call.attribute("strides")) <= {1} and call.attribute("group") == 1 and not call.has(3)
+    return apart and 0 < min(channels) <= max(channels) <= FEW_PLANES and not suits_batches(call.shape(0)[0], *channels)
+
+
+def _suits_planes(call: Call) -> bool:
+    return is_planar(call) and suits_planes(call, call.shape(1)[:2])
+
+
+def _by_planes(call: Call) -> Work:
+    """Vectors run along rows of y; x is copied once."""
+    copied = 2 * prod(call.shape(0)) * size_bytes(call.type(0).dtype)
+    return Work(_flops(call) // 2, output_shape(call)[-1], copied, copied // 2)
+
+
 # F(m×m, r×r): m and r by algorithm of the family "winograd".
 WINOGRAD: Mapping[str, tuple[int, int]] = {"4x4_3x3": (4, 3), "2x2_5x5": (2, 5), "2x2_3x3": (2, 3), "6x6_3x3": (6, 3)}
 _NEVER_BY_DEFAULT = ("6x6_3x3",)  # no faster than F(4×4, 3×3), and five times less accurate
@@ -235,6 +254,7 @@ define(
         weights=((1,), ()),
         candidates=(
             Candidate("conv_batch", "direct", "batch_innermost", _suits_batches),
+            Candidate("conv_planes", "direct", "plain", _suits_planes, work=_by_planes),
             Candidate("depthwise", "direct", "channels_last", lambda call: is_planar(call) and is_depthwise(call)),
             Candidate(
                 "conv", "pointwise", "channels_last", lambda call: is_planar(call) and is_pointwise(call), work=_product

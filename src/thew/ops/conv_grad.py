@@ -24,6 +24,7 @@ from thew.ops.conv import (
     is_pointwise,
     output_shape,
     suits_batches,
+    suits_planes,
     window,
     winograd,
 )
@@ -61,6 +62,18 @@ def _flops(call: Call) -> int:
 def _suits_batches(call: Call) -> bool:
     channels = forward_call(call).shape(1)[:2]
     return call.attribute("group") == 1 and is_planar(call) and suits_batches(call.shape(0)[0], *channels)
+
+
+def _suits_planes(call: Call) -> bool:
+    return is_planar(call) and suits_planes(call, forward_call(call).shape(1)[:2])
+
+
+def _by_planes(call: Call) -> Work:
+    """Vectors run along rows of dx, or of dy for the weights; what is gathered is copied once."""
+    forward = forward_call(call)
+    width = (call.shape(0) if call.node.op == "conv_grad_weight" else forward.shape(0))[-1]
+    copied = 2 * size_bytes(call.type(0).dtype) * (prod(call.shape(0)) + prod(forward.shape(0)))
+    return Work(_flops(call) // 2, width, copied, copied // 2)
 
 
 def _product(call: Call) -> Work:
@@ -125,6 +138,7 @@ define(
         weights=((1,), ()),
         candidates=(
             Candidate("conv_batch", "direct", "batch_innermost", _suits_batches),
+            Candidate("conv_planes", "direct", "plain", _suits_planes, work=_by_planes),
             Candidate(
                 "conv",
                 "pointwise",
@@ -148,6 +162,7 @@ define(
         weights=((), (0,)),
         candidates=(
             Candidate("conv_batch", "direct", "batch_innermost", _suits_batches),
+            Candidate("conv_planes", "direct", "plain", _suits_planes, work=_by_planes),
             Candidate("conv", "implicit", "channels_last", is_planar, work=_product),
         ),
     )

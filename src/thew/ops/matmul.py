@@ -57,6 +57,17 @@ def _packed(call: Call) -> Work:
     return Work(prod(shape) * depth, columns, moved, moved // 2)
 
 
+FEW_ROWS, SHORT_SUM = 4, 4  # up to here, packing costs more than a product that reads matrices as they lie
+
+
+def _suits_vectors(call: Call) -> bool:
+    """Whether a product has few rows or a short sum, and no factor that is packed once for all."""
+    if len(call.shape(0)) != 2 or len(call.shape(1)) != 2 or call.has(3):
+        return False
+    rows, depth = call.shape(0)
+    return (rows <= FEW_ROWS or depth <= SHORT_SUM) and call.value(1) is None
+
+
 define(
     OpDef(
         "matmul",
@@ -65,7 +76,7 @@ define(
         EPILOGUE,
         inputs=(2, 4),
         flops=lambda call: 2 * prod(product_shape(call)) * call.shape(0)[-1],
-        candidates=(Candidate("matmul", "packed", work=_packed),),
+        candidates=(Candidate("gemv", "direct", when=_suits_vectors), Candidate("matmul", "packed", work=_packed)),
     )
 )
 

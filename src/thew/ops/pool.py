@@ -95,6 +95,14 @@ def _flops(call: Call) -> int:
 _DIRECT = Candidate("pool", "direct", "channels_last", is_planar)
 
 
+def is_halving(call: Call) -> bool:
+    """Whether windows are two wide and two apart, all inside the image: rows of pixels fill vectors of them."""
+    found = window(call)
+    pairs = set(found.kernel) == set(found.strides) == {2} and set(found.dilations) == {1}
+    inside = all(2 * count <= extent for count, extent in zip(found.output, found.extents, strict=True))
+    return is_planar(call) and pairs and inside and not any(found.pads)
+
+
 def _suits_batches(call: Call) -> bool:
     return is_planar(call) and suits_batches(*call.shape(0)[:2])
 
@@ -113,6 +121,7 @@ define(
         flops=_flops,
         candidates=(
             Candidate("pool", "direct", "batch_innermost", lambda call: _is_native_max(call) and _suits_batches(call)),
+            Candidate("pool", "direct", "plain", lambda call: _is_native_max(call) and is_halving(call)),
             Candidate("pool", "direct", "channels_last", _is_native_max, ("fp32", "fp64", "int8", "uint8")),
         ),
     )
@@ -124,7 +133,11 @@ define(
         _average_reference,
         {**WINDOW, "count_include_pad": 0},
         flops=_flops,
-        candidates=(Candidate("pool", "direct", "batch_innermost", _suits_batches), _DIRECT),
+        candidates=(
+            Candidate("pool", "direct", "batch_innermost", _suits_batches),
+            Candidate("pool", "direct", "plain", is_halving),
+            _DIRECT,
+        ),
     )
 )
 

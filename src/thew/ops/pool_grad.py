@@ -16,7 +16,7 @@ from thew.dtypes import FLOATS
 from thew.ir.graph import Array, TensorType
 from thew.ops.conv import suits_batches
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define, get
-from thew.ops.pool import WINDOW, is_planar, window
+from thew.ops.pool import WINDOW, is_halving, is_planar, window
 from thew.ops.rules import Shape, dtype_of, rank_at_least, shape_attribute, typed, widened
 
 
@@ -72,6 +72,7 @@ _DIRECT = (
     Candidate(
         "pool_grad", "direct", "batch_innermost", lambda call: is_planar(call) and suits_batches(*call.shape(0)[:2])
     ),
+    Candidate("pool_grad", "direct", "plain", lambda call: is_halving(forward_call(call)) and len(call.shape(0)) == 4),
     Candidate("pool_grad", "direct", "channels_last", is_planar),
 )
 define(

@@ -5,6 +5,9 @@ that order: an input, so that a schedule changes no plan. Every method starts wi
 absent factor is 1); a factor of 0 skips the step: every output equals its input. Outputs may lie exactly on the inputs
 whose next values they are. `step` counts from 1 the updates made, this one included.
 
+The gradient of a matrix may be given as a product: `grad` is then its left factor, and the right one comes last, behind
+the numbers (`right_factor`).
+
 Definitions are those of PyTorch's optimisers: SGD with Nesterov momentum (Sutskever et al. 2013), Adam (Kingma and Ba
 2015), AdamW (`decoupled`; Loshchilov and Hutter 2019), RMSprop (Tieleman and Hinton 2012), Adagrad (Duchi et al. 2011),
 Nadam (Dozat 2016).
@@ -59,11 +62,28 @@ Hyper = Mapping[str, float]
 Results = Sequence[Array | None]
 
 
+def right_factor(op: str) -> int:
+    """The input that is the right factor of the gradient, where that is given as a product."""
+    return FIRST_STATE + len(STATES[op]) + len(NUMBERS[op])
+
+
+def _check_product(call: Call, right: int) -> None:
+    (*left, depth), shape = call.shape(1), call.shape(right)
+    if len(left) != 1 or len(shape) != 2 or depth != shape[0] or (*left, shape[1]) != call.shape(0):
+        wanted, got = f"(m, k) by (k, n) for {call.shape(0)}", f"{call.shape(1)} by {shape}"
+        raise call.refuse(f"a gradient given as a product must be {wanted}, got {got}")
+
+
 def _shapes(call: Call) -> list[Shape | None]:
     op, shape = call.node.op, call.shape(0)
     states, numbers = STATES[op], NUMBERS[op]
+    is_product = call.has(right_factor(op))
+    if is_product:
+        _check_product(call, right_factor(op))
     for position, name in enumerate(("grad", *states)):
         index = FIRST_STATE + position - 1 if position else 1
+        if is_product and name == "grad":
+            continue
         if (not name.endswith("*") or call.has(index)) and call.shape(index) != shape:
             raise call.refuse(f"{name} must have the parameter's shape {shape}, got {call.shape(index)}")
         if name.endswith("*") and not call.has(index) and any(call.node.outputs[position : position + 1]):
@@ -171,14 +191,16 @@ def _define(name: str, function: Callable[..., Results], flops: int) -> None:
         grad: Array,
         hyper: Array,
         factor: Array | None = None,
-        *states: Array | None,
+        *rest: Array | None,
     ) -> list[Any]:
+        states, right = rest[:count], rest[count] if len(rest) > count else None
         old = [param, *states, *[None] * (count - len(states))]
         scale = 1.0 if factor is None else float(factor[0])
         if scale == 0:
             return [None if array is None else array.copy() for array in old[:changing]]
         named = dict(zip(HYPER[name], map(float, hyper), strict=True))
-        gradient = np.clip(widened(grad) * scale, -named["clip"], named["clip"])
+        whole = widened(grad) if right is None else widened(grad) @ widened(right)
+        gradient = np.clip(whole * scale, -named["clip"], named["clip"])
         results = function(given, named, widened(param), gradient, *(a if a is None else widened(a) for a in old[1:]))
         pairs = zip(results, old, strict=False)
         return [
@@ -190,10 +212,10 @@ def _define(name: str, function: Callable[..., Results], flops: int) -> None:
     define(
         OpDef(
             name,
-            typed(_shapes, *[dtype_of(0, *states, among=FLOATS)] * (1 + len(states)), "fp64"),
+            typed(_shapes, *[dtype_of(0, *states, right_factor(name), among=FLOATS)] * (1 + len(states)), "fp64"),
             reference,
             _ATTRIBUTES[name],
-            (3, FIRST_STATE + count),
+            (3, right_factor(name) + 1),
             (1, changing),
             flops=lambda call: flops * prod(call.shape(0)),
             candidates=(Candidate("update", "fused", "plain"),),

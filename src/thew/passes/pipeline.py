@@ -23,6 +23,7 @@ from thew.passes.fold_pads import fold_pads
 from thew.passes.fuse_activation_grads import fuse_activation_grads
 from thew.passes.fuse_epilogues import fuse_epilogues
 from thew.passes.fuse_integer_sums import fuse_integer_sums
+from thew.passes.fuse_updates import fuse_updates
 from thew.passes.lower_gemm import lower_gemm
 from thew.passes.lower_variadic import lower_variadic
 from thew.passes.move_integers import move_integers
@@ -69,8 +70,15 @@ _BOTH: tuple[Pass, ...] = (
 )
 _INTEGERS: tuple[Pass, ...] = (convolve_integers, multiply_integers, add_integers, move_integers)
 LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, *_INTEGERS, eliminate_dead, fold_constants, *_BOTH)
-SPECIALISED: tuple[Pass, ...] = (eliminate_dead, *_BOTH, fuse_integer_sums, fuse_activation_grads, compute_half_wide)
-FUSIONS = frozenset({fuse_epilogues, fuse_integer_sums, fuse_activation_grads})
+SPECIALISED: tuple[Pass, ...] = (
+    eliminate_dead,
+    *_BOTH,
+    fuse_integer_sums,
+    fuse_activation_grads,
+    fuse_updates,
+    compute_half_wide,
+)
+FUSIONS = frozenset({fuse_epilogues, fuse_integer_sums, fuse_activation_grads, fuse_updates})
 FOLDINGS = frozenset({fold_batch_norm})
 
 

@@ -35,6 +35,8 @@ _EFFICIENCY = {
     "conv.direct": 0.85,
     "conv.implicit": 0.80,
     "conv_batch": 0.85,
+    "conv_planes": 0.85,
+    "gemv": 0.5,
     "matmul": 0.85,
     "depthwise": 0.35,
     "winograd": 0.80,

@@ -158,7 +158,7 @@ class Engine:
 
     def _made(self, step: StepGraph) -> Prepared:
         for name, first in step.fresh.items():
-            self.states.setdefault(name, first)
+            self.states.setdefault(name, aligned(first, first.dtype))
         arrays = {**step.own, **{name: self.states[name] for name in step.fresh}}
         types = {value.name: value.type for value in step.graph.inputs}
         successors = {name: after for name, after in step.successors.items() if after}
@@ -178,11 +178,33 @@ def _type_of(array: Array) -> TensorType:
     return TensorType(from_numpy(array.dtype), array.shape)
 
 
+ALIGNMENT = 64  # bytes: a cache line, which no vector of a parameter then straddles
+
+
+def aligned(array: Array, dtype: Any) -> Array:
+    """The array itself where it is one that a step can update in place, else a copy that is: of a dtype, in C order,
+    beginning with a cache line, in memory that nobody else has.
+    """
+    base = array.base
+    alone = array.flags.owndata or (isinstance(base, np.ndarray) and base.dtype == np.uint8 and base.flags.owndata)
+    fits = array.dtype == dtype and array.flags.c_contiguous and array.flags.writeable
+    if alone and fits and array.ctypes.data % ALIGNMENT == 0:
+        return array
+    size = array.size * np.dtype(dtype).itemsize
+    room = np.empty(size + ALIGNMENT, np.uint8)
+    first = -room.ctypes.data % ALIGNMENT
+    copy: Array = room[first : first + size].view(dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
 def adopt(model: Module, dtype: Any) -> None:
-    """Makes every floating-point array of a model one that a step can update in place: of a dtype, in C order."""
+    """Makes every floating-point array of a model one that a step can update in place (`aligned`)."""
     made: dict[int, Array] = {}
     for module in model.modules():
         for table in (module._parameters, module._buffers):
             for name, array in table.items():
                 if array is not None and array.dtype.kind == "f":
-                    table[name] = made.setdefault(id(array), np.require(array, dtype, ["C", "W", "A", "O"]))
+                    if id(array) not in made:
+                        made[id(array)] = aligned(array, dtype)
+                    table[name] = made[id(array)]

@@ -26,7 +26,7 @@ from thew.runtime.executable import Settings
 from thew.train import checkpoint
 from thew.train.batches import Batches, shard_of, source_of
 from thew.train.callbacks import Callback
-from thew.train.engine import Engine, Prepared
+from thew.train.engine import Engine, Prepared, aligned
 from thew.train.history import History
 from thew.train.loop import Counters, Fit, measured
 from thew.train.metrics import Means, Metric, merged, metrics_of
@@ -270,7 +270,7 @@ class Trainer:
 
     def restore(self, states: dict[str, Array], counters: Counters, history: History) -> None:
         """Takes over where another trainer of the same model has stopped: optimiser states, counters, history."""
-        self._engine.states.update((name, array.copy()) for name, array in states.items())
+        self._engine.states.update((name, aligned(array.copy(), array.dtype)) for name, array in states.items())
         self.counters, self.history = counters, history
         self._engine.synchronise()
 

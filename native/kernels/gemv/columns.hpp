@@ -1,0 +1,81 @@
+// Dot products with b's columns, whose elements lie side by side: M rows by N columns, a vector of partial sums each.
+// Needs a_k = b_k = 1.
+#pragma once
+
+#include "kernels/gemv/contract.hpp"
+#include "simd/sum_lanes.hpp"
+
+namespace thew {
+namespace {
+
+inline constexpr int kColumnsTogether = kVectorRegisters == 32 ? 8 : 4, kDotRows = kVectorRegisters == 32 ? 2 : 1;
+
+template <class T, int M, int N>
+void dot_columns(const Gemv& gemv, const T* a, const T* b, T* y) {
+    Vec<T> acc[M][N];
+    unroll<M * N>([&](auto i) THEW_FLAT { acc[i / N][i % N] = Vec<T>{}; });
+    auto step = [&](std::int64_t k, auto get) THEW_FLAT {
+        Vec<T> left[M];
+        unroll<M>([&](auto m) THEW_FLAT { left[m] = get(a + m * gemv.a_m + k); });
+        unroll<N>([&](auto n) THEW_FLAT {
+            const Vec<T> right = get(b + n * gemv.b_n + k);
+            unroll<M>([&](auto m) THEW_FLAT { acc[m][n] = left[m] * right + acc[m][n]; });
+        });
+    };
+    std::int64_t k = 0;
+    for (; k + kLanes<T> <= gemv.k; k += kLanes<T>) step(k, [](const T* from) THEW_FLAT { return load(from); });
+    const int left = static_cast<int>(gemv.k - k);
+    if (left > 0) step(k, [left](const T* from) THEW_FLAT { return load_partial(from, left); });
+    unroll<M>([&](auto m) THEW_FLAT {
+        constexpr int groups = (N + kLanes<T> - 1) / kLanes<T>;
+        unroll<groups>([&](auto g) THEW_FLAT {
+            constexpr int first = g * kLanes<T>, count = N - first < kLanes<T> ? N - first : kLanes<T>;
+            Vec<T> v[kLanes<T>];
+            unroll<kLanes<T>>([&](auto i) THEW_FLAT {
+                if constexpr (i < count) {
+                    v[i] = acc[m][first + i];
+                } else {
+                    v[i] = Vec<T>{};
+                }
+            });
+            store_partial(y + m * gemv.y_m + first, sum_lanes<T>(v), count);
+        });
+    });
+}
+
+template <class T>
+using DotColumns = void (*)(const Gemv& gemv, const T* a, const T* b, T* y);
+
+template <class T>
+struct DotColumnsKernels {
+    DotColumns<T> kernels[kDotRows][kColumnsTogether];
+
+    constexpr DotColumnsKernels() : kernels() { fill(std::make_integer_sequence<int, kDotRows * kColumnsTogether>{}); }
+
+private:
+    template <int... I>
+    constexpr void fill(std::integer_sequence<int, I...>) {
+        ((kernels[I / kColumnsTogether][I % kColumnsTogether] =
+              dot_columns<T, I / kColumnsTogether + 1, I % kColumnsTogether + 1>),
+         ...);
+    }
+};
+
+template <class T>
+inline constexpr DotColumnsKernels<T> kDotColumns{};
+
+// All rows of columns [first, last).
+template <class T>
+void multiply_columns(const Gemv& gemv, const T* a, const T* b, T* y, std::int64_t first, std::int64_t last) {
+    for (std::int64_t n = first; n < last; n += kColumnsTogether) {
+        const int columns = static_cast<int>(last - n < kColumnsTogether ? last - n : kColumnsTogether);
+        for (std::int64_t m = 0; m < gemv.m; m += kDotRows) {
+            const int rows = static_cast<int>(gemv.m - m < kDotRows ? gemv.m - m : kDotRows);
+            kDotColumns<T>.kernels[rows - 1][columns - 1](gemv, a + m * gemv.a_m, b + n * gemv.b_n,
+                                                          y + m * gemv.y_m + n);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace thew
