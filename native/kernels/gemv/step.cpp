@@ -25,7 +25,7 @@ public:
                     shape_text(b) + " and " + shape_text(y));
         gemv_ = {a.shape[0],  b.shape[1],  a.shape[1],  a.stride[0], a.stride[1],
                  b.stride[0], b.stride[1], y.stride[0], 0,           parse_epilogue(desc.attributes)};
-        if (gemv_.k <= 1) gemv_.a_k = gemv_.b_k = 1;
+        if (gemv_.k <= 1 || gemv_.m == 0) gemv_.a_k = gemv_.b_k = 1;
         if (gemv_.n == 1) gemv_.b_n = gemv_.b_k == 1 && gemv_.a_k == 1 ? gemv_.k : 1;
         const bool rows = gemv_.b_n == 1, columns = gemv_.b_k == 1 && gemv_.a_k == 1;
         require(rows || columns, where(desc) +
