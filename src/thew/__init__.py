@@ -13,7 +13,7 @@ from thew.errors import Error
 
 if TYPE_CHECKING:
     from thew import data, models, nn, optim, rl, train
-    from thew.compress import quantize
+    from thew.compress import prune, quantize
     from thew.ir import Graph
     from thew.onnx import export_onnx, from_onnx
     from thew.runtime import InferenceSession
@@ -30,6 +30,7 @@ _LAZY = {
     "models": "thew.models",
     "nn": "thew.nn",
     "optim": "thew.optim",
+    "prune": "thew.compress",
     "quantize": "thew.compress",
     "rl": "thew.rl",
     "search": "thew.search",
@@ -48,6 +49,7 @@ __all__ = [
     "models",
     "nn",
     "optim",
+    "prune",
     "quantize",
     "rl",
     "search",

@@ -1,4 +1,4 @@
-"""``thew quantize`` from the command line: files, JSON, tables, failures in one line."""
+"""``thew quantize`` and ``thew prune`` from the command line: files, JSON, tables, failures in one line."""
 
 from __future__ import annotations
 
@@ -68,3 +68,19 @@ def test_failures_are_one_line(files: Path, capsys: Any, arguments: list[str], r
     message = capsys.readouterr().err.strip()
     assert rule in message and message.count("\n") == 0
     assert not list(files.glob("*_int8.onnx"))
+
+
+def test_prune_writes_a_smaller_model(files: Path, capsys: Any) -> None:
+    where = ("prune", files / "model.onnx", "--data", files / "data.npz", "--ratio", 0.5)
+    found = json.loads(run(capsys, *where, "--finetune-epochs", 1, "-o", files / "out.onnx", "--json"))
+    assert sorted(found["groups"].values()) == [[16, 8], [32, 16]]
+    assert found["after"]["weight_bytes"] < 0.5 * found["before"]["weight_bytes"] and found["after"]["samples"] == 24
+    session = thew.InferenceSession(files / "out.onnx")
+    assert session.run(None, {"x": np.zeros((2, 3, 8, 8), np.float32)})[0].shape == (2, 5)
+    text = run(capsys, "prune", files / "model.onnx", "--structure", "2:4")
+    assert "as fast as before" in text and (files / "model_pruned.onnx").exists()
+
+
+def test_failures_of_prune_are_one_line(files: Path, capsys: Any) -> None:
+    assert execute(["prune", str(files / "model.onnx"), "--ratio", "1"]) == 1
+    assert "must be from 0 to below 1" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from thew.cli import (
     explain,
     kernels,
     profile,
+    prune,
     quantize,
     quickstart,
     run,
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command("run")(command(run.run))
 app.command("train")(command(train.train))
 app.command("search")(command(search.search))
+app.command("prune")(command(prune.prune))
 app.command("quantize")(command(quantize.quantize))
 app.command("explain")(command(explain.explain))
 app.command("profile")(command(profile.profile))

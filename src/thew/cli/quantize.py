@@ -43,6 +43,7 @@ def quantize(
     ] = True,
 ) -> None:
     """Quantises a model after training, and writes it as an ONNX QDQ model."""
+    from thew.compress import comparison
     from thew.compress import quantize as quantise
 
     source = models.load(model, common.seed)
@@ -66,7 +67,7 @@ def quantize(
         )
     target = output or Path(f"{Path(model.removeprefix('zoo:')).with_suffix('')}_int8.onnx")
     outcome.save(target)
-    summary = _summary(source, outcome, target, common.threads)
+    summary = comparison.compare(source, outcome.graph, outcome.before, outcome.after, common.threads)
     if common.json:
         show.as_json({"model": model, "output": str(target), **summary, **_layers(outcome)})
         return
@@ -74,13 +75,6 @@ def quantize(
     if outcome.timing is not None:
         _show_layers(outcome)
     show.line(f"{len(outcome.layers)} layers on integers, {len(outcome.kept)} on floats; model in {target}")
-
-
-def _summary(source: Any, outcome: Outcome, target: Path, threads: int) -> dict[str, dict[str, Any]]:
-    """What is told before and after."""
-    from thew.compress.comparison import compare
-
-    return compare(source, outcome.graph, outcome.before, outcome.after, threads)
 
 
 def _layers(outcome: Outcome) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What makes a trained network smaller and faster: 8-bit integers, fewer channels; and what that costs in accuracy."""
 
 from thew.compress.post_training import Calibrator, Method, Quantized
+from thew.compress.pruning import Pruned, Pruner, prune
 from thew.compress.run import Outcome, quantize
 
-__all__ = ["Calibrator", "Method", "Outcome", "Quantized", "quantize"]
+__all__ = ["Calibrator", "Method", "Outcome", "Pruned", "Pruner", "Quantized", "prune", "quantize"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log, sqrt
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,11 @@ class Data:
                 "data: must be (x, y) with samples x along the first axis and as many integer classes y, got "
                 f"x {self.x.shape} and y {self.y.dtype} {self.y.shape}"
             )
+
+
+def labelled(data: tuple[Any, Any]) -> Data:
+    """Samples in fp32 and their classes, from any arrays (x, y)."""
+    return Data(np.ascontiguousarray(data[0], np.float32), np.asarray(data[1]))
 
 
 def right_answers(run: Callable[[Array], Array], data: Data, batch: int, is_fixed: bool = True) -> np.ndarray:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+
 from thew.compress.accuracy import Accuracy
 from thew.compress.post_training import read
 from thew.compress.speed import race
+from thew.dtypes import to_numpy
 from thew.ir import Graph
 from thew.runtime.session import InferenceSession
 
@@ -34,10 +37,6 @@ def compare(
         For each: bytes of weights, planned bytes of a run, median seconds of a run of one sample, accuracy with its
         interval.
     """
-    import numpy as np
-
-    from thew.dtypes import to_numpy
-
     graphs = {"before": read(before), "after": after}
     sessions = {name: InferenceSession(graph, threads=threads) for name, graph in graphs.items()}
     feeds = {}

@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from thew.compress.accuracy import Accuracy, Data
+from thew.compress.accuracy import Accuracy, labelled
 from thew.compress.judge import Judge
 from thew.compress.observe import Progress, silent
 from thew.compress.post_training import DEFAULT_BATCH, Calibrator, Method, Model, Quantized, read
@@ -89,21 +87,20 @@ def quantize(
         >>> (y,) = thew.InferenceSession("model_int8.onnx").run(None, {"input": x[:1]})
     """
     method = Method(calibration, symmetric, per_channel, correct_bias, rounding)
-    labelled = validation if validation is not None else data if isinstance(data, tuple) else None
-    if max_accuracy_drop is not None and (labelled is None or not 0 <= max_accuracy_drop <= 1):
+    asked = validation if validation is not None else data if isinstance(data, tuple) else None
+    if max_accuracy_drop is not None and (asked is None or not 0 <= max_accuracy_drop <= 1):
         raise InputError(
             f"max_accuracy_drop: must be from 0 to 1 and come with classes, got {max_accuracy_drop!r}; give data=(x, y)"
         )
     source = read(model)
     calibrator = Calibrator(source, data, equalise=equalise, batch=batch, threads=threads, progress=progress)
     judge = None
-    if labelled is not None:
-        judged = Data(np.ascontiguousarray(labelled[0], np.float32), np.asarray(labelled[1]))
-        judge = Judge(source, judged, batch=batch, threads=threads, cache=cache or default_path())
+    if asked is not None:
+        judge = Judge(source, labelled(asked), batch=batch, threads=threads, cache=cache or default_path())
     fixed = tuple(kept)
     if judge is not None and max_accuracy_drop is not None:
-        drop, asked = max_accuracy_drop, judge
-        accurate = keep_accurate(calibrator, lambda one: asked.keeps(one.graph, drop)[0], method, fixed, progress)
+        drop, keeps = max_accuracy_drop, judge.keeps
+        accurate = keep_accurate(calibrator, lambda one: keeps(one.graph, drop)[0], method, fixed, progress)
         fixed = accurate.kept
     found, timing = calibrator.quantize(fixed, method), None
     if never_slower:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from thew.errors import Error
-from thew.ir import Graph, Node, TensorType
+from thew.ir import Graph, Node
 from thew.passes.check_nodes import check_nodes
 from thew.passes.convolve_integers import LONGEST
 from thew.passes.eliminate_dead import eliminate_dead
@@ -26,7 +25,7 @@ from thew.passes.lower_variadic import lower_variadic
 from thew.passes.move_integers import moves_integers
 from thew.passes.multiply_integers import is_plain_gemm
 from thew.passes.pipeline import Pass, run
-from thew.passes.specialise import specialise
+from thew.passes.specialise import guessed_types
 
 _PREPARE: tuple[Pass, ...] = (
     check_nodes,
@@ -37,7 +36,6 @@ _PREPARE: tuple[Pass, ...] = (
     fold_pads,
     eliminate_dead,
 )
-_EXTENT = 2  # stands for symbols where only ranks are asked for
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,8 @@ def prepare(graph: Graph) -> Graph:
 
     Nodes are named by their first output, so that what runs tells which layer it is.
     """
-    typed = _with_types(run(graph, _PREPARE))
-    folded = _as_gemm(fold_batch_norm(typed))
+    whole = run(graph, _PREPARE)
+    folded = _as_gemm(fold_batch_norm(whole.replace(types=guessed_types(whole))))
     plain = run(folded.replace(types={}), (eliminate_no_ops, eliminate_dead))
     return plain.replace(nodes=tuple(node.replace(name=node.outputs[0]) for node in plain.nodes))
 
@@ -182,19 +180,3 @@ def _as_gemm(graph: Graph) -> Graph:
         is_flat = known is not None and known.shape is not None and len(known.shape) == 2
         nodes.append(node.replace(op="gemm") if is_flat else node)
     return graph.replace(nodes=tuple(nodes))
-
-
-def _with_types(graph: Graph) -> Graph:
-    """The graph with types of its values, of which only ranks hold; as it is where they cannot be told."""
-    if any(value.type.shape is None for value in graph.inputs):
-        return graph
-    bound = {
-        value.name: TensorType(
-            value.type.dtype, tuple(extent if isinstance(extent, int) else _EXTENT for extent in value.type.shape or ())
-        )
-        for value in graph.inputs
-    }
-    try:
-        return graph.replace(types={**specialise(graph, bound).types, **graph.types})
-    except Error:
-        return graph

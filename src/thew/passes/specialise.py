@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from thew.errors import InputError
+from thew.errors import Error, InputError
 from thew.ir import Graph, Node, TensorType, Value
 from thew.ir.graph import Array
 from thew.passes.fold import DEFAULT, Budget, fold
 from thew.passes.infer import infer_node, op_of, value_type
+
+_SOME = 2  # stands for symbols where only ranks and other extents are asked for
 
 
 def specialise(graph: Graph, types: Mapping[str, TensorType], budget: Budget = DEFAULT) -> Graph:
@@ -37,6 +39,25 @@ def specialise(graph: Graph, types: Mapping[str, TensorType], budget: Budget = D
     defined = {output for node in nodes for output in node.outputs}
     found = {name: type_ for name, type_ in known.items() if name in defined}
     return graph.replace(inputs=inputs, nodes=tuple(nodes), constants=constants, types=found)
+
+
+def guessed_types(graph: Graph) -> dict[str, TensorType]:
+    """Static types of a graph's values, inputs among them, some extent in the place of each symbol.
+
+    Ranks and the extents that are numbers hold. Only what the graph says itself where types cannot be told.
+    """
+    if any(value.type.shape is None for value in graph.inputs):
+        return dict(graph.types)
+    bound = {
+        value.name: TensorType(
+            value.type.dtype, tuple(extent if isinstance(extent, int) else _SOME for extent in value.type.shape or ())
+        )
+        for value in graph.inputs
+    }
+    try:
+        return {**graph.types, **bound, **specialise(graph, bound).types}
+    except Error:
+        return dict(graph.types)
 
 
 def _visit(node: Node, known: dict[str, TensorType], constants: dict[str, Array], budget: Budget) -> bool:

@@ -58,19 +58,38 @@ def _split(back: Backward) -> Gradients:
 
 @differentiate_by("slice")
 def _slice(back: Backward) -> Gradients:
-    """Zeros around, for steps of 1."""
+    """Zeros around, and between where steps are longer than 1."""
     shape = back.call.shape(0)
     starts, ends = back.call.ints(1), back.call.ints(2)
     if starts is None or ends is None:
         raise back.refuse("its starts and ends must be constant")
     axes = back.call.ints(3) or tuple(range(len(starts)))
-    if any(step != 1 for step in back.call.ints(4) or ()):
-        raise back.refuse("its steps must be 1")
-    before, after = [0] * len(shape), [0] * len(shape)
-    for start, end, axis in zip(starts, ends, axes, strict=True):
+    steps = back.call.ints(4) or (1,) * len(starts)
+    if any(step < 1 for step in steps):
+        raise back.refuse("its steps must be at least 1")
+    spread, before, after = back.dy, [0] * len(shape), [0] * len(shape)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        axis %= len(shape)
         first, last, _ = slice(start, end).indices(shape[axis])
-        before[axis % len(shape)], after[axis % len(shape)] = first, shape[axis] - max(last, first)
-    return _first(back, back.op("pad", back.dy, back.ints(*before, *after)))
+        spread = _apart(back, spread, axis, step)
+        before[axis], after[axis] = first, shape[axis] - first - back.shape(spread)[axis]
+        if last <= first:
+            after[axis] = shape[axis] - first
+    return _first(back, back.op("pad", spread, back.ints(*before, *after)))
+
+
+def _apart(back: Backward, name: str, axis: int, step: int) -> str:
+    """Elements along an axis with step - 1 zeros between each two."""
+    shape = back.shape(name)
+    count = shape[axis]
+    if step == 1 or count < 2:
+        return name
+    rank = len(shape) + 1
+    pads = [0] * rank
+    split = back.reshaped(name, (*shape[:axis], count, 1, *shape[axis + 1 :]))
+    padded = back.op("pad", split, back.ints(*pads, *(step - 1 if place == axis + 1 else 0 for place in range(rank))))
+    whole = back.reshaped(padded, (*shape[:axis], count * step, *shape[axis + 1 :]))
+    return _part(back, whole, axis, 0, (count - 1) * step + 1)
 
 
 @differentiate_by("pad")
