@@ -10,12 +10,15 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
+import numpy as np
+
 from thew.errors import PlanError, UnsupportedError
 from thew.ir import Graph
 from thew.plan import ALL_TECHNIQUES, Choice, PlanOptions, Target, build_plan, key_of
 from thew.plan.alternatives import Alternative, alternatives_of, call_of_node
 from thew.plan.choose import Formulation
 from thew.runtime.cache import Cache, Measurement
+from thew.search.features import Features, of_option
 from thew.search.game import Assignment, Table
 from thew.search.measure import Measured, Surveyor, Trial, is_view, measure, measured, step_trial
 from thew.search.space import LEVELS
@@ -99,7 +102,16 @@ class Environment:
         formulation = self.formulation()
         names = tuple(formulation.variables)
         labels = tuple(tuple(_label(way.choice) for way in self.alternatives[name]) for name in names)
-        return Table(names, labels, formulation.problem)
+        return Table(names, labels, formulation.problem, self._features())
+
+    def _features(self) -> tuple[Features, ...]:
+        """What the options of each layer look like."""
+        found = []
+        for node in self.graph.nodes:
+            call, known = call_of_node(self.graph, node), self.graph.type_of(key_of(node))
+            output = known.static_shape if known is not None and known.is_static else ()
+            found.append(np.stack([of_option(call, output, way) for way in self.alternatives[key_of(node)]]))
+        return tuple(found)
 
     def choices(self, chosen: Assignment) -> dict[str, Choice]:
         """The choice of each node."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thew.plan.solve import Problem, solve
+from thew.search.features import Features
 
 Costs = NDArray[np.float64]
 Assignment = tuple[int, ...]
@@ -27,12 +28,14 @@ class Table:
         labels: what each option of a layer is.
         problem: costs of options and of pairs of them. Variables beyond the layers are consequences (to which layouts a
             value with several readers is converted): they take what is best as soon as all their neighbours are chosen.
+        features: of the options of each layer, (options, width); empty where nothing is known of them.
         extra: what a complete assignment costs beyond the sum; infinite where a constraint is broken.
     """
 
     names: tuple[str, ...]
     labels: tuple[tuple[str, ...], ...]
     problem: Problem
+    features: tuple[Features, ...] = ()
     extra: Callable[[Assignment], float] = lambda chosen: 0.0
     _before: list[list[tuple[int, Costs]]] = field(init=False)
     _settled: list[list[int]] = field(init=False)
@@ -57,6 +60,10 @@ class Table:
     def options(self, layer: int) -> int:
         """How many options a layer has."""
         return len(self.problem.costs[layer])
+
+    def reads(self, layer: int) -> list[int]:
+        """The layers before it that the costs of a layer depend on."""
+        return self._reads[layer]
 
     @property
     def size(self) -> int:

@@ -9,11 +9,14 @@ from thew.search.agents.agent import Agent, Found, episodes, play
 from thew.search.agents.annealing import Annealing
 from thew.search.agents.baselines import Exact, Fixed, Greedy, Random, SingleLibrary
 from thew.search.agents.bayesian import Bayesian
+from thew.search.agents.deep_q import DeepQ
 from thew.search.agents.evolution import Evolution
+from thew.search.agents.milp import Milp
 from thew.search.agents.q_learning import QLearning
 
 AGENTS: dict[str, type[Agent]] = {
-    agent.name: agent for agent in (QLearning, Random, Greedy, SingleLibrary, Annealing, Evolution, Bayesian, Exact)
+    agent.name: agent
+    for agent in (QLearning, DeepQ, Random, Greedy, SingleLibrary, Annealing, Evolution, Bayesian, Exact, Milp)
 }
 
 

@@ -30,6 +30,7 @@ class Bayesian(Agent):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            self._failed = optuna.trial.TrialState.FAIL
             self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
         self._trial: Any = None
 
@@ -48,4 +49,4 @@ class Bayesian(Agent):
         if np.isfinite(value):
             self._study.tell(self._trial, value)
         else:
-            self._study.tell(self._trial, state=3)
+            self._study.tell(self._trial, state=self._failed)

@@ -21,6 +21,15 @@ from thew.search.game import Assignment, Table
 _STEPS = 10  # in which ε falls from 1 to 0
 
 
+def epsilon_of(episode: int, episodes: int, exploration: float) -> float:
+    """The share of random choices in an episode: 1 for a share of them, then falling in steps."""
+    greedy = episode / episodes - exploration
+    if greedy < 0:
+        return 1.0
+    step = int(greedy / max(1 - exploration, 1e-9) * _STEPS)
+    return max(0.0, 1 - (step + 1) / _STEPS)
+
+
 @dataclass
 class QLearning(Agent):
     """Tabular Q-learning.
@@ -60,18 +69,9 @@ class QLearning(Agent):
         self._rewards = np.zeros((episodes, count))
         self._worst = self._scale = 0.0
 
-    @property
-    def epsilon(self) -> float:
-        """The share of random choices in this episode."""
-        greedy = self.episode / self.episodes - self.exploration
-        if greedy < 0:
-            return 1.0
-        step = int(greedy / max(1 - self.exploration, 1e-9) * _STEPS)
-        return max(0.0, 1 - (step + 1) / _STEPS)
-
     def ask(self) -> Assignment:
         """Greedy by Q, save for a share ε of the choices."""
-        explores = self.random.random(len(self.table)) < self.epsilon
+        explores = self.random.random(len(self.table)) < epsilon_of(self.episode, self.episodes, self.exploration)
         chosen: list[int] = []
         for layer in range(len(self.table)):
             if explores[layer]:
