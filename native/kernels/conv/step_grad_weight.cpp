@@ -41,9 +41,8 @@ public:
             window_of(desc, desc.inputs[0].rank, std::vector<std::int64_t>(dw.shape + 2, dw.shape + dw.rank));
         require_window(desc, window, at.x, at.dy, false);
         patches_ = patches_of({at.x, at.dw, at.dy, {}, at.group, 0}, window);
-        patches_.width_runs = patches_.columns = false;
-        patches_.run = at.dw.shape[1];
         lay_out(at);
+        join_taps(at.dw.shape[1]);
         const TileShape tile = tile_shape(trunk);
         choose_blocking(product_, desc.caches, tile, desc.threads, false, trunk.column_pitch);
         if (patches_.run >= 4 && product_.m > 0) cut_by_units(product_, tile, patches_.run);
@@ -67,6 +66,17 @@ public:
     }
 
 private:
+    // Rows are runs of channels; where the taps of a window's row lie one behind another and never leave the image,
+    // they are one run as well: few channels then fill a vector.
+    void join_taps(std::int64_t channels) {
+        const bool dense = patches_.width_runs && patches_.x_w == channels && (channels == 1 || patches_.x_c == 1);
+        const std::int64_t last = (patches_.out_w - 1) * patches_.stride_w + patches_.kw;
+        const bool joined = dense && product_.items == 1 && patches_.pad_w == 0 && last <= patches_.in_w;
+        patches_.run = joined ? channels * patches_.kw : channels;
+        if (joined) patches_.kw = patches_.x_c = 1;
+        patches_.width_runs = patches_.columns = false;
+    }
+
     void lay_out(const Operands& at) {
         const Tensor &dy = at.dy, &dw = at.dw;
         product_.n = dw.shape[0] / at.group;

@@ -99,7 +99,9 @@ def play(
     common: Common,
     checkpoint: Annotated[Path, typer.Argument(help="An agent's checkpoint.")],
     episodes: Annotated[int, typer.Option(min=1, help="Games.")] = 10,
-    epsilon: Annotated[float, typer.Option(min=0.0, max=1.0, help="Probability of a random action.")] = 0.0,
+    epsilon: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Probability of a random action; by default eval-epsilon.")
+    ] = None,
     video: Annotated[Path | None, typer.Option(help="Write a film, .gif or .mp4.")] = None,
     terminal: Annotated[bool, typer.Option(help="Show the game in the terminal.")] = False,
 ) -> None:
@@ -109,12 +111,13 @@ def play(
     from thew.rl.watch import Film
 
     agent = DQN.load(checkpoint, threads=common.threads, buffer_size=64, num_envs=1)
+    chance = agent.hyperparameters.eval_epsilon if epsilon is None else epsilon
     seed = common.seed + 2_000_000  # apart from those of training and evaluation
     if video is not None:
         with Film(video) as film:
-            returns = play_games(agent, episodes, epsilon, seed, film)
+            returns = play_games(agent, episodes, chance, seed, film)
     else:
-        returns = play_games(agent, episodes, epsilon, seed, _draw if terminal else None)
+        returns = play_games(agent, episodes, chance, seed, _draw if terminal else None)
     if common.json:
         show.as_json({"returns": returns.tolist(), "mean": float(returns.mean())})
     else:

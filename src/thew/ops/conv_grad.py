@@ -85,6 +85,15 @@ def _product(call: Call) -> Work:
     return Work(_flops(call) // 2, columns, gathered, PACKED_BLOCK_BYTES)
 
 
+def joins_taps(call: Call) -> bool:
+    """Whether for images with channels last the taps of a row of the window are one run: its gradient then fills
+    vectors however few the channels are.
+    """
+    found = window(forward_call(call))
+    inside = not found.begin[-1] and not found.end[-1]
+    return call.attribute("group") == 1 and found.dilations[-1] == 1 and inside
+
+
 def _is_pointwise(call: Call) -> bool:
     return is_pointwise(forward_call(call))
 

@@ -15,6 +15,7 @@ from thew.errors import UnsupportedError
 from thew.ir import Graph, Node
 from thew.ops import Call, Candidate, Work, attribute, find, get
 from thew.ops.conv import FEW_CHANNELS, suits_batches
+from thew.ops.conv_grad import joins_taps
 from thew.plan.choices import Choice, Choices, key_of
 from thew.plan.cost import Cost, work_of
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
@@ -191,6 +192,8 @@ def _image(graph: Graph, node: Node, position: int, candidate: Candidate) -> str
     shape = _shape(graph, name)
     layout = candidate.layout
     gathers = layout == CHANNELS_LAST and (node.op, position) in GATHERED and candidate.family != "winograd"
+    if gathers and node.op == "conv_grad_weight" and joins_taps(call_of_node(graph, node)):
+        return layout
     if position in get(node.op).weights[0] or (gathers and shape[1] <= FEW_CHANNELS):
         return ANY  # weights are packed; few channels gathered: converting costs a pass, vectors over them gain nothing
     return layout

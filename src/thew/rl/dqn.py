@@ -172,11 +172,19 @@ class DQN:
         """The best actions (n,) for observations (n, …) as they are stored: stacks of frames."""
         return self.learner.act(observations)
 
-    def evaluate(self, episodes: int | None = None, epsilon: float = 0.0, seed: int = 1_000_000) -> Array:
-        """Returns of whole games, played with the network as it stands, in an environment of their own."""
+    def evaluate(self, episodes: int | None = None, epsilon: float | None = None, seed: int = 1_000_000) -> Array:
+        """Returns of whole games, played with the network as it stands, in an environment of their own.
+
+        Args:
+            episodes: how many, by default `eval_episodes`.
+            epsilon: probability of a random action, by default `eval_epsilon`.
+            seed: of the first game, beyond the agent's.
+        """
         from thew.rl.play import play
 
-        return play(self, episodes or self.hyperparameters.eval_episodes, epsilon, self.seed + seed)
+        given = self.hyperparameters
+        chance = given.eval_epsilon if epsilon is None else epsilon
+        return play(self, episodes or given.eval_episodes, chance, self.seed + seed)
 
     def save(self, path: str | os.PathLike[str], *, replay: bool = False) -> None:
         """Writes a checkpoint of all that training goes on from. The file appears whole or not at all.

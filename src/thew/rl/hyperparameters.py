@@ -39,6 +39,7 @@ class Hyperparameters:
         clip_reward: rewards are cut to their sign for learning.
         frame_stack: two-dimensional frames of an observation.
         eval_episodes: of each evaluation.
+        eval_epsilon: ε of evaluations; above 0, so that a policy that waits for ever is not waited for.
     """
 
     learning_rate: float = 1e-4
@@ -66,12 +67,13 @@ class Hyperparameters:
     clip_reward: bool = False
     frame_stack: int = 4
     eval_episodes: int = 10
+    eval_epsilon: float = 0.05
 
     def __post_init__(self) -> None:
         for name in ("buffer_size", "batch_size", "train_frequency", "target_network_frequency", "num_envs", "n_step"):
             if getattr(self, name) < 1:
                 raise InputError(f"DQN: {name} must be at least 1, got {getattr(self, name)!r}")
-        for name in ("gamma", "tau", "start_e", "end_e", "exploration_fraction", "alpha", "beta"):
+        for name in ("gamma", "tau", "start_e", "end_e", "exploration_fraction", "alpha", "beta", "eval_epsilon"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"DQN: {name} must be within [0, 1], got {getattr(self, name)!r}")
         if self.loss not in ("huber", "mse"):
@@ -110,5 +112,5 @@ def preset(observation: Observation) -> Hyperparameters:
         )  # fmt: skip
     return Hyperparameters(
         learning_rate=1e-3, anneal_lr=True, buffer_size=50_000, tau=0.01, target_network_frequency=1, batch_size=128,
-        end_e=0.04, learning_starts=1000, train_frequency=2, double=True, loss="mse",
+        end_e=0.04, learning_starts=1000, train_frequency=2, double=True, loss="mse", eval_epsilon=0.0,
     )  # fmt: skip
