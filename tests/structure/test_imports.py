@@ -30,7 +30,8 @@ LEVELS = (
     ("train",),
     ("compress",),
     ("search",),
-    ("rl", "data", "bench"),
+    ("rl", "data"),
+    ("bench",),
     ("cli",),
     ("__main__",),
 )

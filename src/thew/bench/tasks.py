@@ -106,7 +106,64 @@ class OverheadTask(Task):
         return {"x": np.random.default_rng(self.seed).standard_normal(self.size).astype(np.float32)}
 
 
-_KINDS: dict[str, type[Task]] = {task.kind: task for task in (ModelTask, MatmulTask, OverheadTask, TrainingTask)}
+@dataclass(frozen=True)
+class DQNTask(Task):
+    """A piece of DQN on Atari: a gradient step on a batch from the replay, a greedy action, or `steps` steps of the
+    environment, each with a greedy action, and a gradient step to every fourth.
+
+    The learning rate is 0: a gradient step does all its work, and its loss stays the same, so that it can be compared.
+    Transitions are of one endless episode of random frames, the weights those of an ONNX file.
+    """
+
+    kind: ClassVar[str] = "dqn"
+    path: str = ""
+    work: str = "step"  # or "act", "environment"
+    batch: int = 32
+    env_id: str = "ALE/Breakout-v5"
+    learning_rate: ClassVar[float] = 0.0
+    gamma: ClassVar[float] = 0.99
+    transitions: ClassVar[int] = 2000
+    steps: ClassVar[int] = 40
+
+    def frames(self) -> Array:
+        """(transitions + 1, 84, 84)."""
+        return np.random.default_rng(self.seed).integers(0, 256, (self.transitions + 1, 84, 84), np.uint8)
+
+    def actions(self) -> Array:
+        """Of each transition."""
+        return np.random.default_rng(self.seed + 1).integers(0, 4, self.transitions)
+
+    def rewards(self) -> Array:
+        """Of each transition."""
+        return np.random.default_rng(self.seed + 2).integers(-1, 2, self.transitions).astype(np.float32)
+
+    def draws(self) -> Array:
+        """What the batch is drawn by."""
+        return np.random.default_rng(self.seed + 3).random(self.batch)
+
+    def slots(self) -> Array:
+        """The transitions that these draws come to in Thew's replay, whose slots beyond them are empty."""
+        from thew import ops
+
+        priorities, slots = np.ones(self.transitions), np.arange(self.transitions)
+        tree = np.zeros(2 * (self.transitions + 4))
+        (tree,) = ops.get("update_sum_tree").reference({}, tree, slots, priorities)
+        return np.asarray(ops.get("sample_sum_tree").reference({}, tree, self.draws())[0])
+
+    def weights(self) -> list[Array]:
+        """Of the network, layer by layer."""
+        import onnx
+
+        return [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(self.path).graph.initializer if tensor.dims]
+
+    def feeds(self) -> Mapping[str, Array]:
+        """One observation."""
+        return {"observation": self.frames()[None, :4]}
+
+
+_KINDS: dict[str, type[Task]] = {
+    task.kind: task for task in (DQNTask, ModelTask, MatmulTask, OverheadTask, TrainingTask)
+}
 
 
 def from_dict(fields: Mapping[str, Any]) -> Task:

@@ -11,24 +11,26 @@ from thew.cli import show
 from thew.cli.options import Common
 
 if TYPE_CHECKING:
-    from thew.bench import ModelTask
-    from thew.bench.study import Piece
+    from thew.bench.tasks import Task
 
 PEERS = "onnxruntime,openvino,torch,torch-compile,litert,ncnn,mnn,armnn"
+AGENTS = "torch,stable-baselines3"
 
 
 def study(
     common: Common,
-    model: Annotated[str, typer.Argument(help="An ONNX file, or a network of the zoo such as resnet50.")] = "resnet50",
+    model: Annotated[
+        str, typer.Argument(help="An ONNX file, a network of the zoo such as resnet50, or dqn.")
+    ] = "resnet50",
     folder: Annotated[Path, typer.Option(help="Where files, plots and report go; what is there is kept.")] = Path(
         "study"
     ),
     threads_list: Annotated[str, typer.Option(help="Numbers of threads with commas; by default 1 and all.")] = "",
-    batches: Annotated[str, typer.Option(help="Batches with commas.")] = "1,4,16",
+    batches: Annotated[str, typer.Option(help="Batches with commas; by default 1,4,16, and 32 for dqn.")] = "",
     mhz: Annotated[
         str, typer.Option(help="Caps on the CPUs' clock with commas (as administrator); none by default.")
     ] = "",
-    peers: Annotated[str, typer.Option(help="Peers with commas; a name of thew bench peers.")] = PEERS,
+    peers: Annotated[str, typer.Option(help="Peers with commas; names of thew bench peers; by default all.")] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each piece.")] = 20,
     turn_seconds: Annotated[float, typer.Option(min=0.001, help="What one turn should take.")] = 0.5,
     piece_seconds: Annotated[float, typer.Option(min=1, help="Fewer rounds where a piece would take longer.")] = 120,
@@ -41,30 +43,38 @@ def study(
     """Throughput, latency (p50, p90, p99) and energy by threads and batch, against the peers; and an ablation."""
     from thew.bench import Settings
     from thew.bench.energy import watched
-    from thew.bench.study import Study, pieces_of, write_report
+    from thew.bench.study import Study, dqn_pieces, pieces_of, write_dqn_report, write_report
     from thew.runtime.device import facts
 
     allowed = sum(core["allowed"] for core in facts()["cores"])
     counts = _numbers(threads_list, "threads-list") or sorted({1, allowed})
     clocks: list[int | None] = [*_numbers(mhz, "mhz")] or [None]
-    pieces = pieces_of(counts, _numbers(batches, "batches") or [1], clocks)
-    names = [name for name in peers.split(",") if name and name != "thew"]
+    pieces: list[Any]
+    if is_dqn := model == "dqn":
+        pieces, known = dqn_pieces(counts, _numbers(batches, "batches") or [32]), AGENTS
+    else:
+        pieces, known = pieces_of(counts, _numbers(batches, "batches") or [1, 4, 16], clocks), PEERS
+    names = [name for name in (peers or known).split(",") if name and name != "thew"]
     with watched(meter) as (energy, source):
         whole = Study(model, folder, names, Settings(rounds, turn_seconds, piece_seconds), energy, source)
         turns = len(pieces) * (len(names) + 1) * rounds
         with show.progress(f"study of {model}", turns) as bar:
             missing = whole.run(pieces, lambda piece, place: _task(common, model, piece, place), budget, bar.advance)
-    report = write_report(model, [whole.path(piece) for piece in pieces], folder, plots)
+    paths = [whole.path(piece) for piece in pieces]
+    report = write_dqn_report(paths, folder, plots) if is_dqn else write_report(model, paths, folder, plots)
     if common.json:
         show.as_json({"report": str(report), "missing": [piece.name for piece in missing]})
     else:
         show.line(f"report in {report}" + (f"; still to measure: {len(missing)} pieces" if missing else ""))
 
 
-def _task(common: Common, model: str, piece: Piece, folder: str) -> tuple[ModelTask, int]:
+def _task(common: Common, model: str, piece: Any, folder: str) -> tuple[Task, int]:
     from thew.bench import ModelTask
+    from thew.bench.study import dqn_task
     from thew.cli.bench import as_file
 
+    if model == "dqn":
+        return dqn_task(piece, folder, common.seed), 0
     path, shapes, flops = as_file(model, folder, common.seed, piece.batch, None)
     return ModelTask(piece.threads, common.seed, folder, path, shapes), flops
 

@@ -35,7 +35,7 @@ class Observation:
 
     def begin(self, frame: Array) -> Array:
         """The observation at an episode's first frame."""
-        return np.asarray(frame, to_numpy(self.dtype)) if self.stack == 1 else np.stack([frame] * self.stack)
+        return np.ascontiguousarray(frame, to_numpy(self.dtype)) if self.stack == 1 else np.stack([frame] * self.stack)
 
     def push(self, observation: Array, frame: Array) -> Array:
         """The next observation: the oldest frame out, this one in."""

@@ -54,9 +54,10 @@ class Peer:
 
 PEERS: Mapping[str, Peer] = MappingProxyType(
     {
-        "thew": Peer("of_thew", "thew", ("model", "matmul", "overhead", "training")),
+        "thew": Peer("of_thew", "thew", ("dqn", "model", "matmul", "overhead", "training")),
         "onnxruntime": Peer("of_onnxruntime", "onnxruntime", ("model", "matmul", "overhead")),
-        "torch": Peer("of_torch", "torch", ("model", "matmul", "overhead", "training")),
+        "torch": Peer("of_torch", "torch", ("dqn", "model", "matmul", "overhead", "training")),
+        "stable-baselines3": Peer("of_stable_baselines3", "stable_baselines3", ("dqn",)),
         "torch-compile": Peer("of_torch_compile", "torch", ("model",)),
         "openvino": Peer("of_openvino", "openvino", ("model", "matmul", "overhead")),
         "litert": Peer("of_litert", "ai_edge_litert", ("model",)),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from thew.bench.peers import Ready
-from thew.bench.tasks import MatmulTask, ModelTask, OverheadTask, Task, TrainingTask
+from thew.bench.tasks import DQNTask, MatmulTask, ModelTask, OverheadTask, Task, TrainingTask
 from thew.errors import InputError
 
 VERSION_OF = ("thew",)
@@ -27,6 +27,8 @@ def prepare(task: Task) -> Ready | None:
 
     if isinstance(task, TrainingTask):
         return _training(task)
+    if isinstance(task, DQNTask):
+        return _dqn(task)
     feeds = task.feeds()
     if isinstance(task, MatmulTask):
         builder = GraphBuilder("matmul")
@@ -55,6 +57,37 @@ def _training(task: TrainingTask) -> Ready:
     trainer.step(feeds["x"], feeds["y"])
     settings = {"precision": precision, "planned_memory_bytes": trainer.peak_memory_bytes}
     return Ready(lambda: [np.asarray(trainer.step(feeds["x"], feeds["y"]))], settings)
+
+
+def _dqn(task: DQNTask) -> Ready:
+    """An agent; ``thew:precision=mixed-bf16`` chooses another precision."""
+    import thew
+
+    precision = task.options.get("precision", "fp32")
+    agent = thew.rl.DQN(
+        task.env_id, precision, task.threads, task.seed, learning_rate=task.learning_rate, gamma=task.gamma,
+        batch_size=task.batch, buffer_size=task.transitions + 4, learning_starts=0, start_e=0.0, end_e=0.0,
+    )  # fmt: skip
+    for array, given in zip(agent.network.parameters(), task.weights(), strict=True):
+        np.copyto(array, given)
+    agent.learner.update_target(1.0)
+    frames = task.frames()
+    agent.replay.begin(0, frames[0])
+    for action, reward, frame in zip(task.actions(), task.rewards(), frames[1:], strict=True):
+        agent.replay.add(0, int(action), float(reward), frame, False, False)
+    settings = {"precision": precision, "planned_memory_bytes": agent.learner.executable.peak_memory_bytes}
+    if task.work == "act":
+        seen = task.feeds()["observation"]
+        return Ready(lambda: [agent.act(seen)], settings)
+    if task.work == "step":
+        draws = task.draws()
+        return Ready(lambda: [np.asarray(agent.learner.step(draws, 1.0).loss)[None]], settings)
+
+    def steps() -> list[Any]:
+        agent.learn(agent.counters.steps + task.steps, log_every=0)
+        return [np.zeros(1)]
+
+    return Ready(steps, settings)
 
 
 def _options(told: Mapping[str, str]) -> dict[str, Any]:

@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from thew.bench.peers import Ready
-from thew.bench.tasks import MatmulTask, ModelTask, OverheadTask, Task, TrainingTask
+from thew.bench.tasks import DQNTask, MatmulTask, ModelTask, OverheadTask, Task, TrainingTask
 
 VERSION_OF = ("torch",)
 
@@ -29,6 +31,8 @@ def prepare(task: Task) -> Ready | None:
     torch.set_num_interop_threads(1)
     if isinstance(task, TrainingTask):
         return _training(torch, task)
+    if isinstance(task, DQNTask):
+        return _dqn(task)
     tensors = {name: torch.from_numpy(array) for name, array in task.feeds().items()}
     if isinstance(task, MatmulTask):
         out = torch.empty((task.m, task.n), dtype=tensors["a"].dtype)
@@ -71,6 +75,21 @@ def _training(torch: Any, task: TrainingTask) -> Ready:
     calls = {name: caller(memory_format) for name, memory_format in formats.items()}
     best = min(calls, key=lambda name: _seconds(calls[name]))
     return Ready(calls[best], {"memory_format": best, "optimizer": "SGD, fused"})
+
+
+def _dqn(task: DQNTask) -> Ready:
+    """CleanRL's agent."""
+    import thew
+    from thew.bench.peers.dqn_torch import Agent, environment_steps
+
+    agent, settings = Agent(task, 4), {"optimizer": "Adam, fused"}
+    if task.work == "environment":
+        return Ready(environment_steps(agent, lambda: thew.rl.environments.make(task.env_id)), settings)
+    if task.work == "act":
+        seen = task.feeds()["observation"]
+        return Ready(lambda: [np.array([agent.act(seen)])], settings)
+    slots = task.slots()
+    return Ready(lambda: [np.array([agent.step(slots)])], settings)
 
 
 def dtype_of(torch: Any, task: Task) -> Any:

@@ -5,8 +5,19 @@ Measured piece by piece, each piece a file in the study's folder; a study that w
 that are missing. The report and its plots are made of the files.
 """
 
+from thew.bench.study.dqn import dqn_pieces, dqn_task, write_dqn_report
 from thew.bench.study.pieces import Ablation, Cell, Piece, pieces_of
 from thew.bench.study.report import write_report
 from thew.bench.study.run import Study
 
-__all__ = ["Ablation", "Cell", "Piece", "Study", "pieces_of", "write_report"]
+__all__ = [
+    "Ablation",
+    "Cell",
+    "Piece",
+    "Study",
+    "dqn_pieces",
+    "dqn_task",
+    "pieces_of",
+    "write_dqn_report",
+    "write_report",
+]

@@ -15,9 +15,9 @@ from thew.bench.frequency import capped
 from thew.bench.machine import describe
 from thew.bench.rounds import Settings, measure
 from thew.bench.study.pieces import Piece
-from thew.bench.tasks import ModelTask
+from thew.bench.tasks import Task
 
-MakeTask = Callable[[Piece, str], tuple[ModelTask, int]]  # (piece, folder) → the work, its operations
+MakeTask = Callable[[Any, str], tuple[Task, int]]  # (piece, folder) → the work, its operations (0: not told)
 
 
 @dataclass(frozen=True)
