@@ -154,7 +154,11 @@ class DQNTask(Task):
         """Of the network, layer by layer."""
         import onnx
 
-        return [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(self.path).graph.initializer if tensor.dims]
+        return [
+            onnx.numpy_helper.to_array(tensor).copy()
+            for tensor in onnx.load(self.path).graph.initializer
+            if tensor.dims
+        ]
 
     def feeds(self) -> Mapping[str, Array]:
         """One observation."""
