@@ -319,3 +319,25 @@ def test_threads_by_default_are_those_granted(monkeypatch):
         assert device.granted_threads() == threads
         assert thew.InferenceSession(small_network(1)).plan.threads == threads
     assert device.granted_threads([min(os.sched_getaffinity(0))]) == 1
+
+
+def test_a_limit_of_memory_chooses_a_leaner_plan(tmp_path):
+    """And weights that are given up as they are packed leave the results as they are."""
+    rng = np.random.default_rng(0)
+    builder = GraphBuilder("wide")
+    x = builder.input("x", "fp32", (1, 64, 24, 24))
+    for _ in range(2):
+        weight = rng.standard_normal((64, 64, 3, 3)).astype(np.float32)
+        x = builder.node("conv", [x, builder.constant(weight)], pads=(1, 1, 1, 1))
+    thew.export_onnx(builder.graph([x]), tmp_path / "wide.onnx")
+    feeds = {"x": rng.standard_normal((1, 64, 24, 24)).astype(np.float32)}
+    free = thew.InferenceSession(tmp_path / "wide.onnx", threads=1)
+    lean = thew.InferenceSession(
+        tmp_path / "wide.onnx", threads=1, memory_limit_bytes=free.peak_memory_bytes - 64 * 64 * 4
+    )
+    assert "winograd" in {step.algorithm.split("_")[0] for step in free.plan.steps}
+    assert lean.peak_memory_bytes < free.peak_memory_bytes
+    (expected,) = evaluate(builder.graph([x]), feeds).values()
+    for session in (free, lean):
+        (got,) = session.run(None, feeds)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-4 * np.abs(expected).max())

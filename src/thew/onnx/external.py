@@ -10,21 +10,29 @@ import mmap
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from thew.errors import ModelError
+from thew.ir.pages import Pages
+from thew.onnx.skeleton import INSIDE
 
 
 class ExternalFiles:
-    """The data files of one model. `folder` is None for a model that came as bytes and so may have none."""
+    """The data files of one model. `folder` is None for a model that came as bytes and so may have none.
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    `model` is the model's own file, where weights were left out of it (see `thew.onnx.skeleton`).
+    """
+
+    def __init__(self, folder: Path | None, model: BinaryIO | None = None) -> None:
+        self._folder, self._model = folder, model
         self._maps: dict[Path, mmap.mmap | bytes] = {}
 
     def read(self, entries: dict[str, str], expected_bytes: int, where: str) -> memoryview:
         """The bytes that a tensor's external_data entries name."""
-        data = self._open(entries.get("location", ""), where)
+        location = entries.get("location", "")
+        if self._model is not None and location == INSIDE:
+            return self._read_inside(self._model, entries, expected_bytes, where)
+        data = self._open(location, where)
         offset = _number(entries.get("offset", "0"), "offset", where)
         length = _number(entries.get("length", str(expected_bytes)), "length", where)
         if length != expected_bytes:
@@ -37,6 +45,18 @@ class ExternalFiles:
                 f"got offset {offset}, length {length}"
             )
         return memoryview(data)[offset : offset + length]
+
+    @staticmethod
+    def _read_inside(model: BinaryIO, entries: dict[str, str], expected_bytes: int, where: str) -> memoryview:
+        """A copy in pages of its own, which go back to the system with it."""
+        length = int(entries["length"])
+        if length != expected_bytes:
+            raise ModelError(f"{where}: must hold {expected_bytes} bytes as its shape says, got {length}")
+        pages = Pages(length)
+        model.seek(int(entries["offset"]))
+        if model.readinto(pages) != length:  # type: ignore[attr-defined]
+            raise ModelError(f"{where}: the file ends before its {length} bytes do; was it changed while it was read?")
+        return memoryview(pages).toreadonly()
 
     def _open(self, location: str, where: str) -> mmap.mmap | bytes:
         path = self._resolve(location, where)

@@ -7,12 +7,15 @@ typed error.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from thew.errors import Error, MemoryLimitError, ModelError
 from thew.ir.graph import Graph
+from thew.ir.pages import LEAST_BYTES
 from thew.onnx.limits import MAX_FILE_BYTES
+from thew.onnx.skeleton import skeleton_of
 
 if TYPE_CHECKING:
     from thew.nn import GraphModule
@@ -85,21 +88,30 @@ def _read(source: Any, memory_limit_bytes: int | None) -> Graph:
     from thew.onnx.tensors import TensorReader
     from thew.onnx.text import check_text
 
-    folder = Path(source).parent if _is_path(source) else None
-    model = source if isinstance(source, onnx.ModelProto) else onnx.ModelProto.FromString(_bytes(source))
-    check_text(model, 0)
-    if not model.HasField("graph"):
-        raise ModelError("model: must hold a graph, got none; is this an ONNX model?")
-    budget = Budget(memory_limit_bytes)
-    graph = Importer(model, TensorReader(ExternalFiles(folder), budget), budget).graph()
+    with ExitStack() as opened:
+        file = opened.enter_context(_opened(Path(source))) if _is_path(source) else None
+        model = source if isinstance(source, onnx.ModelProto) else onnx.ModelProto.FromString(_bytes(file or source))
+        check_text(model, 0)
+        if not model.HasField("graph"):
+            raise ModelError("model: must hold a graph, got none; is this an ONNX model?")
+        budget = Budget(memory_limit_bytes)
+        files = ExternalFiles(Path(source).parent, file) if _is_path(source) else ExternalFiles(None)
+        graph = Importer(model, TensorReader(files, budget), budget).graph()
     verify(graph)
     return graph
 
 
 def _bytes(source: Any) -> bytes:
-    if not _is_path(source):
+    """The model's bytes, of a large file without its weights."""
+    if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
-    path = Path(source)
+    size = os.fstat(source.fileno()).st_size
+    small = skeleton_of(source, size) if size >= LEAST_BYTES else None
+    source.seek(0)
+    return source.read() if small is None else small
+
+
+def _opened(path: Path) -> BinaryIO:
     if not path.is_file():
         raise ModelError(f"model '{path}': must be a file, got {'a folder' if path.is_dir() else 'no such file'}")
     size = path.stat().st_size
@@ -107,7 +119,7 @@ def _bytes(source: Any) -> bytes:
         raise ModelError(
             f"model '{path}': must have at most {MAX_FILE_BYTES} bytes, got {size}; keep its weights in external data"
         )
-    return path.read_bytes()
+    return path.open("rb")
 
 
 def _decoding_errors() -> tuple[type[Exception], ...]:

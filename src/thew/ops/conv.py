@@ -141,10 +141,12 @@ def is_winograd_default(call: Call, algorithm: str, result: Shape) -> bool:
 
 def winograd_work(call: Call, algorithm: str, result: Shape) -> Work:
     """(m + r − 1)² products, whose operands and results are written and read once more."""
-    group, oc = call.attribute("group"), call.shape(1)[0]
-    points = (sum(WINOGRAD[algorithm]) - 1) ** 2 * winograd_tiles(algorithm, result)
-    moved = 2 * points * (call.shape(0)[1] + oc) * size_bytes(call.type(0).dtype)
-    return Work(points * call.shape(1)[1] * oc, result[1] // group, moved, WINOGRAD_BLOCK_BYTES)
+    group, (oc, channels) = call.attribute("group"), call.shape(1)[:2]
+    a_tile, element_bytes = (sum(WINOGRAD[algorithm]) - 1) ** 2, size_bytes(call.type(0).dtype)
+    points = a_tile * winograd_tiles(algorithm, result)
+    moved = 2 * points * (call.shape(0)[1] + oc) * element_bytes
+    kept = 0 if call.value(1) is None else (a_tile - prod(call.shape(1)[2:])) * channels * oc * element_bytes
+    return Work(points * channels * oc, result[1] // group, moved, WINOGRAD_BLOCK_BYTES, kept)
 
 
 WINOGRAD_BLOCK_BYTES = 512 << 10  # of tiles at a time: they stay in a second-level cache

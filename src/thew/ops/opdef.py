@@ -78,12 +78,14 @@ class Work:
         columns: extent of the axis that lies across vectors, which a row pads to whole ones; 0 where that is no matter.
         moved_bytes: read and written on the way: packing, transforms.
         workspace_bytes: where those bytes go round: how much must stay near.
+        kept_bytes: held for good beyond the op's own weights.
     """
 
     multiply_adds: int
     columns: int = 0
     moved_bytes: int = 0
     workspace_bytes: int = 0
+    kept_bytes: int = 0
 
 
 @dataclass(frozen=True)

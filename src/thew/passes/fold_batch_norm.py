@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from thew.dtypes import FLOATS, from_numpy
 from thew.ir import Graph, Node
 from thew.ir.graph import Array
+from thew.ir.pages import empty_constant
 from thew.ops import attribute
 from thew.passes.editor import Editor
 from thew.passes.epilogue import BIAS, RESIDUAL, activation_of, with_input
@@ -95,7 +96,7 @@ def _scale_weight(product: Node, weight: Array, scale: F64) -> Array:
 
 def _multiply(weight: Array, scale: F64) -> Array:
     """The product, computed in fp64 and rounded once, without a copy of the weights in fp64."""
-    result = np.empty_like(weight)
+    result = empty_constant(weight.shape, weight.dtype)
     np.multiply(weight, scale, out=result, dtype=np.float64, casting="unsafe")
     return result
 

@@ -9,6 +9,7 @@ from thew.plan.plan import Plan, Step, View
 from thew.plan.states import State, overwritten
 from thew.plan.survey import Way, step_of, survey
 from thew.plan.target import KernelRow, Needs, Target
+from thew.plan.within import plan_within
 
 __all__ = [
     "ALL_TECHNIQUES",
@@ -32,6 +33,7 @@ __all__ = [
     "fingerprint",
     "key_of",
     "overwritten",
+    "plan_within",
     "step_of",
     "survey",
 ]

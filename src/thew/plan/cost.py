@@ -63,6 +63,7 @@ class Costs:
         transpose_factor: how much slower bytes move where source and destination run along different axes.
         step_seconds: of a step that does nothing.
         shared_threads: threads that still add bandwidth beyond a core's own caches.
+        byte_seconds: what a byte that is kept for good is worth, where memory is short (see `thew.plan.within`).
     """
 
     name: str = "built-in"
@@ -72,6 +73,7 @@ class Costs:
     transpose_factor: float = 2.0
     step_seconds: float = 0.5e-6
     shared_threads: int = 2
+    byte_seconds: float = 0.0
 
     def rate(self, row: KernelRow) -> float:
         """Multiply-adds a second that a row may reach on one core."""
@@ -110,12 +112,13 @@ class Costs:
         compute = work.multiply_adds * waste / (self.rate(row) * self.efficiency(row) * threads)
         memory = self.transfer_seconds(passed_bytes, passed_bytes, threads)
         moved = self.transfer_seconds(work.moved_bytes, work.workspace_bytes, threads)
-        return Cost(compute, memory + moved, self.step_seconds, work.multiply_adds, work.workspace_bytes)
+        fixed = self.step_seconds + self.byte_seconds * work.kept_bytes
+        return Cost(compute, memory + moved, fixed, work.multiply_adds, work.workspace_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """An estimate: seconds of arithmetic, of moving bytes, and fixed; and what it was made from."""
+    """An estimate: seconds of arithmetic, of moving bytes, and fixed, a price of memory with them; and its origin."""
 
     compute_seconds: float = 0.0
     memory_seconds: float = 0.0

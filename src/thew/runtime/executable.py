@@ -32,6 +32,7 @@ from thew.plan import (
     check_choices,
     key_of,
     overwritten,
+    plan_within,
 )
 from thew.plan.alternatives import candidates_of
 from thew.plan.lower import VIEWS
@@ -54,6 +55,7 @@ class Settings:
     kept_fp32: tuple[str, ...] = ()
     kept_shapes: int = 8  # plans kept for different input shapes
     calls: Mapping[str, Code] = field(default_factory=dict)  # what steps that are calls run, by op
+    expendable: bool = False  # nobody reads the graph's weights once they are packed
 
     def prepare(self, graph: Graph, types: Mapping[str, TensorType]) -> Graph:
         """The graph that is planned under these settings."""
@@ -261,9 +263,13 @@ class Executable:
             segment = _subgraph(self.graph, nodes)
             settings, keys = self.settings, set(map(key_of, nodes))
             choices = {key: choice for key, choice in settings.choices.items() if key in keys}
-            plan = build_plan(segment, settings.target, settings.options, choices, self._states_of(segment))
+            limit, states = settings.memory_limit_bytes, self._states_of(segment)
+
+            def build(target: Target) -> Plan:
+                return build_plan(segment, target, settings.options, choices, states)
+
+            plan = plan_within(build, settings.target, limit)
             plan = replace(plan, precision=settings.precision, kept=settings.kept_fp32)
-            limit = self.settings.memory_limit_bytes
             if limit is not None and plan.peak_memory_bytes > limit:
                 raise MemoryLimitError(
                     f"graph '{self.graph.name}': memory must be at most {limit} bytes, the plan needs "
@@ -289,8 +295,12 @@ class Executable:
 
     def _native(self, segment: Graph, plan: Plan) -> NativeStage:
         settings, states = self.settings, self.states.arrays
-        limit = settings.memory_limit_bytes
-        return NativeStage(plan, Program(plan, segment.constants, settings.cpus, limit, states, settings.calls))
+        limit, expendable = (
+            settings.memory_limit_bytes,
+            settings.expendable and len(segment.nodes) == len(self.graph.nodes),
+        )
+        program = Program(plan, segment.constants, settings.cpus, limit, states, settings.calls, expendable)
+        return NativeStage(plan, program)
 
 
 def prepare_graph(

@@ -19,6 +19,7 @@ from thew.ir.graph import Array
 from thew.plan import KernelRow, Needs, Plan, Step, View
 from thew.plan.collective import CALL
 from thew.runtime import _native
+from thew.runtime.weights import Expendable
 
 Operand = tuple[Any, ...] | None
 Code = Callable[..., None]  # of a call: its step's name, the dtype of its operand, the operand's bytes
@@ -116,7 +117,9 @@ class Program:
         memory_limit_bytes: int | None = None,
         states: Mapping[str, Array] | None = None,
         calls: Mapping[str, Code] | None = None,
+        expendable: bool = False,
     ) -> None:
+        weights = _expendable(plan, constants) if expendable else None
         self.states = {state.name: _state(states or {}, state.name, state.type) for state in plan.states}
         self._program = _native.Program(plan.threads, list(cpus))
         self._kept: dict[str, Array] = {}  # constants that kernels read in place
@@ -138,6 +141,8 @@ class Program:
             for view, packed in zip(step.inputs, freed, strict=True):
                 if view is not None and view.place == "constant" and not packed:
                     self._kept[view.name] = arrays[view.name]
+                elif view is not None and view.place == "constant" and weights is not None:
+                    weights.packed(view.name)
         externals = [*plan.inputs, *plan.outputs]
         sizes = [int(np.prod(value.type.static_shape)) * size_bytes(value.type.dtype) for value in externals]
         self._program.finish(plan.arena_bytes, sizes, memory_limit_bytes or 0)
@@ -168,6 +173,11 @@ class Program:
         kept = sum(array.nbytes for array in self._kept.values())
         arenas = self._program.arenas * (self._program.arena_bytes + self._program.scratch_bytes)
         return int(arenas + self._program.packed_bytes + kept)
+
+
+def _expendable(plan: Plan, constants: Mapping[str, Array]) -> Expendable:
+    reads = [view.name for step in plan.steps for view in step.inputs if view is not None and view.place == "constant"]
+    return Expendable(constants, reads, [value.name for value in plan.outputs])
 
 
 def _state(states: Mapping[str, Array], name: str, known: TensorType) -> Array:

@@ -53,7 +53,8 @@ class InferenceSession:
             each precision for every new set of shapes. Inputs and outputs have the model's dtypes in any case.
         plan: path of a plan saved by `Plan.save` for this model and device, or the plan itself.
         cores: "all", "big", "little" or a list such as "0-3": the CPUs that the workers are kept on.
-        memory_limit_bytes: refuse models and plans that would take more.
+        memory_limit_bytes: take no more: where the fastest plan would, one that keeps less (Winograd's weights are the
+            first to go), and where none fits, refuse.
         isa: use nothing better than this instruction set.
         mode: "latency": all threads work on each layer of a run; "throughput": a batch is cut into parts, each run by
             one thread, where the model treats its images apart; "auto": in parts where the batch gives every thread
@@ -109,14 +110,9 @@ class InferenceSession:
         )
         self._part_target = target(1, isa, threads) if mode != "latency" else None
         self._least_batch = 2 * threads if mode == "auto" else 2
-        graph = _load(model, memory_limit_bytes)
-        if self._given is not None and self._given.quantisation is not None:
-            graph = _requantised(graph, self._given.quantisation)
-        if precision == "fp64":
-            from thew.passes.widen import widen
-
-            graph = widen(graph)
-        self._graph = pipeline.run(graph, pipeline.limited(pipeline.LOAD, options.fusion, options.folding))
+        self._owns_graph = not isinstance(model, Graph)
+        passes = pipeline.limited(pipeline.LOAD, options.fusion, options.folding)
+        self._graph = pipeline.run(self._loaded(model), passes)  # nobody else holds weights that passes replace
         self._names = tuple(value.name for value in self._graph.inputs)
         self._known = frozenset(self._names)
         self._dtypes = tuple(_numpy_or_none(value.type.dtype) for value in self._graph.inputs)
@@ -128,6 +124,17 @@ class InferenceSession:
         elif all(value.type.is_static for value in self._graph.inputs):
             self._prepare(tuple(value.type for value in self._graph.inputs))
             self._graph = self._graph.replace(nodes=(), outputs=(), constants={}, types={})  # no other shape can come
+
+    def _loaded(self, model: Model) -> Graph:
+        """The model's graph, as the plan that was given and the precision want it."""
+        graph = _load(model, self._settings.memory_limit_bytes)
+        if self._given is not None and self._given.quantisation is not None:
+            graph = _requantised(graph, self._given.quantisation)
+        if self._settings.precision == "fp64":
+            from thew.passes.widen import widen
+
+            graph = widen(graph)
+        return graph
 
     # What the model takes and gives
 
@@ -227,7 +234,7 @@ class InferenceSession:
                 (name, planned.type_of(name)) for name in planned.outputs
             ):
                 raise PlanError("plan: must be made for this model, got one for another; plan the model again")
-            return Executable(self._graph, by_name, self._settings, given)
+            return Executable(self._graph, by_name, self._last_settings(self._settings), given)
         settings = self._settings
         if settings.precision == "auto":
             from thew.runtime.auto import faster_settings
@@ -238,7 +245,12 @@ class InferenceSession:
             parted = executable_in_parts(self._graph, by_name, part_settings, threads, self._least_batch)
             if parted is not None:
                 return parted
-        return Executable(self._graph, by_name, settings)
+        return Executable(self._graph, by_name, self._last_settings(settings))
+
+    def _last_settings(self, settings: Settings) -> Settings:
+        """Where no other shape can come, and nobody else has the graph, its weights may go as they are packed."""
+        is_last = self._owns_graph and all(value.type.is_static for value in self._graph.inputs)
+        return replace(settings, expendable=is_last)
 
     # What it takes, and how
 
