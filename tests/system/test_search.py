@@ -1,7 +1,9 @@
 """Whole searches on small networks: the plan is right, keeps its bounds, travels through files, and is never slow."""
 
+import dataclasses
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -155,10 +157,73 @@ def test_report_is_one_page_with_its_data(result, tmp_path):
     result.report(path)
     page = path.read_text(encoding="utf-8")
     (held,) = re.findall(r"const result = (\{.*\});\n", page)
-    document = json.loads(held.replace("<\\/", "</"))
+    document = json.loads(held)
     assert document["best"]["seconds"] == result.best.seconds
     assert [layer["name"] for layer in document["layers"]] == [layer.name for layer in result.layers]
-    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "") and "<script src" not in page
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        installed = shutil.which("chromium") or shutil.which("google-chrome")
+        try:
+            opened = driver.chromium.launch(executable_path=installed, args=["--no-sandbox"])
+        except playwright.Error as error:
+            pytest.skip(f"no browser: {error}")
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, result, tmp_path):
+    hostile = dataclasses.replace(result.layers[0], name="</script><b id=injected>", others=result.layers[0].others)
+    dataclasses.replace(result, layers=(hostile, *result.layers[1:])).report(tmp_path / "report.html")
+    opened, wrong = browser.new_page(viewport={"width": 1000, "height": 900}), []
+    opened.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("request", lambda request: wrong.append(request.url) if request.url.startswith("http") else None)
+    opened.goto((tmp_path / "report.html").as_uri())
+    yield opened
+    opened.close()
+    assert wrong == []
+
+
+def test_report_draws_all_that_it_has(page, result):
+    assert page.locator("body").get_attribute("data-drawn") == "yes"
+    assert page.locator("#injected").count() == 0
+    assert page.locator("#layers tbody tr").count() == len(result.layers)
+    assert page.locator("#curves path").count() == len(result.history) == page.locator("#keys button").count()
+    assert page.locator("#front circle[tabindex]").count() == len(result.points) + 1
+    assert page.locator("#regrets tbody tr").count() == len(result.regrets)
+    assert f"{result.speedup:.2f}×" in page.locator("#figures").inner_text()
+
+
+def test_report_answers(page, result):
+    page.locator("#front circle[tabindex]").last.hover()
+    assert "BLAS fp32" in page.locator("#said").inner_text()
+    page.locator("#curves").hover(position={"x": 400, "y": 60})
+    assert page.locator("#read").inner_text().startswith("episode ")
+    key = page.locator("#keys button").first
+    key.click()
+    assert key.get_attribute("aria-pressed") == "false" and not page.locator("#curves path").first.is_visible()
+    page.locator("#order").click()
+    times = [float(text) for text in page.locator("#layers tbody tr td:nth-child(5)").all_inner_texts()]
+    assert times == sorted(times, reverse=True)
+    page.locator("#open").click()
+    assert page.locator("#layers details[open]").count() == sum(bool(layer.others) for layer in result.layers)
+    page.locator("#filter").fill("matmul")
+    assert page.locator("#layers tbody tr:visible").count() == sum(
+        "matmul" in f"{layer.name} {layer.op} {layer.chosen}" for layer in result.layers
+    )
+
+
+def test_report_fits_a_phone_and_paper(page):
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.emulate_media(media="print")
+    assert not page.locator("#filter").is_visible() and page.locator("#layers").is_visible()
 
 
 def test_command_line(network, tmp_path, monkeypatch, capsys, data):

@@ -141,7 +141,7 @@ def _show(result: Result, target: Path) -> None:
                 layer.op,
                 layer.chosen,
                 f"{1e6 * layer.seconds:.1f}",
-                f"{layer.others[0][0]}: {1e6 * layer.others[0][1]:.1f}" if layer.others else "",
+                f"{layer.others[0].name}: {1e6 * layer.others[0].seconds:.1f}" if layer.others else "",
             )
             for layer in slowest
         ],

@@ -59,15 +59,36 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
+class Other:
+    """A way to run a layer that was not chosen.
+
+    Attributes:
+        seconds: of the layer alone.
+        beside_seconds: what the network's sum would grow by, conversions included; None where it is not known.
+    """
+
+    name: str
+    seconds: float
+    beside_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
-    """One node: what was chosen for it, and what else there was, each with its seconds."""
+    """One node: what was chosen for it, and what else there was.
+
+    Attributes:
+        seconds: of the layer alone, in the table.
+        bytes: of its result and weights, in its precision.
+    """
 
     name: str
     op: str
     shape: tuple[int, ...]
     chosen: str
+    precision: str
     seconds: float
-    others: tuple[tuple[str, float], ...]
+    bytes: int
+    others: tuple[Other, ...]
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def search(
         history={name: tuple(map(float, one.curve)) for name, one in contest.found.items()},
         regrets=contest.regrets(table, range(seed, seed + seeds), progress),
         optimum_seconds=table.total(table.optimum()),
-        layers=layers_of(environment, contest.finalists.get(winner), networks[winner].plan),
+        layers=layers_of(environment, table, contest.finalists.get(winner), networks[winner].plan),
         tried=prepared.tried,
         settings={
             "objective": objective if isinstance(objective, str) else dict(objective),
