@@ -13,6 +13,7 @@ import typer
 
 from thew.cli import models, show
 from thew.cli.options import Common, command
+from thew.cli.scaling import scaling
 from thew.cli.study import study
 from thew.errors import Error
 
@@ -154,6 +155,7 @@ app.command("training")(command(bench_training))
 app.command("matmul")(command(bench_matmul))
 app.command("overhead")(command(bench_overhead))
 app.command("peers")(command(bench_peers))
+app.command("scaling")(command(scaling))
 app.command("study")(command(study))
 
 

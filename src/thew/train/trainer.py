@@ -30,7 +30,7 @@ from thew.train.engine import Engine, Prepared, aligned
 from thew.train.history import History
 from thew.train.loop import Counters, Fit, measured
 from thew.train.metrics import Means, Metric, merged, metrics_of
-from thew.train.parallel import DataParallel, group_of
+from thew.train.parallel import DataParallel, Group, group_of
 from thew.train.precision import LossScaling, precision_of
 from thew.train.step import HYPER
 
@@ -89,7 +89,7 @@ class Trainer:
         isa: str | None = None,
         input_dtype: str | None = None,
         memory_budget_bytes: int | None = None,
-        distributed: bool | DataParallel = False,
+        distributed: bool | DataParallel | Group = False,
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 1024:
             raise InputError(f"threads: must be between 1 and 1024, got {threads!r}")
