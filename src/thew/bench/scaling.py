@@ -114,7 +114,7 @@ def compute_of(trainer: Trainer, x: Array, y: Array, rounds: int) -> Compute:
     first_end = next(i for i, step in enumerate(steps) if step.op == END and slots[i] != "0")
     waits = tuple(_bytes(step) for i, step in enumerate(steps) if step.op == BEGIN and slots[i] == "0")
     buckets = tuple((float(ends[i]), _bytes(steps[i])) for i in overlapped)
-    return Compute(median(totals), float(ends[first_end]), pstdev(totals), buckets, waits)
+    return Compute(float(ends[-1]), float(ends[first_end]), pstdev(totals), buckets, waits)
 
 
 def _profiled(stage: NativeStage, feeds: Sequence[Array]) -> list[float]:

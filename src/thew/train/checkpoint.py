@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thew.errors import CheckpointError, ModelError
+from thew.errors import CheckpointError, InputError, ModelError
 from thew.ir import Graph
 from thew.ir.graph import Array
 from thew.ir.parse import parse_graph
@@ -122,9 +122,28 @@ def resume(
     distributed: bool | DataParallel = False,
 ) -> Trainer:
     """The trainer that a checkpoint is of."""
+    graph, states, known = read(path)
+    try:
+        return _resumed(path, graph, states, known, model, loss, threads, cores, isa, distributed)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, ModelError, InputError) as error:
+        where = f"checkpoint '{os.fspath(path)}'"
+        raise CheckpointError(f"{where}: must be as Thew writes it, got {type(error).__name__}: {error}") from error
+
+
+def _resumed(
+    path: str | os.PathLike[str],
+    graph: Graph,
+    states: dict[str, Array],
+    known: dict[str, Any],
+    model: Module | None,
+    loss: Any,
+    threads: int | None,
+    cores: str | None,
+    isa: str | None,
+    distributed: bool | DataParallel,
+) -> Trainer:
     from thew.train.trainer import Trainer
 
-    graph, states, known = read(path)
     if loss is None:
         loss = known["loss"]
     if loss is None:
@@ -145,5 +164,22 @@ def resume(
             if name not in own or own[name].shape != graph.constants[name].shape:
                 raise CheckpointError(f"checkpoint '{os.fspath(path)}': the model must have '{name}' as it was saved")
             np.copyto(own[name], graph.constants[name])
-    trainer.restore(states, Counters(**known["counters"]), History(known["history"]))
+    trainer.restore(states, _counters(known["counters"]), _history(known["history"]))
     return trainer
+
+
+def _counters(known: dict[str, Any]) -> Counters:
+    found = Counters(**known)
+    numbers = (found.steps, found.epochs, found.batches, 0 if found.first_epoch is None else found.first_epoch)
+    if not all(type(number) is int and 0 <= number < 2**62 for number in numbers):
+        raise ValueError(f"counters must be numbers of what was done, got {known}")
+    if not all(isinstance(total, int | float) for total in found.sums.values()):
+        raise ValueError(f"sums must be numbers, got {found.sums}")
+    return found
+
+
+def _history(columns: dict[str, Any]) -> History:
+    cells = [cell for column in columns.values() for cell in column]
+    if not all(isinstance(cell, int | float) for cell in cells):
+        raise ValueError("history must be columns of numbers")
+    return History(columns)

@@ -130,10 +130,7 @@ class Trainer:
 
     def step_with_prediction(self, x: Any, y: Any) -> tuple[float, Array]:
         """As `step`, with what the model gave for the batch before the update."""
-        factor = self.schedule.factor(self.counters.steps)
-        if factor != self._factor:
-            self._factor = factor
-            np.copyto(self._engine.numbers[HYPER], self.optimizer.hyper(factor))
+        self._follow_schedule(self.counters.steps)
         self._engine.numbers[OFFSET][0] = self.counters.steps
         samples, targets = self._samples(x), self._targets(x, y)
         self._is_whole = False
@@ -141,6 +138,12 @@ class Trainer:
         self.counters.steps += 1
         self._is_whole = True
         return float(loss), prediction
+
+    def _follow_schedule(self, step: int) -> None:
+        factor = self.schedule.factor(step)
+        if factor != self._factor:
+            self._factor = factor
+            np.copyto(self._engine.numbers[HYPER], self.optimizer.hyper(factor))
 
     def evaluate_batch(self, x: Any, y: Any) -> tuple[float, Array]:
         """Loss and prediction of one batch, with the model as it stands."""
@@ -272,6 +275,7 @@ class Trainer:
         """Takes over where another trainer of the same model has stopped: optimiser states, counters, history."""
         self._engine.states.update((name, aligned(array.copy(), array.dtype)) for name, array in states.items())
         self.counters, self.history = counters, history
+        self._follow_schedule(max(counters.steps - 1, 0))  # which an epoch may end with before another step
         self._engine.synchronise()
 
     # What it takes
