@@ -84,3 +84,13 @@ def test_prune_writes_a_smaller_model(files: Path, capsys: Any) -> None:
 def test_failures_of_prune_are_one_line(files: Path, capsys: Any) -> None:
     assert execute(["prune", str(files / "model.onnx"), "--ratio", "1"]) == 1
     assert "must be from 0 to below 1" in capsys.readouterr().err
+
+
+def test_bench_compares_accuracy_and_time(files: Path, capsys: Any) -> None:
+    where = ("bench", "quantization", files / "model.onnx", "--data", files / "data.npz", "--calibrate-on", 40)
+    found = json.loads(run(capsys, *where, "--rounds", 2, "--out", files / "out.json", "--json"))
+    assert found == json.loads((files / "out.json").read_text())
+    names = [result["name"] for result in found["results"]]
+    assert names[:2] == ["thew fp32", "thew int8"] and found["results"][0]["speed_over_first"] == 1
+    assert all(result["samples"] == 80 and result["median_seconds"] > 0 for result in found["results"])
+    assert found["results"][0]["accuracy"] == 1 and (len(names) == 4 or found["absent"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thew.cli import models, show
+from thew.cli.bench_quantization import bench_quantization
 from thew.cli.options import Common, command
 from thew.cli.scaling import scaling
 from thew.cli.study import study
@@ -156,6 +157,7 @@ app.command("matmul")(command(bench_matmul))
 app.command("overhead")(command(bench_overhead))
 app.command("peers")(command(bench_peers))
 app.command("scaling")(command(scaling))
+app.command("quantization")(command(bench_quantization))
 app.command("study")(command(study))
 
 
