@@ -36,6 +36,19 @@ def test_squares_and_factor(row: Any) -> None:
             np.testing.assert_allclose(found, value, rtol=40_003 * np.finfo(np.float64).eps)
 
 
+@pytest.mark.parametrize("row", ROWS)
+def test_elements_that_a_narrow_type_could_not_hold(row: Any) -> None:
+    """Beyond ±most, before unscaling, counts as infinite; at it does not."""
+    for value, is_finite in ((65504.0, True), (-65504.0, True), (65536.0, False), (-1e30, False)):
+        gradients = [np.full(77, 3, np.float32), np.append(np.ones(40_000, np.float32), np.float32(value))]
+        factor, squares = np.zeros(1), np.zeros(2)
+        given = [np.array([1024.0]), np.array([np.inf]), *gradients]
+        native.run_kernel(row.name, "unscale_check", given, [factor, squares], {"most": 65504.0})
+        wanted = ops.get("unscale_check").reference({"most": 65504.0}, *given)
+        np.testing.assert_allclose(factor, wanted[0])
+        assert np.isfinite(squares).tolist() == np.isfinite(wanted[1]).tolist() == [True, is_finite]
+
+
 @pytest.mark.parametrize("kind", ["fp32", "fp64", "fp16", "bf16"])
 @pytest.mark.parametrize("row", ROWS)
 def test_one_bad_element_stops_the_step(row: Any, kind: str) -> None:

@@ -176,6 +176,7 @@ def test_overflow_is_skipped_and_recovered_from():
     before = trainer.model.fc3.weight.copy()
     trainer.step(x, y)
     assert trainer.scaling == {"scale": 2.0**39, "clean": 0, "skipped": 1}
+    assert trainer.overflow.step == 0 and trainer.overflow.tensor == "fc3.bias"  # the backward pass begins there
     assert np.array_equal(before, trainer.model.fc3.weight)
     for _ in range(30):
         trainer.step(x, y)

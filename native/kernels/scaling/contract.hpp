@@ -1,7 +1,8 @@
 // What a training step decides from all gradients together. Numbers are fp64.
 //
 //   unscale_check(scale, limit, g0, g1, …) -> factor, squares    squares[i] = Σ (g_i / scale)²; factor = min(1, limit /
-//                     (‖g‖ + 1e-6)) / scale with ‖g‖² = Σ squares, or 0 where ‖g‖ is not finite
+//                     (‖g‖ + 1e-6)) / scale with ‖g‖² = Σ squares, or 0 where ‖g‖ is not finite. An element beyond
+//                     ±most counts as infinite.
 //   update_loss_scale(state, factor, hyper) -> next state        state: scale, clean steps, skipped steps; hyper:
 //   growth,
 //                     backoff, interval, least, most
@@ -21,8 +22,8 @@ inline constexpr std::int64_t kSquaresPiece = 1 << 14;
 
 struct ScalingEntry {
     Row row;
-    // Σ (g / scale)² over `count` elements.
-    double (*squares)(const void* gradient, DType dtype, std::int64_t count, double scale);
+    // Σ (g / scale)² over `count` elements, infinite where a square exceeds `bound`.
+    double (*squares)(const void* gradient, DType dtype, std::int64_t count, double scale, double bound);
 };
 
 THEW_DECLARE_TABLES(ScalingEntry, scaling_table)

@@ -14,13 +14,15 @@ THEW_INLINE Vec<double> wide(const T* from) {
     return (Vec<double>)load_as<double, kWide>(from);
 }
 
+THEW_INLINE Vec<double> bounded_square(Vec<double> value, double bound) {  // a NaN stays
+    const Vec<double> square = value * value;
+    return square > bound ? splat(__builtin_inf()) : square;
+}
+
 // Adds to the sums of lanes; a tail goes through a buffer padded with zeros.
 template <class T>
-void add_squares(const T* from, std::int64_t count, double inverse, Vec<double> (&sums)[kSums]) {
-    auto add = [&](const T* at, int k) THEW_FLAT {
-        const Vec<double> value = wide(at) * inverse;
-        sums[k] = value * value + sums[k];
-    };
+void add_squares(const T* from, std::int64_t count, double inverse, double bound, Vec<double> (&sums)[kSums]) {
+    auto add = [&](const T* at, int k) THEW_FLAT { sums[k] = bounded_square(wide(at) * inverse, bound) + sums[k]; };
     std::int64_t i = 0;
     for (; i + kSums * kWide <= count; i += kSums * kWide) {
         unroll<kSums>([&](auto k) THEW_FLAT { add(from + i + k * kWide, k); });
@@ -31,7 +33,8 @@ void add_squares(const T* from, std::int64_t count, double inverse, Vec<double> 
 }
 
 template <bool kBrain>
-void add_half_squares(const std::uint16_t* from, std::int64_t count, double inverse, Vec<double> (&sums)[kSums]) {
+void add_half_squares(const std::uint16_t* from, std::int64_t count, double inverse, double bound,
+                      Vec<double> (&sums)[kSums]) {
     constexpr int lanes = kLanes<float>;
     for (std::int64_t i = 0; i < count; i += lanes) {
         std::uint16_t halves[lanes] = {};
@@ -40,22 +43,23 @@ void add_half_squares(const std::uint16_t* from, std::int64_t count, double inve
         float floats[lanes];
         store(floats, (Vec<float>)(kBrain ? fp32_from_bf16(words) : fp32_from_fp16(words)));
         for (int k = 0; k < lanes; k += kWide) {
-            const Vec<double> value = wide(floats + k) * inverse;
-            sums[0] = value * value + sums[0];
+            sums[0] = bounded_square(wide(floats + k) * inverse, bound) + sums[0];
         }
     }
 }
 
-double squares(const void* gradient, DType dtype, std::int64_t count, double scale) {
+double squares(const void* gradient, DType dtype, std::int64_t count, double scale, double bound) {
     Vec<double> sums[kSums] = {};
     const double inverse = 1 / scale;
     switch (dtype) {
-        case DType::fp64: add_squares(static_cast<const double*>(gradient), count, inverse, sums); break;
-        case DType::fp32: add_squares(static_cast<const float*>(gradient), count, inverse, sums); break;
+        case DType::fp64: add_squares(static_cast<const double*>(gradient), count, inverse, bound, sums); break;
+        case DType::fp32: add_squares(static_cast<const float*>(gradient), count, inverse, bound, sums); break;
         case DType::bf16:
-            add_half_squares<true>(static_cast<const std::uint16_t*>(gradient), count, inverse, sums);
+            add_half_squares<true>(static_cast<const std::uint16_t*>(gradient), count, inverse, bound, sums);
             break;
-        default: add_half_squares<false>(static_cast<const std::uint16_t*>(gradient), count, inverse, sums); break;
+        default:
+            add_half_squares<false>(static_cast<const std::uint16_t*>(gradient), count, inverse, bound, sums);
+            break;
     }
     const Vec<double> all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     double sum = all[0];

@@ -25,7 +25,8 @@ const double* numbers(const Tensor& vector) { return static_cast<const double*>(
 // Scratch: one fp64 a piece.
 class UnscaleCheckStep final : public Step {
 public:
-    UnscaleCheckStep(const StepDesc& desc, const ScalingEntry& entry) : entry_(entry) {
+    UnscaleCheckStep(const StepDesc& desc, const ScalingEntry& entry)
+        : entry_(entry), most_(desc.attributes.real("most", 0)) {
         require(desc.inputs.size() >= 3 && desc.outputs.size() == 2,
                 where(desc) + "must have a scale, a limit, gradients, and two outputs");
         require_numbers(desc, desc.inputs[0], 1);
@@ -54,6 +55,7 @@ public:
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
         auto* pieces = reinterpret_cast<double*>(scratch);
         const double scale = *numbers(inputs[0]), limit = *numbers(inputs[1]);
+        const double bound = most_ > 0 ? most_ / scale * (most_ / scale) : HUGE_VAL;
         auto body = [&](std::int64_t piece, int) {
             const auto of =
                 static_cast<std::size_t>(std::upper_bound(first_.begin(), first_.end(), piece) - first_.begin() - 1);
@@ -61,7 +63,8 @@ public:
             const std::int64_t start = (piece - first_[of]) * kSquaresPiece;
             const auto* data = static_cast<const std::byte*>(gradient.data) +
                                start * static_cast<std::int64_t>(dtype_bytes(gradient.dtype));
-            pieces[piece] = entry_.squares(data, gradient.dtype, std::min(kSquaresPiece, counts_[of] - start), scale);
+            pieces[piece] =
+                entry_.squares(data, gradient.dtype, std::min(kSquaresPiece, counts_[of] - start), scale, bound);
         };
         parallel_for(workers, first_.back(), body);
         double norm = 0;
@@ -78,6 +81,7 @@ public:
 
 private:
     const ScalingEntry& entry_;
+    double most_;                               // 0: no bound
     std::vector<std::int64_t> counts_, first_;  // elements, and the first piece, of each gradient
 };
 

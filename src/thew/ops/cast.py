@@ -131,8 +131,15 @@ def _is_native(call: Call) -> bool:
 
 
 _NATIVE_CAST = (Candidate("cast", "strided", when=_is_native, dtypes=NATIVE),)
+# Without `rounds`, a conversion of floats may be left out where the result is only computed with in a wider type.
 define(
-    OpDef("cast", typed(_shapes, dtype_attribute("to")), _cast, {"to": None, **_SATURATION}, candidates=_NATIVE_CAST)
+    OpDef(
+        "cast",
+        typed(_shapes, dtype_attribute("to")),
+        _cast,
+        {"to": None, "rounds": 1, **_SATURATION},
+        candidates=_NATIVE_CAST,
+    )
 )
 define(OpDef("cast_like", typed(_shapes, dtype_of(1)), _cast_like, _SATURATION, (2, 2), candidates=_NATIVE_CAST))
 

@@ -1,8 +1,10 @@
 """What a step decides from all gradients together: whether they are finite, their norm, and the factor of the update.
 
 unscale_check(scale, limit, g0, g1, …) → (factor, squares): squares[i] = Σ (g_i / scale)², and factor =
-min(1, limit / (‖g‖ + 1e-6)) / scale with ‖g‖² = Σ squares, or 0 where ‖g‖ is not finite. The updates multiply gradients
-by the factor, so that unscaling and clipping by norm cost no pass of their own (clipping: Pascanu et al. 2013).
+min(1, limit / (‖g‖ + 1e-6)) / scale with ‖g‖² = Σ squares, or 0 where ‖g‖ is not finite. With the attribute `most`, a
+gradient's element beyond ±most counts as infinite: one that a 16-bit type could not hold, in whatever type it is here.
+The updates multiply gradients by the factor, so that unscaling and clipping by norm cost no pass of their own
+(clipping: Pascanu et al. 2013).
 
 update_loss_scale(state, factor, hyper) → next state: dynamic loss scaling (Micikevicius et al. 2018). State: scale,
 clean steps since it changed, skipped steps in all. A factor of 0 multiplies the scale by `backoff`, `interval` clean
@@ -45,7 +47,9 @@ def _check_shapes(call: Call) -> list[Shape | None]:
 
 
 def _check(attributes: Mapping[str, Any], scale: Array, limit: Array, *gradients: Array) -> list[Array]:
-    squares = np.array([float(np.sum((widened(gradient) / scale[0]) ** 2)) for gradient in gradients])
+    most = attributes["most"] or np.inf
+    wide = [np.asarray(widened(gradient), np.float64) for gradient in gradients]
+    squares = np.array([np.sum(np.where(np.abs(g) > most, np.inf, g / scale[0]) ** 2) for g in wide])
     norm = np.sqrt(squares.sum())
     factor = min(1.0, limit[0] / (norm + 1e-6)) / scale[0] if np.isfinite(norm) else 0.0
     return [np.array([factor]), squares]
@@ -56,6 +60,7 @@ define(
         "unscale_check",
         typed(_check_shapes, "fp64"),
         _check,
+        {"most": 0.0},
         inputs=(3, -1),
         outputs=(2, 2),
         candidates=_NATIVE,

@@ -3,6 +3,9 @@
 An op is one of three kinds. Those of `NARROW` take and give the half dtype; those that add up many terms or stretch
 small differences, all that is in no table, stay wide; those of `FOLLOWING` are narrow where all data that they read is.
 Constants and parameters are wide, and are cast where a narrow op reads them. The gradient of a cast is the cast back.
+
+Convolutions of few channels stay in fp32: their kernels hold pixels or images in vectors, and no memory bounds them.
+The casts do not insist on rounding: where only wider arithmetic is at hand, none are left (`compute_half_wide`).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from thew.dtypes import to_numpy
 from thew.ir import Graph, Node, TensorType
 from thew.ir.graph import as_constant
 from thew.ops.activation import ACTIVATIONS
+from thew.ops.conv import FEW_PLANES
 
 NARROW = frozenset({"conv", "conv_transpose", "matmul", "gemm"})
 # Their first input is data; scale, bias and statistics stay wide.
@@ -78,10 +82,15 @@ class _Narrowing:
 
     def _is_narrow(self, node: Node) -> bool:
         if node.op in NARROW:
-            return True
+            return not self._has_few_channels(node)
         first = node.inputs[:1] if node.op in DATA_FIRST else node.inputs
         data = [name for name in first if name in self._made and self._is_wide_float(name)]
         return node.op in FOLLOWING | DATA_FIRST and bool(data) and all(name in self._narrow for name in data)
+
+    def _has_few_channels(self, node: Node) -> bool:
+        known = self._graph.type_of(node.inputs[1])
+        few = known is not None and max(known.static_shape[:2]) <= FEW_PLANES
+        return node.op == "conv" and self._wide == "fp32" and few
 
     def _visit(self, node: Node) -> None:
         narrow = self._is_narrow(node)
@@ -118,7 +127,7 @@ class _Narrowing:
             if name in self._constants:
                 self._constants[made] = as_constant(self._constants[name].astype(to_numpy(dtype)))
                 return made
-            self._nodes.append(Node("cast", (name,), (made,), {"to": dtype}, made))
+            self._nodes.append(Node("cast", (name,), (made,), {"to": dtype, "rounds": 0}, made))
             self._enter(made, name, dtype)
         return self._casts[name, dtype]
 

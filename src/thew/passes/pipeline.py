@@ -77,6 +77,7 @@ SPECIALISED: tuple[Pass, ...] = (
     fuse_activation_grads,
     fuse_updates,
     compute_half_wide,
+    eliminate_dead,
 )
 FUSIONS = frozenset({fuse_epilogues, fuse_integer_sums, fuse_activation_grads, fuse_updates})
 FOLDINGS = frozenset({fold_batch_norm})
@@ -89,10 +90,11 @@ def limited(passes: Sequence[Pass], fusion: bool, folding: bool) -> tuple[Pass, 
 
 
 def reducing(passes: Sequence[Pass], precision: str, kept: Collection[str] = ()) -> tuple[Pass, ...]:
-    """The passes with `reduce_precision` before the last, which sees to what has no kernel in the reduced precision."""
+    """The passes with `reduce_precision` before the pass that sees to what has no kernel in the reduced precision."""
     if precision not in HALVES:
         return tuple(passes)
-    return (*passes[:-1], partial(reduce_precision, precision=precision, kept=kept), eliminate_dead, passes[-1])
+    last = passes.index(compute_half_wide)
+    return (*passes[:last], partial(reduce_precision, precision=precision, kept=kept), eliminate_dead, *passes[last:])
 
 
 def run(graph: Graph, passes: Sequence[Pass], trace: list[Change] | None = None) -> Graph:

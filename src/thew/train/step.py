@@ -31,6 +31,7 @@ from thew.train.precision import Precision
 INPUT, TARGET, HYPER, LIMIT = "input", "target", "optimizer.hyper", "optimizer.clip_norm"
 STEP, SCALE, SCALING = "optimizer.step", "loss_scale", "loss_scale.hyper"
 NUMBERS = (HYPER, LIMIT, SCALING, SEED, OFFSET)  # inputs beside the batch, where a graph has them
+MOST = {half: float(np.finfo(to_numpy(half)).max) for half in ("fp16",)}  # that gradients may be before unscaling
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -314,7 +315,8 @@ class _Builder:
         if LIMIT not in self._numbers or not gradients:
             return "", ""
         scale = self._scale() if self._precision.is_scaled else self._extension.constant(np.ones(1))
-        factor, squares = self._extension.emit("unscale_check", [scale, LIMIT, *gradients], 2)
+        most = {"most": MOST[self._precision.half]} if self._precision.is_scaled else {}
+        factor, squares = self._extension.emit("unscale_check", [scale, LIMIT, *gradients], 2, **most)
         if self._precision.is_scaled:
             self._successors[SCALE] = self._one("update_loss_scale", SCALE, factor, SCALING)
         return factor, squares
@@ -350,7 +352,7 @@ def _early(nodes: Sequence[Node], groups: Iterable[Sequence[Node]]) -> list[Node
         for name in node.inputs:
             for origin in aliases.get(name, (name,)):
                 readers[origin] = index
-            if node.op in VIEWS and name:
+            if name and (node.op in VIEWS or (node.op == "cast" and not ops.opdef.attribute(node, "rounds"))):
                 origins = {origin for source in node.inputs for origin in aliases.get(source, (source,))}
                 aliases.update(dict.fromkeys(node.outputs, origins))
         readers.update(dict.fromkeys(node.outputs, index))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,8 +41,21 @@ if TYPE_CHECKING:
 Classes = CrossEntropyLoss | NLLLoss  # losses whose targets are numbers of classes
 
 
+@dataclass(frozen=True)
+class Overflow:
+    """The last step whose gradients were not finite, or beyond what 16 bits hold.
+
+    Attributes:
+        step: how many steps were done before it.
+        tensor: the parameter whose gradient overflowed first in the backward pass.
+    """
+
+    step: int
+    tensor: str
+
+
 class Trainer:
-    """Trains a model.
+    """Trains a model. `overflow` tells of the last step that was skipped for its gradients, if any was.
 
     Args:
         model: a module, or a graph, whose constants that stand where weights do are trained.
@@ -109,6 +123,7 @@ class Trainer:
             self.model, self._loss, self.optimizer, policy, settings, seed, memory_budget_bytes, self.group
         )
         self._factor = 1.0
+        self.overflow: Overflow | None = None
         self._is_whole = True  # no step has been cut off
 
     # Single batches
@@ -134,7 +149,9 @@ class Trainer:
         self._engine.numbers[OFFSET][0] = self.counters.steps
         samples, targets = self._samples(x), self._targets(x, y)
         self._is_whole = False
-        loss, prediction, *_ = self._engine.run(samples, targets, True)
+        loss, prediction, *squares = self._engine.run(samples, targets, True)
+        if squares and not np.isfinite(squares[0]).all():
+            self._note_overflow(squares[0])
         self.counters.steps += 1
         self._is_whole = True
         return float(loss), prediction
@@ -320,6 +337,12 @@ class Trainer:
         """The loss scale, clean steps since it changed, and skipped steps; None where the loss is not scaled."""
         state = self._engine.scale
         return None if state is None else dict(zip(("scale", "clean", "skipped"), map(float, state), strict=True))
+
+    def _note_overflow(self, squares: Array) -> None:
+        """The backward pass comes to the last parameters first."""
+        names = self._planned().step.trained
+        first = int(np.flatnonzero(~np.isfinite(squares))[-1])
+        self.overflow = Overflow(self.counters.steps, names[first])
 
     def _samples(self, x: Any) -> Array:
         if type(x) is not np.ndarray or x.dtype != self._input or not x.flags.c_contiguous:
