@@ -153,3 +153,13 @@ def test_cart_pole_is_solved(seed):
     agent = thew.rl.DQN("CartPole-v1", seed=seed)
     agent.learn(100_000)
     assert agent.evaluate(100).mean() >= 475
+
+
+@pytest.mark.slow
+def test_a_small_game_is_learnt_from_pixels():
+    """MinAtar's Breakout: a random policy's mean is about 0.6; after 50,000 steps it is several times that."""
+    pytest.importorskip("minatar.gym")
+    agent = thew.rl.DQN("MinAtar/Breakout-v1", seed=1)
+    assert agent.observation.shape == (4, 10, 10)
+    agent.learn(50_000)
+    assert agent.evaluate(50).mean() >= 4

@@ -8,7 +8,10 @@
 namespace thew {
 namespace {
 
-inline constexpr int kColumnsTogether = kVectorRegisters == 32 ? 8 : 4, kDotRows = kVectorRegisters == 32 ? 2 : 1;
+// A few rows leave registers for more columns; more rows load less for every multiply-add.
+inline constexpr int kColumnsTogether = kVectorRegisters == 32 ? 8 : 4, kDotRows = kVectorRegisters == 32 ? 4 : 1;
+
+constexpr int columns_for(std::int64_t rows) { return kVectorRegisters == 32 && rows > 2 ? 6 : kColumnsTogether; }
 
 template <class T, int M, int N>
 void dot_columns(const Gemv& gemv, const T* a, const T* b, T* y) {
@@ -53,11 +56,13 @@ struct DotColumnsKernels {
     constexpr DotColumnsKernels() : kernels() { fill(std::make_integer_sequence<int, kDotRows * kColumnsTogether>{}); }
 
 private:
+    template <int M, int N>
+    constexpr void enter() {
+        if constexpr (N <= columns_for(M)) kernels[M - 1][N - 1] = dot_columns<T, M, N>;
+    }
     template <int... I>
     constexpr void fill(std::integer_sequence<int, I...>) {
-        ((kernels[I / kColumnsTogether][I % kColumnsTogether] =
-              dot_columns<T, I / kColumnsTogether + 1, I % kColumnsTogether + 1>),
-         ...);
+        (enter<I / kColumnsTogether + 1, I % kColumnsTogether + 1>(), ...);
     }
 };
 
@@ -67,8 +72,9 @@ inline constexpr DotColumnsKernels<T> kDotColumns{};
 // All rows of columns [first, last).
 template <class T>
 void multiply_columns(const Gemv& gemv, const T* a, const T* b, T* y, std::int64_t first, std::int64_t last) {
-    for (std::int64_t n = first; n < last; n += kColumnsTogether) {
-        const int columns = static_cast<int>(last - n < kColumnsTogether ? last - n : kColumnsTogether);
+    const int together = columns_for(gemv.m < kDotRows ? gemv.m : kDotRows);
+    for (std::int64_t n = first; n < last; n += together) {
+        const int columns = static_cast<int>(last - n < together ? last - n : together);
         for (std::int64_t m = 0; m < gemv.m; m += kDotRows) {
             const int rows = static_cast<int>(gemv.m - m < kDotRows ? gemv.m - m : kDotRows);
             kDotColumns<T>.kernels[rows - 1][columns - 1](gemv, a + m * gemv.a_m, b + n * gemv.b_n,

@@ -28,7 +28,7 @@ void finish(const Gemv& gemv, const T* bias, T* y, std::int64_t first, std::int6
 
 template <class T>
 void run(const Gemv& gemv, const void* a, const void* b, const void* bias, void* y, const Workers& workers) {
-    constexpr std::int64_t kColumns = 16 * kLanes<T>, kRows = 16;
+    constexpr std::int64_t kColumns = 16 * kLanes<T>, kRows = 32;
     const bool by_rows = gemv.b_n == 1;
     const std::int64_t columns = (gemv.n + kColumns - 1) / kColumns, rows = (gemv.m + kRows - 1) / kRows;
     auto body = [&](std::int64_t task, int) {

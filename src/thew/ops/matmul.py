@@ -57,7 +57,7 @@ def _packed(call: Call) -> Work:
     return Work(prod(shape) * depth, columns, moved, moved // 2)
 
 
-FEW_ROWS, SHORT_SUM = 4, 4  # up to here, packing costs more than a product that reads matrices as they lie
+FEW_ROWS, SHORT_SUM = 32, 4  # up to here, packing costs more than a product that reads matrices as they lie
 
 
 def _suits_vectors(call: Call) -> bool:

@@ -36,7 +36,7 @@ _EFFICIENCY = {
     "conv.implicit": 0.80,
     "conv_batch": 0.85,
     "conv_planes": 0.85,
-    "gemv": 0.5,
+    "gemv": 0.9,
     "matmul": 0.85,
     "depthwise": 0.35,
     "winograd": 0.80,

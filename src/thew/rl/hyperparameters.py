@@ -108,7 +108,8 @@ def preset(observation: Observation) -> Hyperparameters:
         return Hyperparameters(clip_reward=True)
     if len(observation.frame_shape) > 1:
         return Hyperparameters(
-            learning_rate=2.5e-4, buffer_size=100_000, learning_starts=5000, train_frequency=2, double=True,
+            learning_rate=5e-4, anneal_lr=True, buffer_size=100_000, learning_starts=5000, train_frequency=2,
+            double=True, n_step=3,
         )  # fmt: skip
     return Hyperparameters(
         learning_rate=1e-3, anneal_lr=True, buffer_size=50_000, tau=0.01, target_network_frequency=1, batch_size=128,
