@@ -597,7 +597,9 @@ CASES: dict[str, Callable[[Source], Case]] = {
     ),
     **_floats("mish", "selu", "hard_sigmoid", "shrink", "is_nan", "is_inf"),
     **dict.fromkeys(("leaky_relu", "thresholded_relu", "elu", "celu", "swish"), with_alpha),
-    **dict.fromkeys(("erf", "abs", "sign", "identity", "size", "non_zero"), lambda source: unary(source, NUMBERS)),
+    **dict.fromkeys(
+        ("erf", "abs", "sign", "hold", "identity", "size", "non_zero"), lambda source: unary(source, NUMBERS)
+    ),
     **dict.fromkeys(("neg", "relu"), lambda source: unary(source, SIGNED)),
     "gelu": lambda source: ({"approximate": source.one_of("none", "tanh")}, unary(source)[1]),
     "not": lambda source: unary(source, ("bool",)),

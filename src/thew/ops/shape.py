@@ -133,6 +133,8 @@ def _identity(attributes: Mapping[str, Any], x: Array) -> list[Array]:
 
 
 define(OpDef("identity", _identity_infer, _identity, flops=_no_flops, candidates=VIEW))
+# An identity that no pass takes away: what reads it is not the same as what reads its input (`thew.plan.recompute`).
+define(OpDef("hold", _identity_infer, _identity, flops=_no_flops, is_pure=False, candidates=VIEW))
 
 
 def _bounds(call: Call) -> slice:

@@ -279,6 +279,7 @@ _VIEWS = {
     "conv_transpose": _channels_last,
     "dropout": _as_it_lies,
     "expand": _expanded,
+    "hold": _as_it_lies,
     "identity": _as_it_lies,
     "pad": _written,
     "slice": _part,

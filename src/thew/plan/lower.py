@@ -327,6 +327,7 @@ VIEWS: dict[str, Callable[[Builder, Node, Call], None]] = {
     "dropout": _identity,
     "expand": _expand,
     "flatten": _reshape,
+    "hold": _identity,
     "identity": _identity,
     "pad": _pad,
     "reshape": _reshape,

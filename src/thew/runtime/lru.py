@@ -17,7 +17,7 @@ class Recent(Generic[Key, Entry]):
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def get(self, key: Key, make: Callable[[], Entry]) -> Entry:
         """The entry of a key, made on first use (once, also when several threads ask at the same time)."""
@@ -30,6 +30,11 @@ class Recent(Generic[Key, Entry]):
             else:
                 self._entries.move_to_end(key)
             return entry
+
+    def clear(self) -> None:
+        """Lets all entries go, also from within the making of one."""
+        with self._lock:
+            self._entries.clear()
 
     def last(self) -> Entry | None:
         """The entry used last."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from thew.dtypes import from_numpy, to_numpy
-from thew.errors import MemoryLimitError
-from thew.ir import TensorType
+from thew.ir import Graph, TensorType
 from thew.ir.graph import Array
 from thew.nn import Module
 from thew.optim import Optimizer
 from thew.passes.lower_training import OFFSET, SEED
 from thew.runtime.executable import Executable, Settings, States
 from thew.runtime.lru import Recent
+from thew.train.budget import Measure, fitted, measures
 from thew.train.parallel import Group
 from thew.train.precision import Precision
 from thew.train.step import (
@@ -36,8 +36,6 @@ from thew.train.step import (
 # Shapes of samples and targets, the targets' dtype, training; without targets there is nothing of the second and third.
 Key = tuple[tuple[int, ...], tuple[int, ...] | None, str, bool]
 
-MOST_PARTS = 16  # of a batch: every part adds all its steps to the plan
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -48,6 +46,18 @@ class Prepared:
     names: tuple[str, ...]
     numbers: tuple[Array, ...]
     positions: tuple[int, ...]  # of loss, prediction and, where they are checked, the gradients' sums of squares
+    state_bytes: int  # of parameters, statistics and what the optimiser keeps
+    measure: Measure | None = None  # what was done to fit into the budget
+
+    @property
+    def arena_bytes(self) -> int:
+        """Of the values that its nodes make."""
+        return sum(plan.arena_bytes for plan in self.executable.plans)
+
+    @property
+    def needed_bytes(self) -> int:
+        """Arena and scratch of the plan, with parameters and states."""
+        return self.executable.peak_memory_bytes + self.state_bytes
 
 
 class Engine:
@@ -79,7 +89,9 @@ class Engine:
         }
         adopt(model, to_numpy(precision.wide))
         self.synchronise()
-        self._prepared: Recent[Key, Prepared] = Recent(settings.kept_shapes)
+        if budget_bytes is not None:  # one plan at a time: each has an arena of its own
+            self.settings = replace(settings, kept_shapes=1)
+        self._prepared: Recent[Key, Prepared] = Recent(self.settings.kept_shapes)
 
     def synchronise(self) -> None:
         """Gives every process the first one's parameters and states."""
@@ -97,6 +109,13 @@ class Engine:
         """Plans for batches of these types, unless that is done."""
         key = (x.static_shape, y.static_shape, to_numpy(y.dtype).char, training)
         return self._prepared.get(key, lambda: self._plan(x, y, training))
+
+    def prediction_type(self, x: TensorType) -> TensorType:
+        """Of what the model gives for a batch."""
+        step = build_evaluation(self.model, self.loss, x, None, self.precision)
+        found = step.graph.type_of(step.prediction)
+        assert found is not None
+        return found
 
     def last(self) -> Prepared | None:
         """What ran last."""
@@ -125,53 +144,70 @@ class Engine:
         return list(prepared.executable.run(dict(zip(prepared.names, feeds, strict=True))).values())
 
     def _plan(self, x: TensorType, y: TensorType | None, training: bool) -> Prepared:
+        if self.budget_bytes is not None:
+            self._prepared.clear()
         if not training or y is None:
             return self._made(build_evaluation(self.model, self.loss, x, y, self.precision))
-        least: int | None = None
-        for parts in _divisors(x.static_shape[0]) if self.budget_bytes is not None else (1,):
-            prepared = self._step(x, y, parts)
-            needed = self.bytes_of(prepared)
-            if self.budget_bytes is None or needed <= self.budget_bytes:
-                return prepared
-            least = needed if least is None else min(least, needed)
-        raise MemoryLimitError(
-            f"Trainer: memory_budget_bytes must be at least {least} for a batch of {x.static_shape[0]}, got "
-            f"{self.budget_bytes}; use a smaller network or a precision of 16 bits"
-        )
-
-    def _step(self, x: TensorType, y: TensorType, parts: int) -> Prepared:
-        """A planned step. Sums over processes overlap with nothing where it is several plans, between which what lies
-        in an arena moves.
-        """
-        exchange = self.group.exchange
-        for overlaps in (True, False):
-            how = exchange and replace(exchange, overlaps=overlaps)
-            prepared = self._made(build_step(self.model, self.loss, self.optimizer, x, y, self.precision, parts, how))
-            if how is None or len(prepared.executable.stages) == 1:
-                break
+        if self.budget_bytes is not None:
+            return fitted(*self._ways(x, y), self.budget_bytes)
+        prepared = self._made(self.step(x, y))
+        if self.group.exchange is not None and len(prepared.executable.stages) > 1:
+            prepared = self._made(self.step(x, y, overlaps=False))
         return prepared
 
-    def bytes_of(self, prepared: Prepared) -> int:
-        """Arena and scratch of a plan, with parameters and states."""
-        own = (*prepared.step.own.values(), *self.states.values())
-        return prepared.executable.peak_memory_bytes + sum(array.nbytes for array in own)
+    def step(self, x: TensorType, y: TensorType, parts: int = 1, overlaps: bool = True) -> StepGraph:
+        """The graph of a step. Sums over processes may overlap with nothing where it is several plans, between which
+        what lies in an arena moves.
+        """
+        how = self.group.exchange and replace(self.group.exchange, overlaps=overlaps)
+        return build_step(self.model, self.loss, self.optimizer, x, y, self.precision, parts, how)
 
-    def _made(self, step: StepGraph) -> Prepared:
+    def _ways(self, x: TensorType, y: TensorType) -> tuple[_Ways, Iterator[Measure]]:
+        ways = _Ways(self, x, y)
+        has_batch_norm = any(node.op == "batch_norm_training" for node in ways.step(1).graph.nodes)
+        return ways, measures(x.static_shape[0], has_batch_norm, may_narrow=not self.precision.half)
+
+    def _made(self, step: StepGraph, measure: Measure | None = None, graph: Graph | None = None) -> Prepared:
+        """A graph planned: the step's, or what became of it."""
+        settings = self.settings
+        if measure is not None and not measure.winograd:
+            settings = replace(settings, options=replace(settings.options, winograd=False))
         for name, first in step.fresh.items():
             self.states.setdefault(name, aligned(first, first.dtype))
         arrays = {**step.own, **{name: self.states[name] for name in step.fresh}}
         types = {value.name: value.type for value in step.graph.inputs}
         successors = {name: after for name, after in step.successors.items() if after}
-        executable = Executable(step.graph, types, self.settings, states=States(arrays, successors))
+        executable = Executable(graph or step.graph, types, settings, states=States(arrays, successors))
         names = tuple(name for name in types if name in (INPUT, TARGET, *NUMBERS))
         results = executable.results
         wanted = filter(None, (step.loss, step.prediction, step.squares))
         numbers = tuple(self.numbers[name] for name in names if name in self.numbers)
-        return Prepared(step, executable, names, numbers, tuple(results.index(name) for name in wanted))
+        positions = tuple(results.index(name) for name in wanted)
+        state_bytes = sum(array.nbytes for array in (*step.own.values(), *self.states.values()))
+        return Prepared(step, executable, names, numbers, positions, state_bytes, measure)
 
 
-def _divisors(count: int) -> list[int]:
-    return [parts for parts in range(1, MOST_PARTS + 1) if count % parts == 0]
+class _Ways:
+    """Steps on one type of batch, in the ways that a budget asks for."""
+
+    def __init__(self, engine: Engine, x: TensorType, y: TensorType) -> None:
+        self._engine, self._x, self._y = engine, x, y
+        self._steps: dict[int, StepGraph] = {}
+
+    def step(self, parts: int) -> StepGraph:
+        """The step, with the batch in so many parts."""
+        if parts not in self._steps:
+            self._steps[parts] = self._engine.step(self._x, self._y, parts, overlaps=False)
+        return self._steps[parts]
+
+    def graph(self, parts: int) -> Graph:
+        """The step's graph as it will be planned."""
+        graph = self.step(parts).graph
+        return self._engine.settings.prepare(graph, {value.name: value.type for value in graph.inputs})
+
+    def plan(self, measure: Measure | None, graph: Graph | None = None) -> Prepared:
+        """The planned step."""
+        return self._engine._made(self.step(measure.parts if measure else 1), measure, graph)
 
 
 def _type_of(array: Array) -> TensorType:

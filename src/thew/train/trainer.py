@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thew.dtypes import to_numpy
+from thew.dtypes import from_numpy, to_numpy
 from thew.errors import InputError
 from thew.ir import Graph, TensorType
 from thew.ir.graph import Array
@@ -38,6 +38,7 @@ from thew.train.step import HYPER
 if TYPE_CHECKING:
     from thew.runtime.explain import Explanation
 
+BATCH = 64  # samples of a step of `fit`, where nothing else is said
 Classes = CrossEntropyLoss | NLLLoss  # losses whose targets are numbers of classes
 
 
@@ -71,9 +72,10 @@ class Trainer:
         cores: "all", "big", "little" or a list such as "0-3": the CPUs that the workers are kept on.
         isa: use nothing better than this instruction set.
         input_dtype: of samples, "int64" for numbers of an embedding; by default that of the precision.
-        memory_budget_bytes: what a step may take, parameters and states among it. Where a whole batch needs more, it is
-            run in as many equal parts as fit, whose gradients add up: the same step, but that batch norm sees one part
-            at a time.
+        memory_budget_bytes: what a step may take, parameters and states among it. Where it needs more, and as far as
+            that helps, values of the forward pass are made again for the backward pass, the batch is run in equal parts
+            whose gradients add up (the same step, but that batch norm sees one part at a time), Winograd is left out,
+            and activations wait in bf16; see `measure`. Plans for other shapes are not kept meanwhile.
         distributed: whether this process is one of an MPI job (`mpirun -n 4 python script.py`) whose processes train
             together, or how they do (`thew.train.DataParallel`). Every one gives its own batch, all of one size: the
             step is that of the whole. Parameters are those of the first process.
@@ -173,7 +175,7 @@ class Trainer:
         self,
         data: Any,
         epochs: int = 1,
-        batch_size: int = 64,
+        batch_size: int = BATCH,
         validation: Any = None,
         callbacks: Sequence[Callback] = (),
         *,
@@ -306,8 +308,25 @@ class Trainer:
 
     @property
     def peak_memory_bytes(self) -> int:
-        """Arena and scratch of the step planned last, with parameters and optimiser states. Plan first (`prepare`)."""
-        return self._engine.bytes_of(self._planned())
+        """Arena and scratch of what was planned last, with parameters and optimiser states. Where that is nothing yet,
+        a step on `BATCH` samples is, as `fit` takes by default; `prepare` plans for another batch.
+
+        Raises:
+            InputError: nothing is planned, and the trainer has no input_shape.
+        """
+        return (self._engine.last() or self._usual()).needed_bytes
+
+    @property
+    def measure(self) -> str:
+        """What is done to stay within memory_budget_bytes; empty where nothing need be."""
+        found = self._planned().measure
+        return "" if found is None else str(found)
+
+    def _usual(self) -> Prepared:
+        if isinstance(self._loss, Classes) or self.input_shape is None:
+            return self.prepare(BATCH)
+        prediction = self._engine.prediction_type(TensorType(self.input_dtype, (BATCH, *self.input_shape)))
+        return self.prepare(BATCH, prediction.static_shape[1:], from_numpy(self._dtype))
 
     def explain(self, rounds: int = 5) -> Explanation:
         """A table of the steps of the plan used last: layer, algorithm, time, GFLOP/s, share of peak. Changes nothing.
