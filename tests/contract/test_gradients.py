@@ -19,7 +19,8 @@ from thew.ir import Graph, Node, TensorType, Value
 from thew.ops import opdef
 from thew.ops.interpret import evaluate
 
-DIFFERENTIABLE = sorted(name for name in ALL if ops.get(name).grad is not None)
+SURROGATES = {"straight_through"}  # whose gradient is not the slope, by intent
+DIFFERENTIABLE = sorted(name for name in ALL if ops.get(name).grad is not None and name not in SURROGATES)
 STEP = 1e-6
 # Inputs that have no gradient, besides integers.
 FIXED = {

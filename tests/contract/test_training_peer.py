@@ -87,6 +87,22 @@ def test_lenet_steps(name):
     compare(thew.models.lenet5(seed=0), lenet(), *OPTIMIZERS[name], x, y)
 
 
+def test_gradients_are_cut_by_value():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(5, 4)), random.integers(0, 3, 5)
+    with nn.init.seeded(0):
+        model = nn.Sequential(nn.Linear(4, 3))
+    peer = torch.nn.Sequential(torch.nn.Linear(4, 3)).double()
+
+    def cutting(parameters):
+        kept = list(parameters)
+        for parameter in kept:
+            parameter.register_hook(lambda gradient: gradient.clamp(-0.05, 0.05))
+        return torch.optim.SGD(kept, 0.1)
+
+    compare(model, peer, optim.SGD(lr=0.1, clip_value=0.05), cutting, x, y)
+
+
 @pytest.mark.parametrize("clip", [None, 0.1])
 def test_steps_of_many_layers(clip):
     random = np.random.default_rng(0)
@@ -154,3 +170,14 @@ def test_schedules():
             assert mine.factor(step) == pytest.approx(schedule.get_last_lr()[0]), mine
             torch_optimizer.step()
             schedule.step()
+
+
+def test_plateaus():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    torch_optimizer = torch.optim.SGD([parameter], lr=1.0)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(torch_optimizer, factor=0.5, patience=2, min_lr=0.1)
+    mine = optim.ReduceOnPlateau(gamma=0.5, patience=2, least=0.1)
+    for metric in [1.0, 0.9, 0.95, 0.91, 0.9, 0.92, 0.5, *[0.6] * 20]:
+        mine.observe(metric)
+        theirs.step(metric)
+        assert mine.factor(0) == pytest.approx(theirs.get_last_lr()[0])

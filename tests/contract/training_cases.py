@@ -142,6 +142,18 @@ def update_loss_scale(source: Source) -> Case:
     return {}, [state, np.array([source.one_of(0.0, 1.0)]), np.array([2.0, 0.5, 3.0, 1.0, 2.0**24])]
 
 
+def straight_through(source: Source) -> Case:
+    shape, kind = source.shape(), source.float_type()
+    q, x = source.array(kind, shape), source.array(kind, shape)
+    bounds = [source.array(kind, ()) for _ in range(2)] if source.flag() else []
+    return {}, [q, x, *bounds]
+
+
+def moving_average(source: Source) -> Case:
+    shape, kind = source.shape(), source.float_type()
+    return {"momentum": source.one_of(0.0, 0.01, 1.0)}, [source.array(kind, shape), source.array(kind, shape)]
+
+
 def _tree(source: Source) -> Any:
     leaves = source.count(1, 9)
     tree = np.zeros(2 * leaves)
@@ -176,6 +188,8 @@ ALL: dict[str, Callable[[Source], Case]] = {
     "conv_grad_input": conv_grad_input,
     "conv_grad_weight": conv_grad_weight,
     "count_update": count_update,
+    "straight_through": straight_through,
+    "moving_average": moving_average,
     "dropout_training": dropout_training,
     "gather_grad": gather_grad,
     "group_norm_grad": group_norm_grad,

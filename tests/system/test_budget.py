@@ -74,7 +74,7 @@ def test_what_cannot_be_is_refused():
         trainer.step(*batch(8))
 
 
-def test_memory_is_known_before_the_first_step():
+def test_memory_is_known_of_the_usual_batch():
     trainer = trainer_of()
     known = trainer.peak_memory_bytes
     trainer.prepare(64)

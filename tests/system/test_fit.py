@@ -15,7 +15,7 @@ import pytest
 import thew
 from thew import nn, optim
 from thew.errors import CheckpointError, InputError
-from thew.train import Callback, CheckpointBest, CSVLogger, EarlyStopping
+from thew.train import Callback, CheckpointBest, CSVLogger, EarlyStopping, TensorBoard
 
 
 class Net(nn.Module):
@@ -67,6 +67,21 @@ def test_fit_learns_and_keeps_history(tmp_path):
         assert [float(row["loss"]) for row in csv.DictReader(file)] == history["loss"]
     assert found.predict(data(7)[0], batch_size=3).shape == (7, 3)
     assert found.evaluate(data())["accuracy"] >= 0.6
+
+
+def test_curves_are_drawn_and_logged(tmp_path):
+    found = trainer()
+    pytest.importorskip("matplotlib")
+    found.fit(data(), epochs=2, batch_size=16, validation=data(20)).plot(tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    history = found.fit(data(), epochs=2, batch_size=16, callbacks=[TensorBoard(tmp_path / "board")])
+    events = EventAccumulator(str(tmp_path / "board"))
+    events.Reload()
+    logged = [float(event.tensor_proto.float_val[0]) for event in events.Tensors("loss")]
+    np.testing.assert_allclose(logged, history["loss"][-2:], rtol=1e-6)
 
 
 def test_one_fit_in_two_is_one(tmp_path):

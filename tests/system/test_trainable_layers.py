@@ -119,3 +119,38 @@ def test_imported_networks_can_be_tuned(tmp_path):
     thew.export_onnx(imported, tmp_path / "b.onnx")
     (tuned,) = thew.InferenceSession(tmp_path / "b.onnx").run(None, {"input": x})
     np.testing.assert_allclose(tuned, trainer.predict(x), rtol=0, atol=1e-5)
+
+
+QUICK = ("mnist_cnn8", "resnet8_cifar10_f32", "resnet8_cifar10_int8_qdq")
+SLOW = (
+    "mobilenet_v1_0.5_160_f32", "mobilenet_v1_0.5_160_uint8_qdq", "mobilenet_v2_1.0_224_f32",
+    "mobilenet_v2_1.0_224_uint8_qdq", "resnet20_cifar10", "squeezenet_v1.1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+def test_new_heads_on_known_networks(shared_data, name):
+    """All but the last layer, frozen, under a new head; float networks are tuned whole as well."""
+    path = shared_data / "models" / f"{name}.onnx"
+    imported = thew.from_onnx(path)
+    shape = thew.InferenceSession(path).get_inputs()[0].shape[1:]
+    random = np.random.default_rng(0)
+    x, y = random.uniform(0, 1, (4, *shape)).astype(np.float32), np.arange(4) % 3
+    is_float = "qdq" not in name
+    body = imported.body() if is_float else imported
+    graph = body.graph((4, *shape))
+    (features,) = thew.InferenceSession(graph).run(None, {graph.inputs[0].name: x})
+    with nn.init.seeded(0):
+        model = nn.Sequential(body.freeze(), nn.Flatten(), nn.Linear(features[0].size, 3))
+    # A step of Adam moves every weight by lr: an output by no more than a tenth.
+    lr = 0.1 / float(np.abs(features.reshape(4, -1)).sum(1).max())
+    trainer = thew.Trainer(model, optimizer=optim.Adam(lr=lr), input_shape=shape)
+    before = {name: array.copy() for name, array in body.state_dict().items()}
+    losses = [trainer.step(x, y) for _ in range(4)]
+    assert losses[-1] < losses[0]
+    assert all(np.array_equal(array, before[name]) for name, array in body.state_dict().items())
+    if is_float:
+        body.unfreeze()
+        whole = thew.Trainer(model, optimizer=optim.Adam(lr=1e-4), input_shape=shape)
+        assert np.isfinite(whole.step(x, (y + 1) % 3))
+        assert any(not np.array_equal(array, before[name]) for name, array in body.state_dict().items())

@@ -128,7 +128,7 @@ def test_explaining_a_step_changes_nothing():
 def test_memory_is_known_before_the_first_step():
     trainer = thew.Trainer(thew.models.lenet5(seed=0), optimizer=optim.SGD(momentum=0.9), input_shape=(1, 28, 28))
     with pytest.raises(thew.Error, match="prepare"):
-        trainer.peak_memory_bytes  # noqa: B018
+        trainer.explain()
     trainer.prepare(16)
     planned = trainer.peak_memory_bytes
     parameters = sum(array.nbytes for array in trainer.model.parameters())

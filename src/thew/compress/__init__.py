@@ -2,6 +2,18 @@
 
 from thew.compress.post_training import Calibrator, Method, Quantized
 from thew.compress.pruning import Pruned, Pruner, prune
+from thew.compress.quantisation_aware import FakeQuantized, prepare
 from thew.compress.run import Outcome, quantize
 
-__all__ = ["Calibrator", "Method", "Outcome", "Pruned", "Pruner", "Quantized", "prune", "quantize"]
+__all__ = [
+    "Calibrator",
+    "FakeQuantized",
+    "Method",
+    "Outcome",
+    "Pruned",
+    "Pruner",
+    "Quantized",
+    "prepare",
+    "prune",
+    "quantize",
+]

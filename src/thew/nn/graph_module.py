@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from thew.dtypes import FLOATS, from_numpy
+from thew.errors import InputError
 from thew.ir import Dim, Graph, Node
 from thew.ir.graph import Array, as_constant
 from thew.nn.module import Module
@@ -31,8 +32,9 @@ _WEIGHTS: Mapping[str, tuple[int, ...]] = {
     "prelu": (1,),
     "gather": (0,),
 }
-_STATISTICS: Mapping[str, tuple[int, ...]] = {"batch_normalization": (3, 4)}
+_STATISTICS: Mapping[str, tuple[int, ...]] = {"batch_normalization": (3, 4), "moving_average": (1,)}
 _PRODUCTS = ("matmul", "conv", "conv_transpose")
+_LAYERS = (*_PRODUCTS, "gemm")
 
 
 class GraphModule(Module):
@@ -73,6 +75,44 @@ class GraphModule(Module):
         }
         return self._graph.replace(constants={**self._graph.constants, **own})
 
+    def body(self, output: str = "") -> GraphModule:
+        """The part of the network up to a value, with the arrays of now: what a new head is put behind.
+
+        Args:
+            output: a value's name; by default what the last node with weights reads, so that the part is all but the
+                last layer.
+
+        Raises:
+            InputError: no node gives a value of that name, or (by default) none has weights.
+
+        Example:
+            >>> body = thew.from_onnx("resnet.onnx").body().freeze()
+            >>> model = nn.Sequential(body, nn.Flatten(), nn.Linear(512, 3))
+        """
+        graph = self.original
+        output = output or self._last_features()
+        if output not in graph.producers:
+            raise InputError(f"body: output must be a value that a node gives, got {output!r}")
+        read, nodes = {output}, []
+        for node in reversed(graph.nodes):
+            if not read.isdisjoint(node.outputs):
+                nodes.append(node)
+                read.update(node.inputs)
+        constants = {name: array for name, array in graph.constants.items() if name in read}
+        inputs = tuple(value for value in graph.inputs if value.name in read)
+        part = graph.replace(inputs=inputs, outputs=(output,), nodes=tuple(reversed(nodes)), constants=constants)
+        parameters, buffers = (
+            {name for name, _ in found if name in read} for found in (self.named_parameters(), self.named_buffers())
+        )
+        return GraphModule(part, parameters, buffers)
+
+    def _last_features(self) -> str:
+        own = {name for name, _ in self.named_parameters()}
+        for node in reversed(self._graph.nodes):
+            if node.op in _LAYERS and not own.isdisjoint(node.inputs):
+                return next(name for name in node.inputs if name and name not in self._graph.constants)
+        raise InputError("body: output must be given where no layer has weights, got none")
+
     def graph(
         self,
         *input_shapes: tuple[Dim, ...],
@@ -112,6 +152,8 @@ class GraphModule(Module):
                 return arguments[:1]
             ratio = arguments[1] if len(arguments) > 1 else None
             arguments = [arguments[0], np.asarray(0.5, np.float32) if ratio is None else ratio, np.asarray(True)]
+        elif node.op == "moving_average" and not self.training:
+            return arguments[1:]
         return trace.node(node.op, arguments, count, **attributes)
 
 

@@ -92,6 +92,7 @@ def _is_neutral(neutral: float) -> Callable[[Editor, Node], bool]:
 
 NO_OPS: dict[str, Callable[[Editor, Node], bool]] = {
     "identity": _always,
+    "straight_through": _always,
     "dropout": _is_inference,
     "cast": _is_same_cast,
     "transpose": _is_same_order,

@@ -25,6 +25,7 @@ from thew.passes.fuse_epilogues import fuse_epilogues
 from thew.passes.fuse_integer_sums import fuse_integer_sums
 from thew.passes.fuse_updates import fuse_updates
 from thew.passes.lower_gemm import lower_gemm
+from thew.passes.lower_moving_averages import lower_moving_averages
 from thew.passes.lower_variadic import lower_variadic
 from thew.passes.move_integers import move_integers
 from thew.passes.multiply_integers import multiply_integers
@@ -57,6 +58,7 @@ class Change:
 _BOTH: tuple[Pass, ...] = (
     eliminate_no_ops,
     lower_variadic,
+    lower_moving_averages,
     lower_gemm,
     recognise_activations,
     simplify_reshapes,

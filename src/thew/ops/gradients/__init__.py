@@ -1,6 +1,17 @@
 """How gradients are built in IR: one file a family, with the names of `thew.ops`; importing registers every rule."""
 
-from thew.ops.gradients import activation, conv, elementwise, loss, matmul, norm, pool, reduce, shape
+from thew.ops.gradients import (
+    activation,
+    conv,
+    elementwise,
+    loss,
+    matmul,
+    norm,
+    pool,
+    quantisation_aware,
+    reduce,
+    shape,
+)
 from thew.ops.gradients.backward import Backward, Emitter
 
 __all__ = [
@@ -13,6 +24,7 @@ __all__ = [
     "matmul",
     "norm",
     "pool",
+    "quantisation_aware",
     "reduce",
     "shape",
 ]
