@@ -50,10 +50,13 @@ def test_it_learns_saves_resumes_and_exports(capsys, digits):
 
 
 def test_options_reach_training(capsys, digits):
-    how = ("--optimizer", "adamw", "--lr", 0.002, "--schedule", "one-cycle", "--augment", "--label-smoothing", 0.1)
+    how = ("--optimizer", "adamw", "--lr", 0.002, "--schedule", "one-cycle", "--augment", "--cutout", 4)
+    how = (*how, "--label-smoothing", 0.1, "--memory-budget", 64)
     status, out, _ = train(capsys, "--epochs", 1, "--samples", 64, "--precision", "mixed-fp16", *how)
     found = json.loads(out)
     assert status == 0 and found["scaling"]["scale"] > 0 and found["precision"] == "mixed-fp16"
+    status, _, err = train(capsys, "--epochs", 1, "--memory-budget", 0.1)
+    assert status == 1 and "memory_budget_bytes must be at least" in err
     status, out, _ = train(capsys, "--epochs", 9, "--target", 0.01)
     assert status == 0 and "val_accuracy" in json.loads(out)["stopped"]
 

@@ -63,6 +63,10 @@ def train(
     label_smoothing: Annotated[float, typer.Option(min=0.0, max=1.0, help="Label smoothing.")] = 0.0,
     schedule: Annotated[Plan, typer.Option(help="How the learning rate changes over all epochs.")] = Plan.ONE_CYCLE,
     augment: Annotated[bool, typer.Option(help="Shift pictures, and mirror those of colour.")] = False,
+    cutout: Annotated[int, typer.Option(min=0, help="Black out a square of so many pixels a side.")] = 0,
+    memory_budget: Annotated[
+        float | None, typer.Option(min=0.0, help="Megabytes that a step may take, parameters among them.")
+    ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Train on the first samples only.")] = None,
     target: Annotated[float | None, typer.Option(help="Stop once the test accuracy is at least this.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Save to this file after each epoch and at the end.")] = None,
@@ -79,7 +83,7 @@ def train(
 
     distributed = thew.train.DataParallel(compress) if launched_size() > 1 else False
 
-    training, test = _data(data, model, augment, common.seed)
+    training, test = _data(data, model, augment, cutout, common.seed)
     if samples is not None:
         training = training.head(samples)
     if resume and checkpoint is not None and checkpoint.exists():
@@ -95,6 +99,7 @@ def train(
             common.threads,
             common.seed,
             schedule=_schedule(schedule, total),
+            memory_budget_bytes=None if memory_budget is None else int(memory_budget * 1e6),
             distributed=distributed,
         )
     callbacks = [thew.train.Reach(target)] if target is not None else []
@@ -113,12 +118,13 @@ def _finish(common: Common, trainer: Trainer, export: Path | None, shape: Sequen
     _report(common, trainer)
 
 
-def _data(name: str, model: str, augment: bool, seed: int) -> tuple[Any, Any]:
+def _data(name: str, model: str, augment: bool, cutout: int, seed: int) -> tuple[Any, Any]:
     from thew import data
 
+    holes = (data.cutout(cutout),) if cutout else ()
     if name in data.SETS:
         how = (data.random_crop(2),) if data.SETS[name].shape[0] == 1 else (data.flip(), data.random_crop(4))
-        return data.load(name, how if augment else (), seed)
+        return data.load(name, (*(how if augment else ()), *holes), seed)
     halves = [Path(name) / half for half in ("train", "test")]
     if not all(half.is_dir() for half in halves):
         raise InputError(
@@ -126,9 +132,8 @@ def _data(name: str, model: str, augment: bool, seed: int) -> tuple[Any, Any]:
         )
     size = _size(model)
     training, test = (data.ImageFolder(half, size) for half in halves)
-    if augment:
-        how = (data.flip(), data.random_crop(size[0] // 8))
-        training.preparation = replace(training.preparation, augment=how, seed=seed)
+    shifts = (data.flip(), data.random_crop(size[0] // 8)) if augment else ()
+    training.preparation = replace(training.preparation, augment=(*shifts, *holes), seed=seed)
     return training, test
 
 
