@@ -86,8 +86,11 @@ class GraphModule(Module):
             InputError: no node gives a value of that name, or (by default) none has weights.
 
         Example:
-            >>> body = thew.from_onnx("resnet.onnx").body().freeze()
-            >>> model = nn.Sequential(body, nn.Flatten(), nn.Linear(512, 3))
+            >>> from thew import nn
+            >>> imported = GraphModule(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).graph(("n", 4)))
+            >>> model = nn.Sequential(imported.body().freeze(), nn.Linear(8, 3))
+            >>> model.graph(("n", 4)).type_of("output").shape
+            ('n', 3)
         """
         graph = self.original
         output = output or self._last_features()
