@@ -53,6 +53,8 @@ SIGNATURES = {
     "thew.models.resnet50": ["num_classes"],
     "thew.models.vgg11": ["num_classes"],
     "thew.models.mobilenet_v2": ["num_classes"],
+    "thew.quantize": ["model", "data"],
+    "thew.prune": ["model", "ratio"],
 }
 ATTRIBUTES = {
     "thew.InferenceSession": ["get_inputs", "get_outputs", "run", "explain", "peak_memory_bytes", "plan"],
@@ -76,6 +78,7 @@ PUBLIC = [
     "thew",
     "thew.bench",
     "thew.cli",
+    "thew.compress",
     "thew.data",
     "thew.ir",
     "thew.models",

@@ -203,3 +203,26 @@ def test_accuracy(shared_data: Path, name: str, precision: str) -> None:
     accuracy = 100 * (found[:, case.labels_from :].argmax(1) == labels).mean()
     allowed = QUANTISED_POINTS if case.is_quantised else FLOAT_POINTS
     assert abs(accuracy - case.accuracy) <= allowed + 1e-9, f"{accuracy:.2f} % right, {case.accuracy} % expected"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FLOATS)
+def test_quantised_here_it_is_as_accurate(shared_data: Path, name: str, tmp_path: Path) -> None:
+    """On pictures that calibration did not see: within a point of fp32 on the same pictures."""
+    case = CASES[name]
+    images, labels = (
+        pictures(shared_data, case.data) if isinstance(case.data, int) else test_set(shared_data, case.data)
+    )
+    images, labels = images[:1000], labels[:1000] + case.labels_from
+    x = np.concatenate([case.prepare(images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
+    calibrates = np.arange(len(x)) % 5 == 0
+    found = thew.quantize(
+        shared_data / "models" / f"{name}.onnx",
+        x[calibrates][:100],
+        correct_bias=True,
+        validation=(x[~calibrates], labels[~calibrates]),
+        threads=2,
+        cache=tmp_path / "cache.sqlite",
+    )
+    assert found.kept == () and found.after is not None and found.before is not None
+    assert found.after.share >= found.before.share - 0.01 - 1e-9, f"{found.after}, fp32 {found.before}"

@@ -25,8 +25,10 @@ def inputs_of(graph: Graph, data: Any) -> Feeds:
     Raises:
         InputError: data do not fit the inputs.
     """
-    given = data if isinstance(data, Mapping) else {graph.inputs[0].name: data[0] if isinstance(data, tuple) else data}
     names = {value.name for value in graph.inputs}
+    if not names:
+        raise InputError("data: the model must have an input to be fed, got one without")
+    given = data if isinstance(data, Mapping) else {graph.inputs[0].name: data[0] if isinstance(data, tuple) else data}
     if set(given) != names:
         raise InputError(f"data: must have samples for the inputs {sorted(names)}, got {sorted(given)}")
     found: Feeds = {}
