@@ -11,7 +11,7 @@ import pytest
 import thew
 from thew.compress.accuracy import Data
 from thew.compress.criteria import CRITERIA
-from thew.compress.finetune import finetune
+from thew.compress.finetune import Training, finetune
 from thew.compress.masks import masked
 from thew.compress.pruning import Pruner
 from thew.errors import InputError
@@ -46,7 +46,7 @@ def net() -> Graph:
 @pytest.fixture(scope="module")
 def trained() -> Graph:
     x, y = samples(256)
-    return finetune(net(), Data(x, y), 4, learning_rate=0.01)
+    return finetune(net(), Data(x, y), Training(4, 0.01))
 
 
 def size(graph: Graph) -> int:
@@ -93,8 +93,8 @@ def test_samples_of_any_scale_train() -> None:
     graph = net()
     first = next(iter(layers(graph).values())).weight
     small = graph.replace(constants={**graph.constants, first: graph.constants[first] / np.float32(256)})
-    unit = finetune(graph, Data(x, y), 1)
-    scaled = finetune(small, Data(x * np.float32(256), y), 1)
+    unit = finetune(graph, Data(x, y), Training(1))
+    scaled = finetune(small, Data(x * np.float32(256), y), Training(1))
     np.testing.assert_allclose(scaled.constants[first] * 256, unit.constants[first], rtol=1e-3, atol=1e-4)
 
 
@@ -123,3 +123,17 @@ def test_groups_may_have_ratios_of_their_own(trained: Graph) -> None:
 def test_what_does_not_fit_is_refused(trained: Graph, arguments: dict[str, Any], rule: str) -> None:
     with pytest.raises(InputError, match=rule):
         thew.prune(trained, **arguments)
+
+
+def test_quantised_networks_train_with_their_roundings(trained: Graph, tmp_path: Path) -> None:
+    """Also on samples of another scale, which the first layer's weights take over."""
+    x, y = samples(128, 100.0)
+    first = next(iter(layers(trained).values())).weight
+    graph = trained.replace(constants={**trained.constants, first: trained.constants[first] / np.float32(100)})
+    how = {"validation": samples(128, 100.0), "cache": tmp_path / "cache.sqlite"}
+    found = thew.quantize(graph, (x, y), finetune_epochs=1, **how)
+    assert found.kept == () and found.after.share > found.before.share - 0.05
+    changed = thew.quantize(graph, (x, y)).weights
+    assert any((found.weights[key].integers != changed[key].integers).any() for key in changed)
+    with pytest.raises(InputError, match="must come with data"):
+        thew.quantize(graph, x, finetune_epochs=1)

@@ -41,6 +41,10 @@ def quantize(
     never_slower: Annotated[
         bool, typer.Option(help="Layers stay float where integers are not faster on this machine.")
     ] = True,
+    finetune_epochs: Annotated[
+        int, typer.Option(min=0, help="Epochs of training on the samples of calibration, with roundings in place.")
+    ] = 0,
+    learning_rate: Annotated[float, typer.Option(help="Of that training, at its start.")] = 1e-4,
 ) -> None:
     """Quantises a model after training, and writes it as an ONNX QDQ model."""
     from thew.compress import comparison
@@ -52,6 +56,8 @@ def quantize(
         outcome = quantise(
             source,
             calibrated,
+            finetune_epochs=finetune_epochs,
+            learning_rate=learning_rate,
             calibration=calibration,
             symmetric=symmetric,
             per_channel=per_channel,

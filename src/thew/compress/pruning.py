@@ -12,7 +12,7 @@ import numpy as np
 
 from thew.compress.accuracy import Accuracy, Data, labelled
 from thew.compress.criteria import CRITERIA, Importance
-from thew.compress.finetune import finetune
+from thew.compress.finetune import Training, finetune
 from thew.compress.judge import Judge
 from thew.compress.masks import masked, pattern_of
 from thew.compress.observe import Progress, silent
@@ -183,10 +183,8 @@ def prune(
         prepared = run(source, _PREPARE)
         graph, masks = masked(prepared, layers(prepared), structure, float(ratio))
     if finetune_epochs and samples is not None:
-        graph = finetune(
-            graph, samples, finetune_epochs, learning_rate=learning_rate, batch_size=batch_size, masks=masks,
-            threads=threads, seed=seed, progress=progress,
-        )  # fmt: skip
+        training = Training(finetune_epochs, learning_rate, batch_size, threads, seed, progress)
+        graph = finetune(graph, samples, training, masks)
     before = after = None
     asked = (
         samples

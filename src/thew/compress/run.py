@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thew.compress.accuracy import Accuracy, labelled
+from thew.compress.finetune import Training, finetune_quantized
 from thew.compress.judge import Judge
 from thew.compress.observe import Progress, silent
 from thew.compress.post_training import DEFAULT_BATCH, Calibrator, Method, Model, Quantized, read
@@ -50,6 +51,8 @@ def quantize(
     validation: tuple[Any, Any] | None = None,
     max_accuracy_drop: float | None = None,
     never_slower: bool = False,
+    finetune_epochs: int = 0,
+    learning_rate: float = 1e-4,
     batch: int = DEFAULT_BATCH,
     threads: int = 1,
     cache: Path | None = None,
@@ -70,6 +73,8 @@ def quantize(
         validation: (x, y) that accuracy is measured on; by default `data`, where that has classes.
         max_accuracy_drop: share of accuracy that may be lost; the most sensitive layers stay float for it.
         never_slower: whether layers stay float where integers are not faster on this machine.
+        finetune_epochs: epochs of training on `data` with roundings in place, after layers are chosen.
+        learning_rate: of that training, at its start.
         batch: samples of a run, where the model leaves that open.
         threads: workers of a run.
         cache: file that answers are kept in; by default that of measurements.
@@ -92,6 +97,8 @@ def quantize(
         raise InputError(
             f"max_accuracy_drop: must be from 0 to 1 and come with classes, got {max_accuracy_drop!r}; give data=(x, y)"
         )
+    if finetune_epochs and not isinstance(data, tuple):
+        raise InputError(f"finetune_epochs: must come with data=(x, y), got {finetune_epochs} without classes")
     source = read(model)
     calibrator = Calibrator(source, data, equalise=equalise, batch=batch, threads=threads, progress=progress)
     judge = None
@@ -105,6 +112,9 @@ def quantize(
     found, timing = calibrator.quantize(fixed, method), None
     if never_slower:
         found, timing = keep_faster(calibrator, method, fixed, threads, progress)
+    if finetune_epochs:
+        training = Training(finetune_epochs, learning_rate, threads=threads, progress=progress)
+        found = finetune_quantized(calibrator.graph, found.kept, labelled(data), training)
     outcome = Outcome(
         **{name: getattr(found, name) for name in ("graph", "layers", "kept", "encodings", "weights")},
         timing=timing,
