@@ -20,7 +20,7 @@ AGENTS = "torch,stable-baselines3"
 def study(
     common: Common,
     model: Annotated[
-        str, typer.Argument(help="An ONNX file, a network of the zoo such as resnet50, or dqn.")
+        str, typer.Argument(help="An ONNX file, a network of the zoo such as resnet50, dqn, or search.")
     ] = "resnet50",
     folder: Annotated[Path, typer.Option(help="Where files, plots and report go; what is there is kept.")] = Path(
         "study"
@@ -38,9 +38,21 @@ def study(
     meter: Annotated[
         str | None, typer.Option(help="Energy by an external meter: CSV lines of timestamp,watts (see bench model).")
     ] = None,
+    networks: Annotated[
+        str, typer.Option(help="Of search: model=data pairs with commas; data as thew search has them.")
+    ] = "",
+    part: Annotated[str, typer.Option(help="Of search: its pieces with commas; by default all.")] = "",
+    episodes: Annotated[int, typer.Option(min=1, help="Of search: of every agent.")] = 500,
+    seeds: Annotated[int, typer.Option(min=1, help="Of search: searches of every agent.")] = 10,
     plots: Annotated[bool, typer.Option(help="Draw plots; needs pip install 'thew[plots]'.")] = True,
 ) -> None:
-    """Throughput, latency (p50, p90, p99) and energy by threads and batch, against the peers; and an ablation."""
+    """Throughput, latency (p50, p90, p99) and energy by threads and batch, against the peers; and an ablation.
+
+    Of search: agents by seed on measured tables, found plans against BLAS in fp32, levels of the space alone.
+    """
+    if model == "search":
+        _of_searches(common, folder, networks, [one for one in part.split(",") if one], episodes, seeds, plots)
+        return
     from thew.bench import Settings
     from thew.bench.energy import watched
     from thew.bench.study import Study, dqn_pieces, pieces_of, write_dqn_report, write_report
@@ -66,6 +78,36 @@ def study(
         show.as_json({"report": str(report), "missing": [piece.name for piece in missing]})
     else:
         show.line(f"report in {report}" + (f"; still to measure: {len(missing)} pieces" if missing else ""))
+
+
+def _of_searches(
+    common: Common, folder: Path, networks: str, parts: list[str], episodes: int, seeds: int, plots: bool
+) -> None:
+    from thew.bench.study import SearchedNetwork, SearchStudy, write_search_report
+    from thew.bench.study.searches import PARTS
+    from thew.cli import samples
+
+    pairs = [pair.partition("=") for pair in networks.split(",") if pair]
+    if not pairs or not all(data for *_, data in pairs) or set(parts) - set(PARTS):
+        raise typer.BadParameter(
+            f"--networks must be such as model.onnx=pictures, --part plans,agents, got {networks!r}"
+        )
+    parts = parts or list(PARTS)
+    whole = SearchStudy(folder, episodes, seeds, common.threads)
+    with show.progress("study of search", len(pairs) * len(parts)) as bar:
+        for path, _, data in pairs:
+            name = Path(path).stem
+            missing = [part for part in parts if not whole.path(name, part).exists()]
+            network = SearchedNetwork(name, path, samples.read(Path(data), path)) if missing else None
+            for part in missing:
+                assert network is not None
+                whole.run(network, part, show.note)
+            bar.advance(name)
+    report = write_search_report(folder, [Path(path).stem for path, *_ in pairs], plots)
+    if common.json:
+        show.as_json({"report": str(report)})
+    else:
+        show.line(f"report in {report}")
 
 
 def _task(common: Common, model: str, piece: Any, folder: str) -> tuple[Task, int]:

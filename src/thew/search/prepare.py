@@ -50,12 +50,14 @@ class Scope:
     Attributes:
         levels: of `thew.search.space.LEVELS`.
         objective: what decides on the level of the network.
+        tune: whether what is chosen once for the network is tried; else it stays as the planner has it.
         budget_seconds: for measurements.
         cache: file of measurements; None for the user's own.
     """
 
     levels: Collection[str] = LEVELS
     objective: Objective = field(default_factory=lambda: Objective({LATENCY: 1.0}))
+    tune: bool = True
     budget_seconds: float = 300.0
     cache: str | os.PathLike[str] | None = None
 
@@ -78,7 +80,7 @@ def prepare(
         source,
         types,
         Settings(threads=threads),
-        scope.levels,
+        scope.levels if scope.tune else (),
         calibrator,
         scope.objective,
         lambda *at: progress("trying settings", *at),

@@ -105,7 +105,7 @@ def search(
     types = types_of(source, whole, input_shapes or {}, _BATCH if "throughput" in wanted.weights else 1)
     may_lose = samples.calibration if samples is not None and max_accuracy_drop is not None else None
     calibrator = calibrator_for(source, may_lose, precisions, threads, progress)
-    scope = Scope(check_levels(levels), wanted, budget_seconds, cache)
+    scope = Scope(check_levels(levels), wanted, budget_seconds=budget_seconds, cache=cache)
     if "network" not in scope.levels:
         calibrator = None
     with ExitStack() as stack:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from thew.bench.peers import split
@@ -150,3 +151,30 @@ def test_plots_without_matplotlib_name_the_extra(
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(UnsupportedError, match=r"thew\[plots\]"):
         write_report("net", files, tmp_path)
+
+
+def test_study_of_searches_is_pieces_that_are_kept_and_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import thew
+    from thew.bench.study import SearchedNetwork, SearchStudy, write_search_report
+    from thew.bench.study.searches import PARTS
+
+    model = tmp_path / "small.onnx"
+    layers = [thew.nn.Conv2d(3, 4, 3), thew.nn.ReLU(), thew.nn.Flatten(), thew.nn.Linear(144, 3)]
+    thew.export_onnx(thew.nn.Sequential(*layers), model, input_shape=(1, 3, 8, 8))
+    x = np.random.default_rng(0).standard_normal((20, 3, 8, 8)).astype(np.float32)
+    monkeypatch.setenv("THEW_CACHE", str(tmp_path))
+    study = SearchStudy(tmp_path / "study", episodes=4, seeds=2, agents=("random", "exact"))
+    network = SearchedNetwork("small", str(model), (x, np.zeros(20, np.int64)))
+    seen: list[str] = []
+    for part in PARTS:
+        study.run(network, part, seen.append)
+    count = len(seen)
+    study.run(network, "agents", seen.append)
+    assert len(seen) == count  # what is there is kept
+    text = write_search_report(tmp_path / "study", ["small"], plots=False).read_text()
+    held = json.loads(study.path("small", "agents").read_text())
+    assert held["agents"]["exact"]["regrets"] == [0.0, 0.0] and len(held["agents"]["random"]["regrets_short"]) == 2
+    assert str(tmp_path) not in held["command"]
+    assert "| small |" in text and "| exact | 0.00 % (0.00 to 0.00) |" in text

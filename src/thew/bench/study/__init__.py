@@ -9,15 +9,19 @@ from thew.bench.study.dqn import dqn_pieces, dqn_task, write_dqn_report
 from thew.bench.study.pieces import Ablation, Cell, Piece, pieces_of
 from thew.bench.study.report import write_report
 from thew.bench.study.run import Study
+from thew.bench.study.searches import SearchedNetwork, SearchStudy, write_search_report
 
 __all__ = [
     "Ablation",
     "Cell",
     "Piece",
+    "SearchStudy",
+    "SearchedNetwork",
     "Study",
     "dqn_pieces",
     "dqn_task",
     "pieces_of",
     "write_dqn_report",
     "write_report",
+    "write_search_report",
 ]

@@ -17,6 +17,22 @@ def write_plots(files: Files, folder: Path) -> list[str]:
     Raises:
         UnsupportedError: matplotlib is not installed.
     """
+    peers, techniques = files.of("peers"), files.of("techniques")
+    drawn = {
+        "throughput.svg": (throughput, peers),
+        "latency.svg": (latency, peers),
+        "energy.svg": (energy, [row for row in peers if row.joules_per_image is not None]),
+        "techniques.svg": (ablation, techniques),
+    }
+    return [name for name, (draw, rows) in drawn.items() if rows and save(draw, rows, folder / name)]
+
+
+def save(draw: Callable[[Any, Sequence[Any]], None], rows: Sequence[Any], path: Path) -> bool:
+    """Draws rows into an SVG file that is the same for the same data.
+
+    Raises:
+        UnsupportedError: matplotlib is not installed.
+    """
     try:
         import matplotlib
     except ImportError as missing:
@@ -25,17 +41,6 @@ def write_plots(files: Files, folder: Path) -> list[str]:
         ) from missing
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.hashsalt": "thew", "svg.fonttype": "none", "font.size": 9})
-    peers, techniques = files.of("peers"), files.of("techniques")
-    drawn = {
-        "throughput.svg": (throughput, peers),
-        "latency.svg": (latency, peers),
-        "energy.svg": (energy, [row for row in peers if row.joules_per_image is not None]),
-        "techniques.svg": (ablation, techniques),
-    }
-    return [name for name, (draw, rows) in drawn.items() if rows and _save(draw, rows, folder / name)]
-
-
-def _save(draw: Callable[[Any, Sequence[Row]], None], rows: Sequence[Row], path: Path) -> bool:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")
