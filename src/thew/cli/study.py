@@ -15,18 +15,21 @@ if TYPE_CHECKING:
 
 PEERS = "onnxruntime,openvino,torch,torch-compile,litert,ncnn,mnn,armnn"
 AGENTS = "torch,stable-baselines3"
+TRAINERS = "torch,torch-compile,tensorflow,jax"
 
 
 def study(
     common: Common,
     model: Annotated[
-        str, typer.Argument(help="An ONNX file, a network of the zoo such as resnet50, dqn, or search.")
+        str, typer.Argument(help="An ONNX file, a network of the zoo such as resnet50, dqn, training, or search.")
     ] = "resnet50",
     folder: Annotated[Path, typer.Option(help="Where files, plots and report go; what is there is kept.")] = Path(
         "study"
     ),
     threads_list: Annotated[str, typer.Option(help="Numbers of threads with commas; by default 1 and all.")] = "",
-    batches: Annotated[str, typer.Option(help="Batches with commas; by default 1,4,16, and 32 for dqn.")] = "",
+    batches: Annotated[
+        str, typer.Option(help="Batches with commas; by default 1,4,16, 32 for dqn, and 1,16,64,128 for training.")
+    ] = "",
     mhz: Annotated[
         str, typer.Option(help="Caps on the CPUs' clock with commas (as administrator); none by default.")
     ] = "",
@@ -44,6 +47,7 @@ def study(
     part: Annotated[str, typer.Option(help="Of search: its pieces with commas; by default all.")] = "",
     episodes: Annotated[int, typer.Option(min=1, help="Of search: of every agent.")] = 500,
     seeds: Annotated[int, typer.Option(min=1, help="Of search: searches of every agent.")] = 10,
+    data: Annotated[str, typer.Option(help="For training: a data set such as mnist, for accuracies.")] = "",
     plots: Annotated[bool, typer.Option(help="Draw plots; needs pip install 'thew[plots]'.")] = True,
 ) -> None:
     """Throughput, latency (p50, p90, p99) and energy by threads and batch, against the peers; and an ablation.
@@ -55,15 +59,26 @@ def study(
         return
     from thew.bench import Settings
     from thew.bench.energy import watched
-    from thew.bench.study import Study, dqn_pieces, pieces_of, write_dqn_report, write_report
+    from thew.bench.study import (
+        Study,
+        accuracies,
+        dqn_pieces,
+        pieces_of,
+        training_pieces,
+        write_dqn_report,
+        write_report,
+        write_training_report,
+    )
     from thew.runtime.device import facts
 
     allowed = sum(core["allowed"] for core in facts()["cores"])
     counts = _numbers(threads_list, "threads-list") or sorted({1, allowed})
     clocks: list[int | None] = [*_numbers(mhz, "mhz")] or [None]
     pieces: list[Any]
-    if is_dqn := model == "dqn":
+    if model == "dqn":
         pieces, known = dqn_pieces(counts, _numbers(batches, "batches") or [32]), AGENTS
+    elif model == "training":
+        pieces, known = training_pieces(counts, _numbers(batches, "batches") or [1, 16, 64, 128]), TRAINERS
     else:
         pieces, known = pieces_of(counts, _numbers(batches, "batches") or [1, 4, 16], clocks), PEERS
     names = [name for name in (peers or known).split(",") if name and name != "thew"]
@@ -73,7 +88,14 @@ def study(
         with show.progress(f"study of {model}", turns) as bar:
             missing = whole.run(pieces, lambda piece, place: _task(common, model, piece, place), budget, bar.advance)
     paths = [whole.path(piece) for piece in pieces]
-    report = write_dqn_report(paths, folder, plots) if is_dqn else write_report(model, paths, folder, plots)
+    if data and not (folder / "accuracy.json").exists():
+        accuracies(data, folder, common.seed)
+    if model == "dqn":
+        report = write_dqn_report(paths, folder, plots)
+    elif model == "training":
+        report = write_training_report(paths, folder, plots)
+    else:
+        report = write_report(model, paths, folder, plots)
     if common.json:
         show.as_json({"report": str(report), "missing": [piece.name for piece in missing]})
     else:
@@ -112,11 +134,13 @@ def _of_searches(
 
 def _task(common: Common, model: str, piece: Any, folder: str) -> tuple[Task, int]:
     from thew.bench import ModelTask
-    from thew.bench.study import dqn_task
+    from thew.bench.study import dqn_task, training_task
     from thew.cli.bench import as_file
 
     if model == "dqn":
         return dqn_task(piece, folder, common.seed), 0
+    if model == "training":
+        return training_task(piece, folder, common.seed), 0
     path, shapes, flops = as_file(model, folder, common.seed, piece.batch, None)
     return ModelTask(piece.threads, common.seed, folder, path, shapes), flops
 

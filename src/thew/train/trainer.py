@@ -22,6 +22,7 @@ from thew.nn.graph_module import GraphModule
 from thew.nn.loss import loss_of
 from thew.optim import SGD, Constant, Optimizer, Schedule
 from thew.passes.lower_training import OFFSET
+from thew.plan import ALL_TECHNIQUES, PlanOptions
 from thew.runtime.device import parse_cores, target
 from thew.runtime.executable import Settings
 from thew.train import checkpoint
@@ -79,6 +80,7 @@ class Trainer:
         distributed: whether this process is one of an MPI job (`mpirun -n 4 python script.py`) whose processes train
             together, or how they do (`thew.train.DataParallel`). Every one gives its own batch, all of one size: the
             step is that of the whole. Parameters are those of the first process.
+        options: techniques of a plan to leave out, to see what they bring.
 
     Raises:
         InputError: an argument is none of the above.
@@ -106,6 +108,7 @@ class Trainer:
         input_dtype: str | None = None,
         memory_budget_bytes: int | None = None,
         distributed: bool | DataParallel | Group = False,
+        options: PlanOptions = ALL_TECHNIQUES,
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 1024:
             raise InputError(f"threads: must be between 1 and 1024, got {threads!r}")
@@ -119,7 +122,7 @@ class Trainer:
         self.precision, self._loss = policy.name, loss_of(loss)
         self.input_dtype = input_dtype or policy.wide
         self._dtype, self._input = to_numpy(policy.wide), to_numpy(self.input_dtype)
-        settings = Settings(target(threads, isa), parse_cores(cores))
+        settings = Settings(target(threads, isa), parse_cores(cores), options=options)
         self.group = group_of(distributed)
         self._engine = Engine(
             self.model, self._loss, self.optimizer, policy, settings, seed, memory_budget_bytes, self.group

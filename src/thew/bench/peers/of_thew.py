@@ -44,15 +44,17 @@ def prepare(task: Task) -> Ready | None:
 
 
 def _training(task: TrainingTask) -> Ready:
-    """A trainer; ``thew:precision=mixed-fp16`` chooses another precision."""
+    """A trainer; ``thew:precision=mixed-fp16`` chooses another precision, ``thew:fusion=off`` leaves fusion out."""
     import thew
     from thew import optim
 
-    precision = task.options.get("precision", task.precision)
+    told = dict(task.options)
+    precision = told.pop("precision", task.precision)
     optimizer, shape = optim.SGD(lr=0.0, momentum=task.momentum), task.shape[1:]
     trainer = thew.Trainer(
-        thew.from_onnx(task.path), optimizer=optimizer, input_shape=shape, precision=precision, threads=task.threads
-    )
+        thew.from_onnx(task.path), optimizer=optimizer, input_shape=shape, precision=precision, threads=task.threads,
+        options=_options(told)["options"],
+    )  # fmt: skip
     feeds = task.feeds()
     trainer.step(feeds["x"], feeds["y"])
     settings = {"precision": precision, "planned_memory_bytes": trainer.peak_memory_bytes}

@@ -30,7 +30,7 @@ def prepare(task: Task) -> Ready | None:
     torch.set_num_threads(task.threads)
     torch.set_num_interop_threads(1)
     if isinstance(task, TrainingTask):
-        return _training(torch, task)
+        return training(torch, task)
     if isinstance(task, DQNTask):
         return _dqn(task)
     tensors = {name: torch.from_numpy(array) for name, array in task.feeds().items()}
@@ -49,8 +49,8 @@ def prepare(task: Task) -> Ready | None:
     return Ready(calls[best], {"memory_format": best, "inference_mode": True, **task.options})
 
 
-def _training(torch: Any, task: TrainingTask) -> Ready:
-    """Eager steps with the fused optimiser, in the memory format that is faster here."""
+def training(torch: Any, task: TrainingTask, compiled: bool = False) -> Ready:
+    """Steps with the fused optimiser, in the memory format that is faster here."""
     from thew.bench.peers.torch_ops import as_module
 
     feeds = {name: torch.from_numpy(array) for name, array in task.feeds().items()}
@@ -58,12 +58,13 @@ def _training(torch: Any, task: TrainingTask) -> Ready:
     def caller(memory_format: Any) -> Callable[[], list[Any]]:
         module = as_module(task.path, memory_format)
         weights = [buffer.requires_grad_(True) for buffer in module.buffers()]
+        forward = torch.compile(module) if compiled else module
         optimizer = torch.optim.SGD(weights, lr=0.0, momentum=task.momentum, fused=True)
         x = feeds["x"].contiguous(memory_format=memory_format)
 
         def call() -> list[Any]:
             optimizer.zero_grad(set_to_none=True)
-            (logits,) = module(x)
+            (logits,) = forward(x)
             loss = torch.nn.functional.cross_entropy(logits, feeds["y"])
             loss.backward()
             optimizer.step()

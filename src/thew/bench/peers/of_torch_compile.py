@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from thew.bench.peers import Ready
-from thew.bench.peers.of_torch import dtype_of, environment
-from thew.bench.tasks import ModelTask, Task
+from thew.bench.peers.of_torch import dtype_of, environment, training
+from thew.bench.tasks import ModelTask, Task, TrainingTask
 
 VERSION_OF = ("torch",)
 __all__ = ["VERSION_OF", "environment", "prepare"]
@@ -14,7 +14,7 @@ __all__ = ["VERSION_OF", "environment", "prepare"]
 
 def prepare(task: Task) -> Ready | None:
     """The compiled module."""
-    if not isinstance(task, ModelTask):
+    if not isinstance(task, ModelTask | TrainingTask):
         return None
     import torch
     import torch._inductor.config as inductor
@@ -22,6 +22,8 @@ def prepare(task: Task) -> Ready | None:
     from thew.bench.peers.torch_ops import as_module
 
     torch.set_num_threads(task.threads)
+    if isinstance(task, TrainingTask):
+        return training(torch, task, compiled=True)
     inductor.freezing = True
     dtype = dtype_of(torch, task)
     module = as_module(task.path, torch.channels_last).eval().to(dtype)

@@ -10,6 +10,7 @@ from thew.bench.study.pieces import Ablation, Cell, Piece, pieces_of
 from thew.bench.study.report import write_report
 from thew.bench.study.run import Study
 from thew.bench.study.searches import SearchedNetwork, SearchStudy, write_search_report
+from thew.bench.study.training import accuracies, training_pieces, training_task, write_training_report
 
 __all__ = [
     "Ablation",
@@ -18,10 +19,14 @@ __all__ = [
     "SearchStudy",
     "SearchedNetwork",
     "Study",
+    "accuracies",
     "dqn_pieces",
     "dqn_task",
     "pieces_of",
+    "training_pieces",
+    "training_task",
     "write_dqn_report",
     "write_report",
     "write_search_report",
+    "write_training_report",
 ]
