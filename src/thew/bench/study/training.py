@@ -136,7 +136,7 @@ def _steps(reports: Sequence[Any]) -> Iterator[str]:
 
 def _techniques(reports: Sequence[Any], folder: Path) -> Iterator[str]:
     path = folder / "accuracy.json"
-    trained = json.loads(path.read_text()) if path.exists() else {"variants": {}, "data": "", "epochs": 0}
+    trained: Any = json.loads(path.read_text()) if path.exists() else {"variants": {}, "data": "", "epochs": 0}
     columns = ("network", "variant", "median ms", "minimum ms", "× all techniques", "peak MB", "accuracy")
     yield from ("", "## What each technique brings", "")
     if trained["data"]:
