@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from op_cases import CASES, Case, Source, channel_norm, conv, gather, group_norm, layer_norm, pool
+from op_cases import CASES, Case, Source, channel_norm, conv, gather, pool
 
 from thew import ops
 from thew.ops.opdef import call_of
@@ -70,16 +70,6 @@ def batch_norm_sums(source: Source) -> Case:
 def all_reduce(source: Source) -> Case:
     _, (x, *_) = channel_norm(source, 2)
     return {"slot": source.count(0, 3)}, [x]
-
-
-def layer_norm_grad(source: Source) -> Case:
-    attributes, (x, scale) = layer_norm(source, bias=False)
-    return attributes, [_like(source, x), x, scale]
-
-
-def group_norm_grad(source: Source) -> Case:
-    attributes, (x, scale, _) = group_norm(source)
-    return attributes, [_like(source, x), x, scale]
 
 
 def activation_grad(source: Source) -> Case:
@@ -192,8 +182,6 @@ ALL: dict[str, Callable[[Source], Case]] = {
     "moving_average": moving_average,
     "dropout_training": dropout_training,
     "gather_grad": gather_grad,
-    "group_norm_grad": group_norm_grad,
-    "layer_norm_grad": layer_norm_grad,
     "max_pool_grad": max_pool_grad,
     "sample_sum_tree": sample_sum_tree,
     "softmax_cross_entropy": cross_entropy,

@@ -154,3 +154,17 @@ def test_new_heads_on_known_networks(shared_data, name):
         whole = thew.Trainer(model, optimizer=optim.Adam(lr=1e-4), input_shape=shape)
         assert np.isfinite(whole.step(x, (y + 1) % 3))
         assert any(not np.array_equal(array, before[name]) for name, array in body.state_dict().items())
+
+
+def test_layer_and_group_norms_train_in_one_native_call():
+    """Their gradients are made of ops that have kernels."""
+    with nn.init.seeded(0):
+        model = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.ReLU(), nn.Flatten(), nn.LayerNorm(512),
+            nn.Linear(512, 4),
+        )  # fmt: skip
+    trainer = thew.Trainer(model, optimizer=optim.SGD(lr=0.05), input_shape=(1, 8, 8))
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(8, 1, 8, 8)), random.integers(0, 4, 8)
+    losses = [trainer.step(x, y) for _ in range(4)]
+    assert trainer.prepare(8).executable.single is not None and losses[-1] < losses[0] / 4

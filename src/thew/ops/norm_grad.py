@@ -1,6 +1,6 @@
-"""Batch norm in training (Ioffe and Szegedy 2015), and the gradients of batch, layer and group norm.
+"""Batch norm in training (Ioffe and Szegedy 2015), and its gradient.
 
-With x̂ = (x − mean) · inv_std over N elements and g = dy · scale, every one of them has
+With x̂ = (x − mean) · inv_std over N elements and g = dy · scale,
 dx = inv_std · (g − mean(g) − x̂ · mean(g · x̂)), dscale = Σ dy · x̂ and dbias = Σ dy. Statistics are taken in fp64.
 
 Where `ranks` processes normalise a batch together, batch norm is given what all of them found: in training the moments
@@ -19,9 +19,9 @@ import numpy as np
 from thew.dtypes import FLOATS
 from thew.ir.graph import Array
 from thew.ops.conv import channelwise
-from thew.ops.norm import check_groups, check_per_channel, normalised_axes, standardised
-from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
-from thew.ops.rules import Shape, demand_broadcast_to, dtype_of, mean_along, rank_at_least, typed, widened
+from thew.ops.norm import check_per_channel
+from thew.ops.opdef import Call, Candidate, OpDef, define
+from thew.ops.rules import Shape, dtype_of, mean_along, rank_at_least, typed, widened
 
 
 def _batch_axes(x: Array) -> tuple[int, ...]:
@@ -112,13 +112,6 @@ def _gradients(
     return inverse * centred, dy * standard, dy
 
 
-def _sum_to(array: Array, shape: Shape) -> Array:
-    """The sum over the axes along which `shape` is broadcast to the array."""
-    lead = array.ndim - len(shape)
-    axes = (*range(lead), *(lead + axis for axis, extent in enumerate(shape) if extent == 1))
-    return np.asarray(array.sum(axis=axes).reshape(shape))
-
-
 def _batch_grad_shapes(call: Call) -> list[Shape | None]:
     shape = rank_at_least(call, 2)
     if call.shape(1) != shape:
@@ -188,68 +181,5 @@ define(
         (4, 4),
         flops=lambda call: 5 * prod(call.shape(0)),
         candidates=(Candidate("batch_norm", "strided", "channels_last"),),
-    )
-)
-
-
-def _layer_grad_shapes(call: Call) -> list[Shape | None]:
-    shape = rank_at_least(call, 1)
-    normalised_axes(call)
-    if call.shape(1) != shape:
-        raise call.refuse(f"dy and x must have one shape, got {shape} and {call.shape(1)}")
-    demand_broadcast_to(call, "scale", call.shape(2), shape)
-    return [shape, call.shape(2), call.shape(2)]
-
-
-def _layer_grad_reference(attributes: Mapping[str, Any], dy: Array, x: Array, scale: Array) -> list[Array]:
-    axes = normalised_axes(call_of("layer_norm_grad", attributes, (dy,)))
-    wide = widened(dy)
-    standard, _, inverse = standardised(widened(x), axes, attributes["epsilon"])
-    dx, for_scale, for_bias = _gradients(wide, wide * widened(scale), standard, inverse, axes)
-    sums = (_sum_to(array, scale.shape).astype(scale.dtype) for array in (for_scale, for_bias))
-    return [dx.astype(dy.dtype), *sums]
-
-
-define(
-    OpDef(
-        "layer_norm_grad",
-        typed(_layer_grad_shapes, dtype_of(0, 1, among=FLOATS), dtype_of(2, among=FLOATS)),
-        _layer_grad_reference,
-        {"axis": -1, "epsilon": 1e-5},
-        inputs=(3, 3),
-        outputs=(3, 3),
-        flops=lambda call: 12 * prod(call.shape(0)),
-    )
-)
-
-
-def _group_grad_shapes(call: Call) -> list[Shape | None]:
-    shape = rank_at_least(call, 2)
-    check_groups(call, shape[1])
-    if call.shape(1) != shape:
-        raise call.refuse(f"dy and x must have one shape, got {shape} and {call.shape(1)}")
-    check_per_channel(call, (2,), shape[1])
-    return [shape, shape[1:2], shape[1:2]]
-
-
-def _group_grad_reference(attributes: Mapping[str, Any], dy: Array, x: Array, scale: Array) -> list[Array]:
-    wide, axes = widened(dy), _batch_axes(x)
-    grouped = (x.shape[0], attributes["num_groups"], prod(x.shape[1:]) // attributes["num_groups"])
-    standard, _, inverse = standardised(widened(x).reshape(grouped), (2,), attributes["epsilon"])
-    scaled = (wide * channelwise(widened(scale), x.ndim)).reshape(grouped)
-    dx, for_scale, for_bias = _gradients(wide.reshape(grouped), scaled, standard, inverse, (2,))
-    sums = (array.reshape(x.shape).sum(axes).astype(scale.dtype) for array in (for_scale, for_bias))
-    return [dx.reshape(x.shape).astype(dy.dtype), *sums]
-
-
-define(
-    OpDef(
-        "group_norm_grad",
-        typed(_group_grad_shapes, dtype_of(0, 1, among=FLOATS), dtype_of(2, among=FLOATS)),
-        _group_grad_reference,
-        {"epsilon": 1e-5, "num_groups": None},
-        inputs=(3, 3),
-        outputs=(3, 3),
-        flops=lambda call: 12 * prod(call.shape(0)),
     )
 )

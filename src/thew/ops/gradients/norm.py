@@ -53,18 +53,46 @@ def _batch_normalization(back: Backward) -> Gradients:
     return grads
 
 
+def _standardised(back: Backward, rows: int, scale: str) -> tuple[str, str]:
+    """dx of y = x̂ · scale where x̂ is standardised over each of so many equal rows, and dy · x̂.
+
+    dx = inv_std · (g − mean(g) − x̂ · mean(g · x̂)) with g = dy · scale, of ops that all have kernels.
+    """
+    shape = back.shape(back.x)
+    flat = (rows, prod(shape) // rows if rows else 0)
+
+    def mean(name: str) -> str:
+        return back.op("reduce_mean", name, back.ints(1), keepdims=1)
+
+    x, g = back.reshaped(back.x, flat), back.reshaped(back.op("mul", back.dy, scale), flat)
+    centred = back.op("sub", x, mean(x))
+    variance = mean(back.op("mul", centred, centred))
+    shifted = back.op("add", variance, back.number(back.call.attribute("epsilon"), variance))
+    inverse = back.op("reciprocal", back.op("sqrt", shifted))
+    standard = back.op("mul", centred, inverse)
+    along = back.op("mul", standard, mean(back.op("mul", g, standard)))
+    dx = back.op("mul", back.op("sub", back.op("sub", g, mean(g)), along), inverse)
+    return back.reshaped(dx, shape), back.op("mul", back.dy, back.reshaped(standard, shape))
+
+
 @differentiate_by("layer_normalization")
 def _layer_normalization(back: Backward) -> Gradients:
-    how = {name: back.call.attribute(name) for name in ("axis", "epsilon")}
-    grads = back.ops("layer_norm_grad", [back.dy, *back.node.inputs[:2]], 3, **how)
-    bias = back.reshaped(grads[2], back.call.shape(2)) if back.call.has(2) else grads[2]
-    return _only(back, (*grads[:2], bias), 0, 1, 2)
+    shape, scale = back.shape(back.x), back.node.inputs[1]
+    axis = back.call.attribute("axis") % max(len(shape), 1)
+    dx, products = _standardised(back, prod(shape[:axis]), scale)
+    bias = back.sum_to(back.dy, back.call.shape(2)) if back.wants(2) else ""
+    return _only(back, (dx, back.sum_to(products, back.shape(scale)), bias), 0, 1, 2)
 
 
-@differentiate_by("group_normalization")
+@differentiate_by("group_normalization", "instance_normalization")
 def _group_normalization(back: Backward) -> Gradients:
-    how = {name: back.call.attribute(name) for name in ("num_groups", "epsilon")}
-    return _only(back, back.ops("group_norm_grad", [back.dy, *back.node.inputs[:2]], 3, **how), 0, 1, 2)
+    """The instances are groups of one channel."""
+    n, c, *spatial = back.shape(back.x)
+    groups = c if back.node.op == "instance_normalization" else back.call.attribute("num_groups")
+    scale = back.reshaped(back.node.inputs[1], (c, *[1] * len(spatial)))
+    dx, products = _standardised(back, n * groups, scale)
+    axes = [0, *range(2, 2 + len(spatial))]
+    return _only(back, (dx, back.summed(products, axes), back.summed(back.dy, axes)), 0, 1, 2)
 
 
 @differentiate_by("lrn")
@@ -89,9 +117,3 @@ def _lrn(back: Backward) -> Gradients:
     direct = back.op("mul", back.dy, back.op("pow", scale, back.number(-beta, back.x)))
     shared = window_sum(back.op("div", back.op("mul", back.dy, back.y), scale), high, low)
     return [back.op("sub", direct, back.scaled(back.op("mul", back.x, shared), 2 * alpha * beta))]
-
-
-@differentiate_by("instance_normalization")
-def _instance_normalization(back: Backward) -> Gradients:
-    how = {"num_groups": back.shape(back.x)[1], "epsilon": back.call.attribute("epsilon")}
-    return _only(back, back.ops("group_norm_grad", [back.dy, *back.node.inputs[:2]], 3, **how), 0, 1, 2)
