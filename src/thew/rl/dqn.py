@@ -24,7 +24,7 @@ from thew.rl.environments import Environments, Step, make
 from thew.rl.graph import Networks
 from thew.rl.hyperparameters import Hyperparameters, preset
 from thew.rl.learner import Learner, Result
-from thew.rl.logs import Log, Meter
+from thew.rl.logs import Log, Meter, closing_all
 from thew.rl.network import QNetwork
 from thew.rl.observation import observation_of
 from thew.rl.replay import Replay, capacity_of
@@ -141,7 +141,7 @@ class DQN:
         counters, meter = self.counters, Meter()
         counters.total, counters.stopped = total_timesteps, ""
         rows: list[dict[str, float]] = []
-        with stopping_on_signals(self.stop):
+        with closing_all(logs), stopping_on_signals(self.stop):
             while counters.steps < total_timesteps and not counters.stopped:
                 before = counters.steps
                 self._advance(meter)
@@ -160,8 +160,6 @@ class DQN:
                     self.save(checkpoint)
         if checkpoint is not None:
             self.save(checkpoint)
-        for log in logs:
-            log.close()
         return rows
 
     def stop(self, why: str) -> None:

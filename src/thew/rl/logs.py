@@ -80,6 +80,16 @@ class Log:
         """The run is over, or stopped."""
 
 
+@contextmanager
+def closing_all(logs: Iterable[Log]) -> Iterator[None]:
+    """Closes the logs behind what runs within, also where that fails."""
+    try:
+        yield
+    finally:
+        for log in logs:
+            log.close()
+
+
 COLUMNS = (
     "global_step", "charts/episodic_return", "charts/episodic_length", "eval/episodic_return", "charts/epsilon",
     "charts/SPS", "losses/td_loss", "losses/q_values", "loss_scale/scale", "loss_scale/clean", "loss_scale/skipped",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from thew.bench.study import dqn_pieces, write_dqn_report
 
 
@@ -33,3 +35,10 @@ def test_the_report_has_a_line_a_contender(tmp_path):
     (tmp_path / "step.json").write_text(json.dumps(report))
     path = write_dqn_report([tmp_path / "step.json", tmp_path / "absent.json"], tmp_path, plots=False)
     assert "| gradient step | 1 | 32 | torch | 50 | 50 | 2.50 |" in path.read_text()
+
+
+def test_runs_beside_the_pieces_are_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "game.csv").write_text("global_step,charts/episodic_return,eval/episodic_return\n10,1.5,\n20,2.5,3\n")
+    path = write_dqn_report([], tmp_path)
+    assert "![Returns of a run: game](game.svg)" in path.read_text() and (tmp_path / "game.svg").stat().st_size > 1000

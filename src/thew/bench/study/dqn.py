@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def dqn_task(piece: DQNPiece, folder: str, seed: int) -> DQNTask:
 
 
 def write_dqn_report(paths: Sequence[Path], folder: Path, plots: bool = True) -> Path:
-    """Writes the report, and a plot, of the pieces that are measured."""
+    """Writes the report, and plots, of the pieces that are measured and of the runs whose logs (CSV) lie beside them."""
     reports = [json.loads(path.read_text()) for path in paths if path.exists()]
     columns = ("work", "threads", "batch", "contender", "median ms", "minimum ms", "times Thew's fp32")
     lines = ["# Study of DQN", "", *_machine(reports), f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
@@ -66,6 +67,9 @@ def write_dqn_report(paths: Sequence[Path], folder: Path, plots: bool = True) ->
     if plots and reports:
         _plot(reports, folder / "ratios.svg")
         lines += ["", "![Times of the peers over Thew's](ratios.svg)"]
+    for log in sorted(folder.glob("*.csv")) if plots else ():
+        _curve(log, log.with_suffix(".svg"))
+        lines += ["", f"![Returns of a run: {log.stem}]({log.stem}.svg)"]
     path = folder / "index.md"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -82,9 +86,8 @@ def _machine(reports: Sequence[Any]) -> Iterator[str]:
 
 
 def _plot(reports: Sequence[Any], path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    """Time of each contender over Thew's."""
+    figure = _figure()
     axes = figure.subplots()
     bars = [
         (f"{TITLES[r['results'][0]['task']['work']]}, {r['piece']['threads']}T, {c['name']}", c["ratio_to_first"])
@@ -96,5 +99,34 @@ def _plot(reports: Sequence[Any], path: Path) -> None:
         axes.text(ratio, place, f" {ratio:.2f}", va="center", fontsize=7)
     axes.axvline(1.0, color="black", lw=1)
     axes.set_xlabel("time over that of Thew in fp32")
+    _save(figure, path)
+
+
+def _curve(log: Path, path: Path) -> None:
+    """Returns by environment steps: of the last 100 games of training, and of evaluations."""
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    figure = _figure()
+    axes = figure.subplots()
+    for name, style in (("charts/episodic_return", "-"), ("eval/episodic_return", "o")):
+        points = [(float(row["global_step"]), float(row[name])) for row in rows if row.get(name)]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, label=name)
+    axes.set(xlabel="environment steps", ylabel="return", title=log.stem)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _save(figure, path)
+
+
+def _figure() -> Any:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "thew", "svg.fonttype": "none", "font.size": 9})
+    return Figure(figsize=(9, 4), layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
     path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text().splitlines()))
