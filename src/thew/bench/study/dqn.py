@@ -51,7 +51,7 @@ def dqn_task(piece: DQNPiece, folder: str, seed: int) -> DQNTask:
 
 
 def write_dqn_report(paths: Sequence[Path], folder: Path, plots: bool = True) -> Path:
-    """Writes the report, and plots, of the pieces that are measured and of the runs whose logs (CSV) lie beside them."""
+    """Writes the report, with plots, of the pieces that are measured and of runs whose logs (CSV) lie beside them."""
     reports = [json.loads(path.read_text()) for path in paths if path.exists()]
     columns = ("work", "threads", "batch", "contender", "median ms", "minimum ms", "times Thew's fp32")
     lines = ["# Study of DQN", "", *_machine(reports), f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
