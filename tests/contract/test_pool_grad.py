@@ -14,6 +14,7 @@ from kernel_cases import DTYPES, LAYOUTS, native, placed, rows
 
 from thew import ops
 from thew.errors import PlanError
+from thew.ops.pool_grad import tiles
 
 ROWS = rows("pool_grad")
 RNG = np.random.default_rng(23)
@@ -76,6 +77,24 @@ def test_strides(row: Any, layout: str) -> None:
         dx = placed(np.zeros(CASES[2][0], inputs[0].dtype), layout if which >= 2 else "channels_last")
         native.run_kernel(row.name, "max_pool_grad", views, [dx], given, (), 2)
         assert np.all(np.abs(dx - value) <= tolerance)
+
+
+@pytest.mark.parametrize("case", [CASES[0], ((3, 19, 8, 6), (2, 3), (2, 3), (0, 0, 0, 0), (1, 1), 0), CASES[6]])
+@pytest.mark.parametrize("row", ROWS)
+def test_in_place(row: Any, case: tuple[Any, ...]) -> None:
+    for activation in ("", "relu"):
+        (x, dy), given, value, tolerance = drawn("max_pool_grad", case, row.a, activation=activation)
+        assert tiles(given, x.shape, dy.shape)
+        for layout, threads in (("channels_last", 1), ("batch_innermost", 2), ("plain", 3)):
+            dx = placed(x, layout)
+            native.run_kernel(row.name, "max_pool_grad", [dx, placed(dy, layout)], [dx], given, (), threads)
+            assert np.all(np.abs(dx - value) <= tolerance), layout
+
+
+def test_windows_that_share_elements_are_not_in_place() -> None:
+    for case in (CASES[1], CASES[3], CASES[4], CASES[5], CASES[7]):
+        (x, dy), given, _, _ = drawn("max_pool_grad", case, "fp64")
+        assert not tiles(given, x.shape, dy.shape)
 
 
 @pytest.mark.parametrize("row", ROWS)

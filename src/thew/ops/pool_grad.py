@@ -33,6 +33,15 @@ def forward_call(call: Call) -> Call:
     return forward
 
 
+def tiles(attributes: Mapping[str, Any], x: Shape, dy: Shape) -> bool:
+    """Whether every element of x is in exactly one window, so that dx may be written over x: for attributes in which
+    kernel, strides, pads and dilations are given.
+    """
+    kernel, strides = tuple(attributes["kernel_shape"]), tuple(attributes["strides"])
+    apart = strides == kernel and not any(attributes["pads"]) and set(attributes["dilations"]) <= {1}
+    return apart and all(o * step >= extent for o, step, extent in zip(dy[2:], strides, x[2:], strict=True))
+
+
 def _max_shapes(call: Call) -> list[Shape | None]:
     if call.attribute("activation") not in ("", "relu"):
         raise call.refuse(f"activation must be relu or none, got {call.attribute('activation')!r}")

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 
 from thew.ir import Graph, Node, Value
+from thew.ops.pool_grad import tiles
 from thew.plan.builder import Buffer, Builder, Draft, Located, NoKernel, is_read_as
 from thew.plan.choices import Choices, check_choices, key_of
 from thew.plan.choose import Chooser
@@ -196,7 +197,14 @@ def _write_outputs(builder: Builder) -> None:
 def _use(draft: Draft) -> Use:
     reads = tuple(view.buffer for view in draft.inputs if view is not None)
     writes = tuple(view.buffer for view in draft.outputs)
-    return Use(reads, writes, _in_place(draft) if draft.row.family in IN_PLACE else ())
+    return Use(reads, writes, _in_place(draft) if _may_be_in_place(draft) else ())
+
+
+def _may_be_in_place(draft: Draft) -> bool:
+    if draft.op == "max_pool_grad":
+        x, dy = (view.shape for view in draft.inputs if view is not None)
+        return tiles(draft.attributes, x, dy)
+    return draft.row.family in IN_PLACE
 
 
 def _in_place(draft: Draft) -> tuple[tuple[int, int], ...]:

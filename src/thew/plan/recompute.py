@@ -18,6 +18,7 @@ from thew.dtypes import FLOATS, size_bytes
 from thew.ir import Graph, Node, TensorType
 from thew.ops import get
 from thew.ops.collective import BEGIN, END
+from thew.ops.pool_grad import tiles
 from thew.plan.alternatives import call_of_node
 from thew.plan.build import IN_PLACE
 
@@ -161,12 +162,19 @@ class _Schedule:
 
     def _taken_over(self, time: int, node: Node) -> int:
         """Bytes of an input that ends here and whose place the output takes."""
-        if not any(candidate.family in IN_PLACE for candidate in get(node.op).candidates) or len(node.outputs) != 1:
+        if len(node.outputs) != 1 or not self._may_be_in_place(node):
             return 0
         written = self._lives.get(node.outputs[0])
         read = (self._lives.get(self.root(name)) for name in node.inputs if name)
         ends = (life.size for life in read if life is not None and life.last == time)
         return written.size if written is not None and written.size in ends else 0
+
+    def _may_be_in_place(self, node: Node) -> bool:
+        if node.op == "max_pool_grad":
+            x, dy = (self.graph.type_of(name) for name in node.inputs)
+            known = {"pads", "strides", "dilations"} <= node.attributes.keys()
+            return known and tiles(node.attributes, x.static_shape, dy.static_shape)  # type: ignore[union-attr]
+        return any(candidate.family in IN_PLACE for candidate in get(node.op).candidates)
 
     def excess(self, limit_bytes: int) -> int:
         """Bytes over the limit, added up over all nodes."""

@@ -101,9 +101,10 @@ def fitted(planner: Planner[Plan], found: Iterable[Measure], budget_bytes: int) 
             needed = values + rest[measure.winograd] if plan is None else plan.needed_bytes
             if plan is not None and needed <= budget_bytes:
                 return plan
-            if needed < least:
+            is_less = needed < least
+            if is_less:
                 least, least_by = needed, str(measure)
-            if plan is None:
+            if plan is None or not is_less:
                 break
             over += needed - budget_bytes
     raise MemoryLimitError(
