@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thew.search.agents import Agent, Fixed, Found, make_agent, play
+from thew.search.agents import Agent, Found, make_agent, play
 from thew.search.game import Assignment, Table
 from thew.search.objective import LATENCY, PARETO, Goal, Objective
 from thew.search.trial import Progress
@@ -73,7 +73,7 @@ class Contest:
 
 def _exact_first(player: tuple[str, Agent]) -> bool:
     """What is sure to be good goes first: the others then ask less of what takes long."""
-    return not isinstance(player[1], Fixed)
+    return player[1].learns
 
 
 def _objectives(wanted: Objective) -> list[tuple[str, Objective]]:

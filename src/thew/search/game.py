@@ -6,8 +6,9 @@ costs as a `Problem`; what only a whole assignment tells (peak memory, accuracy)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,19 @@ from thew.search.features import Features
 
 Costs = NDArray[np.float64]
 Assignment = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Which options may lose accuracy, and where that hurts.
+
+    Attributes:
+        lossy: for each layer and option; empty where none is.
+        sensitivity: how much each layer's lossy options are known to harm; asked for only where it matters.
+    """
+
+    lossy: tuple[tuple[bool, ...], ...] = ()
+    sensitivity: Callable[[], Sequence[float]] = tuple
 
 
 @dataclass
@@ -29,6 +43,7 @@ class Table:
         problem: costs of options and of pairs of them. Variables beyond the layers are consequences (to which layouts a
             value with several readers is converted): they take what is best as soon as all their neighbours are chosen.
         features: of the options of each layer, (options, width); empty where nothing is known of them.
+        risk: of losing accuracy.
         extra: what a complete assignment costs beyond the sum; infinite where a constraint is broken.
     """
 
@@ -36,6 +51,7 @@ class Table:
     labels: tuple[tuple[str, ...], ...]
     problem: Problem
     features: tuple[Features, ...] = ()
+    risk: Risk = Risk()
     extra: Callable[[Assignment], float] = lambda chosen: 0.0
     _before: list[list[tuple[int, Costs]]] = field(init=False)
     _settled: list[list[int]] = field(init=False)
@@ -103,6 +119,13 @@ class Table:
         """What is to be least."""
         return self.total(chosen) + self.extra(chosen)
 
-    def optimum(self) -> Assignment:
-        """The assignment of least sum: exact for graphs that `thew.plan.solve` reduces, near it otherwise."""
-        return tuple(solve(self.problem)[: len(self)])
+    def optimum(self, closed: Collection[int] = ()) -> Assignment:
+        """The assignment of least sum, with lossy options closed in some layers: exact for graphs that
+        `thew.plan.solve` reduces, near it otherwise.
+        """
+        costs = list(self.problem.costs)
+        for layer in closed:
+            pairs = list(zip(costs[layer], self.risk.lossy[layer], strict=True))
+            if not all(lossy for _, lossy in pairs):
+                costs[layer] = [inf if lossy else cost for cost, lossy in pairs]
+        return tuple(solve(Problem(costs, self.problem.edges))[: len(self)])

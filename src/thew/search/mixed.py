@@ -15,6 +15,7 @@ from math import inf, prod
 import numpy as np
 
 from thew.compress import Calibrator, Method
+from thew.compress.sensitivity import sensitivity
 from thew.dtypes import to_numpy
 from thew.ir import Graph, Node, TensorType, Value
 from thew.plan import Choice, key_of
@@ -22,7 +23,7 @@ from thew.plan.alternatives import ANY, OTHER, Alternative, satisfies
 from thew.plan.choose import Formulation
 from thew.plan.cost import Cost
 from thew.search.environment import Environment, Known, distinct
-from thew.search.game import Assignment
+from thew.search.game import Assignment, Risk, Table
 from thew.search.measure import Trial
 from thew.search.space import LEVELS
 from thew.search.trial import Network
@@ -146,6 +147,19 @@ class MixedEnvironment(Environment):
     def formulation(self) -> Formulation:
         """The problem with precisions."""
         return _MixedFormulation(self)
+
+    def table(self) -> Table:
+        """The game, with what may lose accuracy: integers."""
+        made = super().table()
+        lossy = tuple(tuple(way.choice.precision == INTEGER for way in ways) for ways in self.alternatives.values())
+        made.risk = Risk(lossy, self._sensitivity)
+        return made
+
+    def _sensitivity(self) -> list[float]:
+        """For each layer, the noise that its twin adds to the outputs."""
+        found = sensitivity(self.calibrator, Method(self.calibration))
+        twins = (self.twins.get(key) for key in self.alternatives)
+        return [max((found.get(key, 0.0) for key in twin.layers), default=0.0) if twin else 0.0 for twin in twins]
 
     # From assignments to networks
 

@@ -25,7 +25,7 @@ from thew.search.result import Confirmation, Point, Result
 from thew.search.space import LEVELS, Settings, check_levels, size_of
 from thew.search.trial import BLAS, DEFAULT, Network, Progress, Samples, Trials
 
-BASELINES = ("random", "greedy", "exact")
+BASELINES = ("random", "greedy", "exact", "cautious")
 SEEDS = 10  # of the agents' regrets
 _BATCH = 16  # of throughput, where the model leaves it open
 

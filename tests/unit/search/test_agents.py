@@ -16,7 +16,7 @@ from thew.search.agents.contract import small_table as small
 from thew.search.agents.milp import solve_milp
 from thew.search.agents.q_learning import epsilon_of
 from thew.search.features import width
-from thew.search.game import Table
+from thew.search.game import Risk, Table
 
 EXTRAS = {"bayesian": "optuna", "milp": "scipy"}
 
@@ -73,6 +73,26 @@ def test_extras_are_named_where_they_are_missing(monkeypatch):
         monkeypatch.setitem(sys.modules, f"{module}.optimize", None)
         with pytest.raises(UnsupportedError, match=r"thew\[search\]"):
             make_agent(name).begin(small(0), 3, 0)
+
+
+def test_cautious_closes_the_most_sensitive_layers_until_bounds_hold():
+    table = small(2)
+    table.risk = Risk(((False, True, True),) * 5, lambda: [3.0, 1.0, 5.0, 2.0, 4.0])
+    asked = []
+
+    def extra(chosen):  # the two most sensitive layers must be in full precision
+        asked.append(chosen)
+        return 0.0 if chosen[2] == chosen[4] == 0 else inf
+
+    table.extra = extra
+    allowed = {c: cost for c, cost in everything(table).items() if c[2] == c[4] == 0}
+    found = play(make_agent("cautious"), table, 12)
+    assert found.value == pytest.approx(min(allowed.values())) and len(set(asked)) <= 4
+    table.extra = lambda chosen: inf
+    assert play(make_agent("cautious"), table, 12).value == inf
+    table.risk = Risk()
+    table.extra = lambda chosen: 0.0
+    assert play(make_agent("cautious"), table, 3).best == table.optimum()
 
 
 def described(seed: int, layers: int = 24) -> Table:

@@ -73,6 +73,7 @@ class SearchStudy:
         tick(f"{network.name}: {part}")
         found = self._agents(network, tick) if part == "agents" else self._searched(network, part)
         command = f"thew bench study search --networks {Path(network.path).name}=DATA --part {part}"
+        command += f" --episodes {self.episodes} --seeds {self.seeds}"
         whole = {"network": network.name, **describe(), "command": command, "load": os.getloadavg(), **found}
         with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=".part", delete=False) as file:
             json.dump(whole, file, indent=1)

@@ -7,8 +7,9 @@ from typing import Any
 from thew.errors import InputError
 from thew.search.agents.agent import Agent, Found, episodes, play
 from thew.search.agents.annealing import Annealing
-from thew.search.agents.baselines import Exact, Fixed, Greedy, Random, SingleLibrary
+from thew.search.agents.baselines import Exact, Greedy, Random, SingleLibrary
 from thew.search.agents.bayesian import Bayesian
+from thew.search.agents.cautious import Cautious
 from thew.search.agents.deep_q import DeepQ
 from thew.search.agents.evolution import Evolution
 from thew.search.agents.milp import Milp
@@ -16,7 +17,19 @@ from thew.search.agents.q_learning import QLearning
 
 AGENTS: dict[str, type[Agent]] = {
     agent.name: agent
-    for agent in (QLearning, DeepQ, Random, Greedy, SingleLibrary, Annealing, Evolution, Bayesian, Exact, Milp)
+    for agent in (
+        QLearning,
+        DeepQ,
+        Random,
+        Greedy,
+        SingleLibrary,
+        Annealing,
+        Evolution,
+        Bayesian,
+        Exact,
+        Cautious,
+        Milp,
+    )
 }
 
 
@@ -30,4 +43,4 @@ def make_agent(name: str, **settings: Any) -> Agent:
         raise InputError(f"agent '{name}': {error}") from error
 
 
-__all__ = ["AGENTS", "Agent", "Fixed", "Found", "episodes", "make_agent", "play"]
+__all__ = ["AGENTS", "Agent", "Found", "episodes", "make_agent", "play"]

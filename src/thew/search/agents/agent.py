@@ -20,10 +20,12 @@ class Agent(ABC):
     Attributes:
         name: what it is called on the command line.
         summary: what it does, in a line.
+        learns: whether it learns from what its assignments are worth; False for what knows where it goes.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    learns: ClassVar[bool] = True
 
     def begin(self, table: Table, episodes: int, seed: int) -> None:
         """Forgets all, and prepares for `episodes` assignments of that table."""

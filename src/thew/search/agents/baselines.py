@@ -27,6 +27,8 @@ class Random(Agent):
 class Fixed(Agent):
     """Knows its assignments from the start; asked for more, it gives the last again."""
 
+    learns = False
+
     def begin(self, table: Table, episodes: int, seed: int) -> None:
         """Finds the assignments."""
         super().begin(table, episodes, seed)
