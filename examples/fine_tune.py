@@ -1,18 +1,44 @@
-"""Fine-tunes an ONNX network: everything but the last layer is frozen, and the export has the new weights.
+"""Fine-tunes a pretrained ONNX classifier on classes of one's own: the last dense layer makes way for a new one, all
+before it is frozen, and the export knows the new classes.
 
-python examples/fine_tune.py model.onnx folder-of-pictures
+python examples/fine_tune.py model.onnx folder-of-pictures [epochs]
 """
 
 import sys
 
-import thew
-from thew import data, optim
+import numpy as np
 
-model = thew.from_onnx(sys.argv[1])
-names = [name for name, _ in model.named_parameters()]
-model.freeze(*names[:-2])
-_, *shape = thew.InferenceSession(model.graph()).get_inputs()[0].shape
-train = data.ImageFolder(sys.argv[2], size=(shape[1], shape[2]))
-trainer = thew.Trainer(model, optimizer=optim.Adam(lr=1e-3), input_shape=shape)
-print(trainer.fit(train, epochs=3, batch_size=16))
-thew.export_onnx(model, "tuned.onnx")
+import thew
+from thew import data, nn, optim
+from thew.passes.eliminate_dead import eliminate_dead
+
+path, folder, *rest = sys.argv[1:]
+graph = thew.from_onnx(path).original
+_, channels, height, width = graph.inputs[0].type.shape
+head = next(node for node in reversed(graph.nodes) if node.op in ("gemm", "matmul"))
+before = eliminate_dead(graph.replace(outputs=(head.inputs[0],), types={}))
+train = data.ImageFolder(folder, size=(height, width))
+sample = {before.inputs[0].name: np.zeros((1, channels, height, width), np.float32)}
+width_of_features = thew.InferenceSession(before).run(None, sample)[0].shape[-1]
+
+
+class Tuned(nn.Module):
+    """What was learnt, and a layer for what is to be learnt."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.GraphModule(before)
+        self.features.freeze()
+        self.head = nn.Linear(width_of_features, len(train.classes))
+
+    def forward(self, x):
+        """Scores of the new classes."""
+        return self.head(self.features(x))
+
+
+model = Tuned()
+trainer = thew.Trainer(model, optimizer=optim.Adam(lr=1e-2), input_shape=(channels, height, width))
+history = trainer.fit(train, epochs=int(rest[0]) if rest else 3, batch_size=16)
+print(history)
+print(f"{trainer.peak_memory_bytes / 1e6:.0f} MB a step; the classes are {', '.join(train.classes)}")
+thew.export_onnx(model, "tuned.onnx", input_shape=("n", channels, height, width))

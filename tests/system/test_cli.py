@@ -179,13 +179,13 @@ def test_quickstart_in_small(capsys, monkeypatch):
     rows = run_json(capsys, "quickstart", "--threads", 2)
     lines = [("lenet5", 1), ("lenet5", 3), ("mobilenet_v2", 1), ("mobilenet_v2", 2)]
     assert sorted((row["network"], row["batch"], row["threads"]) for row in rows) == sorted(
-        (*line, threads) for line in lines for threads in (1, 2)
+        [*((*line, threads) for line in lines for threads in (1, 2)), ("lenet5, training", 64, 2)]
     )
     assert all(row["error"] <= quickstart.tolerance() for row in rows)
     assert all(row["milliseconds"] > 0 and row["gflops_per_second"] > 0 for row in rows)
     status, out, _ = run(capsys, "quickstart")
     assert status == 0
-    assert "difference from NumPy" in out
+    assert "difference from NumPy" in out and "told right by the exported LeNet-5" in out
     monkeypatch.setattr(quickstart, "tolerance", lambda: 0.0)
     status, _, err = run(capsys, "quickstart")
     assert status == 1
@@ -195,7 +195,7 @@ def test_quickstart_in_small(capsys, monkeypatch):
 @pytest.mark.slow
 def test_quickstart(capsys):
     rows = run_json(capsys, "quickstart")
-    assert {row["network"] for row in rows} == {"lenet5", "mobilenet_v2", "resnet50"}
+    assert {row["network"] for row in rows} == {"lenet5", "lenet5, training", "mobilenet_v2", "resnet50"}
     assert all(row["error"] is not None and row["error"] < 1e-3 and row["milliseconds"] > 0 for row in rows)
 
 
