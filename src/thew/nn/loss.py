@@ -7,6 +7,7 @@ are "mean" and "sum".
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -59,11 +60,11 @@ class CrossEntropyLoss(_Loss):
     ) -> None:
         super().__init__(reduction)
         self.register_buffer("weight", None if weight is None else np.asarray(weight, np.float32))
-        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+        self.ignore_index, self.label_smoothing = operator.index(ignore_index), float(label_smoothing)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """One number."""
-        how = {"ignore_index": self.ignore_index, "label_smoothing": float(self.label_smoothing)}
+        how = {"ignore_index": self.ignore_index, "label_smoothing": self.label_smoothing}
         inputs = [prediction, target, self.weight]
         return prediction.trace.node("softmax_cross_entropy", inputs, 2, reduction=self.reduction, **how)[0]
 
