@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -20,6 +20,40 @@ DTYPES: dict[str, Any] = {
     "bool": np.bool_,
 }
 INTEGERS = tuple(name for name in DTYPES if "int" in name)
+
+
+class Case(NamedTuple):
+    """A convolution to be tried."""
+
+    c: int
+    oc: int
+    h: int
+    w: int
+    kernel: tuple[int, int] = (3, 3)
+    strides: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (1, 1, 1, 1)
+    dilations: tuple[int, int] = (1, 1)
+    group: int = 1
+    n: int = 1
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Those of its window."""
+        return {name: getattr(self, name) for name in ("strides", "pads", "dilations", "group")}
+
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of x, w and y."""
+        out = [
+            (extent + self.pads[i] + self.pads[i + 2] - (kernel - 1) * dilation - 1) // stride + 1
+            for i, (extent, kernel, dilation, stride) in enumerate(
+                zip((self.h, self.w), self.kernel, self.dilations, self.strides, strict=True)
+            )
+        ]
+        weight = (self.oc, self.c // self.group, *self.kernel)
+        return (self.n, self.c, self.h, self.w), weight, (self.n, self.oc, *out)
+
+
+NO_PADS = (0, 0, 0, 0)
 
 
 def rows(family: str, *dtypes: str) -> list[Any]:

@@ -7,11 +7,11 @@ A sum of k = kh·kw·c/group products, each rounded once more as it is added, wi
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
-from kernel_cases import DTYPES, LAYOUTS, native, placed, rows
+from kernel_cases import DTYPES, LAYOUTS, NO_PADS, Case, native, placed, rows
 
 from thew.errors import PlanError
 
@@ -19,20 +19,6 @@ ROWS = rows("conv") + rows("im2col")
 RNG = np.random.default_rng(11)
 
 
-class Case(NamedTuple):
-    c: int
-    oc: int
-    h: int
-    w: int
-    kernel: tuple[int, int] = (3, 3)
-    strides: tuple[int, int] = (1, 1)
-    pads: tuple[int, int, int, int] = (1, 1, 1, 1)
-    dilations: tuple[int, int] = (1, 1)
-    group: int = 1
-    n: int = 1
-
-
-NO_PADS = (0, 0, 0, 0)
 CASES = (
     Case(3, 64, 23, 25, (7, 7), (2, 2), (3, 3, 3, 3)), Case(32, 32, 9, 11),
     Case(1, 6, 12, 12, (5, 5), pads=(2, 2, 2, 2)), Case(19, 47, 8, 7, n=2), Case(16, 24, 9, 9, strides=(2, 2)),

@@ -7,11 +7,11 @@ kh·kw·oc/group for the input, n·oh·ow for the weights.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
-from kernel_cases import DTYPES, LAYOUTS, native, placed, rows
+from kernel_cases import DTYPES, LAYOUTS, NO_PADS, Case, native, placed, rows
 
 from thew import ops
 from thew.errors import PlanError
@@ -24,38 +24,12 @@ LAYOUT_OF = {"conv_batch": "batch_innermost", "conv_planes": "plain"}  # of fami
 RNG = np.random.default_rng(17)
 
 
-class Case(NamedTuple):
-    c: int
-    oc: int
-    h: int
-    w: int
-    kernel: tuple[int, int] = (3, 3)
-    strides: tuple[int, int] = (1, 1)
-    pads: tuple[int, int, int, int] = (1, 1, 1, 1)
-    dilations: tuple[int, int] = (1, 1)
-    group: int = 1
-    n: int = 1
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        return {
-            "auto_pad": "NOTSET", "kernel_shape": self.kernel, "strides": self.strides, "pads": self.pads,
-            "dilations": self.dilations, "group": self.group, "input_shape": (self.n, self.c, self.h, self.w),
-        }  # fmt: skip
-
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of x, w and y."""
-        out = [
-            (extent + self.pads[i] + self.pads[i + 2] - (kernel - 1) * dilation - 1) // stride + 1
-            for i, (extent, kernel, dilation, stride) in enumerate(
-                zip((self.h, self.w), self.kernel, self.dilations, self.strides, strict=True)
-            )
-        ]
-        weight = (self.oc, self.c // self.group, *self.kernel)
-        return (self.n, self.c, self.h, self.w), weight, (self.n, self.oc, *out)
+def gradient_attributes(case: Case) -> dict[str, Any]:
+    """The window in full, and the shape of the forward op's input."""
+    x, _, _ = case.shapes()
+    return {**case.attributes, "auto_pad": "NOTSET", "kernel_shape": case.kernel, "input_shape": x}
 
 
-NO_PADS = (0, 0, 0, 0)
 CASES = (
     Case(32, 47, 9, 11, n=2), Case(3, 16, 12, 13, n=2), Case(1, 6, 12, 12, (5, 5), pads=(2, 2, 2, 2), n=3),
     Case(64, 130, 5, 5), Case(16, 24, 9, 9, strides=(2, 2)), Case(19, 9, 8, 7, (4, 2), (3, 2), (0, 2, 1, 0), n=2),
@@ -109,7 +83,7 @@ def exact(op: str, case: Case, dy: Any, other: Any) -> tuple[Any, Any]:
     """The reference in fp64, and what an error is measured by."""
     find = ops.get(op).reference
     wide = [array.astype(np.float64) for array in (dy, other)]
-    (value,), (size,) = find(case.attributes, *wide), find(case.attributes, *map(np.abs, wide))
+    (value,), (size,) = find(gradient_attributes(case), *wide), find(gradient_attributes(case), *map(np.abs, wide))
     _, weight, y = case.shapes()
     terms = weight[2] * weight[3] * case.oc // case.group if op == "conv_grad_input" else y[0] * y[2] * y[3]
     return value, (terms + 4) * np.finfo(dy.dtype).eps * size
@@ -122,7 +96,7 @@ def test_grad_input(row: Any, case: Case) -> None:
     for layout, constants, threads in (("channels_last", (), 1), ("plain", (), 3)):
         dx = as_row_wants(row, np.full(x.shape, np.nan, x.dtype), "channels_last")
         given = [as_row_wants(row, dy, layout), weight]
-        native.run_kernel(row.name, "conv_grad_input", given, [dx], case.attributes, constants, threads)
+        native.run_kernel(row.name, "conv_grad_input", given, [dx], gradient_attributes(case), constants, threads)
         assert np.all(np.abs(dx - value) <= tolerance), (layout, np.nanmax(np.abs(dx - value)))
 
 
@@ -135,7 +109,7 @@ def test_grad_weight(row: Any, case: Case) -> None:
         blank = np.full(weight.shape, np.nan, x.dtype)
         dw = placed(blank, "batch_innermost") if into == "oc" and row.family != "conv_planes" else blank
         given = [as_row_wants(row, dy, layout), as_row_wants(row, x, layout)]
-        native.run_kernel(row.name, "conv_grad_weight", given, [dw], case.attributes, (), threads)
+        native.run_kernel(row.name, "conv_grad_weight", given, [dw], gradient_attributes(case), (), threads)
         assert np.all(np.abs(dw - value) <= tolerance), (layout, into, np.nanmax(np.abs(dw - value)))
 
 
@@ -150,7 +124,7 @@ def test_strides(row: Any, layout: str) -> None:
         for which in range(4):
             given = [placed(array, layout) if which in (n, 3) else array for n, array in enumerate((dy, other))]
             out = placed(np.zeros_like(result), layout if which >= 2 else "plain")
-            native.run_kernel(row.name, op, given, [out], case.attributes, (), 2)
+            native.run_kernel(row.name, op, given, [out], gradient_attributes(case), (), 2)
             assert np.all(np.abs(out - value) <= tolerance), (op, which)
 
 
@@ -165,7 +139,7 @@ def test_threads_do_not_change_the_sums(row: Any) -> None:
             out = as_row_wants(row, np.zeros_like(result), "channels_last") if result is x else np.zeros_like(result)
             given = [as_row_wants(row, dy, "channels_last")]
             given.append(as_row_wants(row, other, "channels_last") if other is x else other)
-            native.run_kernel(row.name, op, given, [out], case.attributes, (), threads)
+            native.run_kernel(row.name, op, given, [out], gradient_attributes(case), (), threads)
             found.append(out.tobytes())
         assert len(set(found)) == 1
 
@@ -177,7 +151,7 @@ def test_forward_of_few_channels(row: Any, activation: str) -> None:
     for case in BATCHES if row.family == "conv_batch" else FLAT:
         x, weight, dy = operands(case, row)
         bias = RNG.standard_normal(case.oc).astype(x.dtype)
-        attributes = {name: value for name, value in case.attributes.items() if name != "input_shape"}
+        attributes = {name: value for name, value in gradient_attributes(case).items() if name != "input_shape"}
         attributes |= {"activation": activation, "activation_parameters": ()}
         find = ops.get("conv").reference
         wide = [array.astype(np.float64) for array in (x, weight, bias)]
@@ -200,14 +174,18 @@ def test_nan_and_infinity_stay_where_they_belong(row: Any) -> None:
         spoilt[1] = bad
         dx = as_row_wants(row, np.zeros_like(x), "channels_last")
         native.run_kernel(
-            row.name, "conv_grad_input", [as_row_wants(row, spoilt, "channels_last"), weight], [dx], case.attributes
+            row.name,
+            "conv_grad_input",
+            [as_row_wants(row, spoilt, "channels_last"), weight],
+            [dx],
+            gradient_attributes(case),
         )
         assert np.all(np.isfinite(dx[0])) and not np.any(np.isfinite(dx[1]))
         spoilt = dy.copy()
         spoilt[:, 2] = bad
         dw = np.zeros_like(weight)
         given = [as_row_wants(row, spoilt, "channels_last"), as_row_wants(row, x, "channels_last")]
-        native.run_kernel(row.name, "conv_grad_weight", given, [dw], case.attributes)
+        native.run_kernel(row.name, "conv_grad_weight", given, [dw], gradient_attributes(case))
         assert np.all(np.isfinite(np.delete(dw, 2, 0))) and not np.any(np.isfinite(dw[2]))
 
 
@@ -216,9 +194,9 @@ def test_what_is_refused(row: Any) -> None:
     case = CASES[0]
     x, weight, dy = operands(case, row)
     with pytest.raises(PlanError, match="must fit"):
-        native.run_kernel(row.name, "conv_grad_input", [dy[:, :-1], weight], [x], case.attributes)
+        native.run_kernel(row.name, "conv_grad_input", [dy[:, :-1], weight], [x], gradient_attributes(case))
     with pytest.raises(PlanError, match="output extent"):
-        native.run_kernel(row.name, "conv_grad_weight", [dy[:, :, :-1], x], [weight], case.attributes)
+        native.run_kernel(row.name, "conv_grad_weight", [dy[:, :, :-1], x], [weight], gradient_attributes(case))
 
 
 @pytest.mark.parametrize("row", PLANES[:1])

@@ -5,11 +5,11 @@ The oracle is the ops' definition in NumPy: sums in int64, requantised as docume
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
-from kernel_cases import LAYOUTS, native, placed, random, rows
+from kernel_cases import LAYOUTS, NO_PADS, Case, native, placed, random, rows
 
 from thew import ops
 from thew.errors import PlanError
@@ -21,24 +21,6 @@ BYTES = ("int8", "uint8")
 RNG = np.random.default_rng(5)
 
 
-class Case(NamedTuple):
-    c: int
-    oc: int
-    h: int
-    w: int
-    kernel: tuple[int, int] = (3, 3)
-    strides: tuple[int, int] = (1, 1)
-    pads: tuple[int, int, int, int] = (1, 1, 1, 1)
-    dilations: tuple[int, int] = (1, 1)
-    group: int = 1
-    n: int = 1
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("strides", "pads", "dilations", "group")}
-
-
-NO_PADS = (0, 0, 0, 0)
 CASES = (
     Case(3, 16, 11, 12, strides=(2, 2), pads=(0, 0, 1, 1)), Case(32, 32, 9, 11), Case(19, 47, 8, 7, n=2),
     Case(8, 8, 10, 10, dilations=(2, 3), pads=(2, 3, 2, 3)), Case(12, 18, 7, 9, group=3),
