@@ -140,7 +140,8 @@ def _techniques(reports: Sequence[Any], folder: Path) -> Iterator[str]:
     columns = ("network", "variant", "median ms", "minimum ms", "× all techniques", "peak MB", "accuracy")
     yield from ("", "## What each technique brings", "")
     if trained["data"]:
-        yield f"Accuracy: of LeNet-5 on held-out {trained['data']} after {trained['epochs']} epoch(s) from one seed, whose path each rounding bends."
+        about = f"{trained['data']} after {trained['epochs']} epoch(s)"
+        yield f"Accuracy: of LeNet-5 on held-out {about} from one seed, whose path each rounding bends."
         yield ""
     yield from (f"| {' | '.join(columns)} |", "|" + "---|" * len(columns))
     for report in reports:
