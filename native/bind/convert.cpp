@@ -25,7 +25,9 @@ Attributes attributes_from(const nb::dict& values) {
         if (nb::isinstance<nb::str>(value)) {
             attributes.values[name] = nb::cast<std::string>(value);
         } else if (nb::isinstance<nb::int_>(value)) {
-            attributes.values[name] = std::vector<std::int64_t>{nb::cast<std::int64_t>(value)};
+            std::int64_t number = 0;
+            require(nb::try_cast(value, number), "attribute '" + name + "': must fit 64 bits");
+            attributes.values[name] = std::vector<std::int64_t>{number};
         } else if (nb::isinstance<nb::float_>(value)) {
             attributes.values[name] = std::vector<double>{nb::cast<double>(value)};
         } else if (nb::try_cast(value, ints)) {
