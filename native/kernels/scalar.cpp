@@ -36,7 +36,25 @@ Scalar convert(From value, DType dtype) {
     return {};
 }
 
+template <class T>
+T element_of(const void* from) {
+    T value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
 }  // namespace
+
+double to_real(const void* element, DType dtype) {
+    switch (dtype) {
+        case DType::fp64: return element_of<double>(element);
+        case DType::fp32: return static_cast<double>(element_of<float>(element));
+        case DType::fp16: return static_cast<double>(from_fp16(element_of<std::uint16_t>(element)));
+        case DType::bf16: return static_cast<double>(from_bf16(element_of<std::uint16_t>(element)));
+        case DType::int64: return static_cast<double>(element_of<std::int64_t>(element));
+        default: return static_cast<double>(element_of<std::int32_t>(element));
+    }
+}
 
 Scalar to_scalar(double value, DType dtype) { return convert(value, dtype); }
 Scalar to_scalar(std::int64_t value, DType dtype) { return convert(value, dtype); }

@@ -16,6 +16,9 @@ struct Scalar {
 Scalar to_scalar(double value, DType dtype);
 Scalar to_scalar(std::int64_t value, DType dtype);
 
+// An element of a floating-point type, or an integer of 32 or 64 bits (rounded beyond 2^53).
+double to_real(const void* element, DType dtype);
+
 // The attribute, an integer or a number; 0 where it is absent. Throws PlanError where it is text or not one value.
 Scalar scalar_attribute(const Attributes& attributes, const std::string& name, DType dtype);
 

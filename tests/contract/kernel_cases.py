@@ -137,6 +137,38 @@ def random(dtype: str, shape: tuple[int, ...], seed: int = 0) -> Any:
     return np.asarray(rng.standard_normal(shape) * 10.0 ** rng.uniform(-3, 2, shape)).astype(kind)
 
 
+def epsilon(dtype: Any) -> float:
+    """That of the type that a dtype is computed in: fp16 and bf16 are in fp32."""
+    return float(np.finfo(np.float32 if np.dtype(dtype).itemsize == 2 else dtype).eps)
+
+
+def relative(dtype: Any, roundings: Any) -> Any:
+    """What so many roundings on the way amount to, relative to their terms, with that of the result to 16 bits (at most
+    two, where an activation follows).
+    """
+    once = float(ml_dtypes.finfo(dtype).eps) if np.dtype(dtype).itemsize == 2 else 0.0
+    return roundings * epsilon(dtype) + once
+
+
+BLOCK = 192  # products that rows with sums in fp16 add up before they go on in fp32
+
+
+def summed(row: Any, terms: int) -> Any:
+    """What a row's sum of so many products may err by, as a share of Σ|terms|: each is rounded as it is added, and four
+    times more after that, and the result to the row's type.
+    """
+    in_blocks = (min(terms, BLOCK) + 2) * 2.0**-11 if row.acc == "fp16" else 0.0
+    return relative(DTYPES[row.a], terms + 4) + in_blocks
+
+
+def same(actual: Any, expected: Any) -> bool:
+    """Whether all elements are equal, NaN to NaN, which NumPy does not say of bf16."""
+    if actual.dtype != expected.dtype:
+        return False
+    wide = (lambda array: array.astype(np.float32)) if actual.dtype == DTYPES["bf16"] else np.asarray
+    return np.array_equal(wide(actual), wide(expected), equal_nan=actual.dtype.kind not in "iub")
+
+
 def ulps(actual: Any, exact: Any) -> float:
     """The largest distance from the exact result, given in a wider type, in units of its last place."""
     finite = np.isfinite(np.asarray(exact).astype(actual.dtype))

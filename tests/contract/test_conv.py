@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_cases import DTYPES, LAYOUTS, NO_PADS, Case, native, placed, rows
+from kernel_cases import DTYPES, LAYOUTS, NO_PADS, Case, native, placed, rows, summed
 
 from thew.errors import PlanError
 
@@ -95,9 +95,9 @@ def attributes(case: Case, activation: str = "") -> dict[str, Any]:
     return {**given, "activation": activation, "activation_parameters": ACTIVATIONS[activation][0]}
 
 
-def tolerance(case: Case, x: Any, weight: Any, extra: Any) -> Any:
+def tolerance(row: Any, case: Case, x: Any, weight: Any, extra: Any) -> Any:
     k = int(np.prod(case.kernel)) * case.c // case.group
-    return (k + 4) * np.finfo(x.dtype).eps * (convolved(case, np.abs(x), np.abs(weight)) + extra)
+    return summed(row, k) * (convolved(case, np.abs(x), np.abs(weight)) + extra)
 
 
 def channels(bias: Any) -> Any:
@@ -125,7 +125,7 @@ def test_windows(row: Any, case: Case) -> None:
             row.name, "conv", [placed(x, layout), weight, bias], [y], attributes(case), constants, threads
         )
         error = np.abs(y - exact)
-        assert np.all(error <= tolerance(case, x, weight, np.abs(channels(bias)))), (layout, np.nanmax(error))
+        assert np.all(error <= tolerance(row, case, x, weight, np.abs(channels(bias)))), (layout, np.nanmax(error))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -141,7 +141,7 @@ def test_strides(row: Any, layout: str) -> None:
         given.append(placed(residual, writable(row, layout if which in (3, 5) else "plain")))
         y = placed(np.zeros(exact.shape, x.dtype), writable(row, layout) if which >= 4 else "channels_last")
         native.run_kernel(row.name, "conv", given, [y], attributes(case), (), 2)
-        assert np.all(np.abs(y - exact) <= tolerance(case, x, weight, np.abs(residual) + np.abs(channels(bias))))
+        assert np.all(np.abs(y - exact) <= tolerance(row, case, x, weight, np.abs(residual) + np.abs(channels(bias))))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -150,7 +150,7 @@ def test_epilogues(row: Any, activation: str) -> None:
     """Residual first, activation after it; the residual absent, elsewhere, or where y is to be written."""
     for case in filter(partial(fits, row), (for_row(row), Case(700, 21, 3, 3, (1, 1), pads=NO_PADS))):
         x, weight, bias = operands(case, row)
-        weight /= 16
+        weight = (weight / 16).astype(x.dtype)
         sums = convolved(case, x, weight) + channels(bias)
         added = placed(RNG.standard_normal(sums.shape).astype(x.dtype), writable(row, "plain"))
         for place in ("absent", "elsewhere", "in place"):
@@ -158,7 +158,7 @@ def test_epilogues(row: Any, activation: str) -> None:
             residual = {"absent": None, "elsewhere": added, "in place": y}[place]
             exact = ACTIVATIONS[activation][1](sums + (0 if residual is None else added))
             native.run_kernel(row.name, "conv", [x, weight, bias, residual], [y], attributes(case, activation), (1,), 2)
-            bound = 2 * tolerance(case, x, weight, np.abs(channels(bias)) + np.abs(added) + 1)
+            bound = 2 * tolerance(row, case, x, weight, np.abs(channels(bias)) + np.abs(added) + 1)
             assert np.all(np.abs(y - exact) <= bound), (case, place)
 
 
@@ -171,7 +171,7 @@ def test_writes_only_its_output(row: Any) -> None:
     memory = np.full((n, h + 2, w + 3, c + 5), 7, x.dtype)
     y = memory[:, 1:-1, 1:-2, 2:-3].transpose(0, 3, 1, 2)
     native.run_kernel(row.name, "conv", [x, weight], [y], attributes(case), (1,), 2)
-    assert np.all(np.abs(y - exact) <= tolerance(case, x, weight, 0))
+    assert np.all(np.abs(y - exact) <= tolerance(row, case, x, weight, 0))
     y[...] = 7
     assert np.all(memory == 7)
 
@@ -200,7 +200,7 @@ def test_images_of_one_dimension(row: Any) -> None:
     y = placed(np.zeros(exact.shape, x.dtype), writable(row, "plain"))
     given = {"strides": [2], "pads": [pad, pad]}
     native.run_kernel(row.name, "conv", [x[:, :, 0], weight[:, :, 0], bias], [y], given, (1,), 1)
-    assert np.all(np.abs(y - exact) <= tolerance(case, x, weight, np.abs(channels(bias)))[:, :, 0])
+    assert np.all(np.abs(y - exact) <= tolerance(row, case, x, weight, np.abs(channels(bias)))[:, :, 0])
 
 
 @pytest.mark.parametrize("row", ROWS)

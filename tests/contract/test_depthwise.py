@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from kernel_cases import DTYPES, LAYOUTS, native, placed, rows
+from kernel_cases import DTYPES, LAYOUTS, native, placed, relative, rows, same
 
 from thew.errors import PlanError
 
@@ -96,7 +96,7 @@ def operands(case: Case, dtype: Any) -> tuple[Any, Any, Any]:
 
 def tolerance(case: Case, x: Any, weight: Any, extra: Any) -> Any:
     terms = convolved(case, np.abs(x), np.abs(weight)) + extra
-    return (np.prod(case.kernel) + 2) * np.finfo(x.dtype).eps * terms
+    return relative(x.dtype, np.prod(case.kernel) + 2) * terms
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -143,7 +143,7 @@ def test_epilogues(row: Any, activation: str) -> None:
             native.run_kernel(row.name, "conv", inputs, [target], attributes(case, activation), (1, 2), 2)
             exact = function(sums if residual is None else sums + added)
             allowed = 1.1 * tolerance(case, x, weight, np.abs(bias)[:, None, None] + np.abs(added))
-            allowed += 6 * np.finfo(x.dtype).eps * (np.abs(exact) + 0.5)
+            allowed += relative(x.dtype, 6) * (np.abs(exact) + 0.5)
             assert np.all(np.abs(target - exact) <= allowed), name
 
 
@@ -160,7 +160,7 @@ def test_nan_and_infinity(row: Any, activation: str) -> None:
         y = channels_last(np.zeros(exact.shape, x.dtype))
         native.run_kernel(row.name, "conv", [channels_last(x), weight], [y], attributes(case, activation), (1,))
         reached = convolved(case, ~np.isfinite(x), np.ones_like(weight)) > 0
-        assert np.array_equal(y[reached], exact[reached].astype(x.dtype), equal_nan=True)
+        assert same(y[reached], exact[reached].astype(x.dtype))
         assert np.isfinite(y[~reached]).all()
 
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from kernel_cases import DTYPES, LAYOUTS, native, placed, rows
+from kernel_cases import DTYPES, LAYOUTS, native, placed, relative, rows, same
 
 from thew.errors import PlanError
 
 ROWS = rows("pool")
-FLOATS = rows("pool", "fp32", "fp64")
+FLOATS = rows("pool", "fp32", "fp64", "fp16", "bf16")
 RNG = np.random.default_rng(6)
 
 
@@ -59,7 +59,7 @@ def pooled(case: Case, x: Any, average: bool, include_pad: bool) -> Any:
         room = x.shape[2 + i] + pads[i] + pads[2 + i] - (kernel[i] - 1) * dilations[i] - 1
         extent = (-(-room // strides[i]) if case.ceil_mode else room // strides[i]) + 1
         extents.append(extent - (case.ceil_mode and (extent - 1) * strides[i] >= x.shape[2 + i] + pads[i]))
-    wide = x.astype(np.float64 if x.dtype.kind == "f" else np.int64)
+    wide = x.astype(np.int64 if x.dtype.kind in "iu" else np.float64)
     y = np.zeros((*x.shape[:2], *extents), wide.dtype)
     for oy, ox in np.ndindex(*extents):
         at = [[o * s - p + k * d for k in range(size)]
@@ -78,7 +78,7 @@ def pooled(case: Case, x: Any, average: bool, include_pad: bool) -> Any:
 
 
 def values(row: Any, shape: tuple[int, ...]) -> Any:
-    if row.a in ("fp32", "fp64"):
+    if row.a.startswith(("fp", "bf")):
         return RNG.standard_normal(shape).astype(DTYPES[row.a])
     limits = np.iinfo(DTYPES[row.a])
     return RNG.integers(limits.min, limits.max, shape, DTYPES[row.a], endpoint=True)
@@ -93,13 +93,13 @@ def attributes(case: Case) -> dict[str, Any]:
 @pytest.mark.parametrize("row", ROWS)
 def test_max(row: Any, case: Case) -> None:
     x = values(row, case.shape)
-    if x.dtype.kind == "f":
+    if x.dtype.kind not in "iu":
         x[0, 0].flat[0], x[-1, -1].flat[-1], x[-1, 0].flat[-2] = np.nan, -np.inf, np.inf
     exact = pooled(case, x, False, False).astype(x.dtype)
     for layout in ("plain", "channels_last", "batch_innermost", "part"):
         y = placed(np.zeros_like(exact), layout)
         native.run_kernel(row.name, "max_pool", [placed(x, layout)], [y], attributes(case), threads=2)
-        assert np.array_equal(y, exact, equal_nan=x.dtype.kind == "f"), layout
+        assert same(y, exact), layout
 
 
 @pytest.mark.parametrize("include_pad", [0, 1])
@@ -111,7 +111,7 @@ def test_average(row: Any, case: Case, include_pad: int) -> None:
     spoiled = x.copy()
     spoiled[0, 0].flat[0], spoiled[-1, -1].flat[-1] = np.nan, np.inf
     special = pooled(case, spoiled, True, bool(include_pad))
-    tolerance = (sum(images(len(case.shape), case.kernel, 1)) + 1) * np.finfo(x.dtype).eps * size
+    tolerance = relative(x.dtype, sum(images(len(case.shape), case.kernel, 1)) + 1) * size
     for layout in ("plain", "channels_last", "batch_innermost", "part"):
         y = placed(np.zeros(exact.shape, x.dtype), layout)
         given = {**attributes(case), "count_include_pad": include_pad}
@@ -119,7 +119,7 @@ def test_average(row: Any, case: Case, include_pad: int) -> None:
         assert np.all(np.abs(y - exact) <= tolerance), layout
         native.run_kernel(row.name, "average_pool", [placed(spoiled, layout)], [y], given)
         odd = ~np.isfinite(special)
-        assert np.array_equal(y[odd], special[odd].astype(x.dtype), equal_nan=True) and np.isfinite(y[~odd]).all()
+        assert same(y[odd], special[odd].astype(x.dtype)) and np.isfinite(y[~odd]).all()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -147,7 +147,7 @@ def test_global(row: Any, shape: tuple[int, ...], layout: str) -> None:
         assert np.array_equal(y, x.max(axes, keepdims=True))
         native.run_kernel(row.name, "global_average_pool", [placed(x, layout)], [y], threads=threads)
         # as one window of all rows end to end it is sum over n / lanes terms a lane: never more than h·w terms
-        tolerance = (np.prod(shape[2:]) + 2) * np.finfo(x.dtype).eps * np.abs(wide).mean(axes, keepdims=True)
+        tolerance = relative(x.dtype, np.prod(shape[2:]) + 2) * np.abs(wide).mean(axes, keepdims=True)
         assert np.all(np.abs(y - wide.mean(axes, keepdims=True)) <= tolerance)
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
-from kernel_cases import DTYPES, LAYOUTS, native, placed, rows
+from kernel_cases import DTYPES, LAYOUTS, epsilon, native, placed, relative, rows, same
 
 from thew.errors import PlanError
 
 ROWS = rows("reduce")
 FLOATS = rows("reduce", "fp32", "fp64")
+STORED = rows("reduce", "fp16", "bf16")
 INTEGERS = rows("reduce", "int32", "int64")
 BYTES = rows("reduce", "int8", "uint8")
 RNG = np.random.default_rng(8)
@@ -34,6 +36,7 @@ REALS: dict[str, Callable[[Any, tuple[int, ...]], Any]] = {
     "log_sum": lambda x, axes: np.log(x.sum(axes)),
     "log_sum_exp": lambda x, axes: np.log(np.exp(x).sum(axes)),
 }
+OF_STORED = ("sum", "mean", "max", "min")
 WHOLE = ("sum", "max", "min", "prod", "l1", "sum_square")
 
 CASES: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
@@ -56,23 +59,27 @@ def reduced(
 
 def allowed(op: str, x: Any, axes: tuple[int, ...], exact: Any) -> Any:
     count = int(np.prod([x.shape[axis] for axis in axes]))
-    terms = (min(count, BLOCK + count / BLOCK) + 12) * np.finfo(x.dtype).eps
+    terms = (min(count, BLOCK + count / BLOCK) + 12) * epsilon(x.dtype)
     wide = np.abs(x.astype(np.float64))
     scale = {
         "sum": lambda: wide.sum(axes),
         "mean": lambda: wide.mean(axes),
         "max": lambda: 0 * exact,
         "min": lambda: 0 * exact,
-        "prod": lambda: 2 * np.abs(exact) + np.finfo(x.dtype).tiny / terms,
+        "prod": lambda: 2 * np.abs(exact) + float(ml_dtypes.finfo(x.dtype).tiny) / terms,
         "log_sum": lambda: 1 + np.abs(exact),
         "log_sum_exp": lambda: 1 + np.abs(exact),
     }.get(op, lambda: np.abs(exact))
-    return (terms if op != "prod" else max(terms, count * np.finfo(x.dtype).eps)) * scale()
+    terms = terms if op != "prod" else max(terms, count * epsilon(x.dtype))
+    return terms * scale() + relative(x.dtype, 0) * np.abs(exact)
+
+
+OPS = [pytest.param(row.values[0], op, id=f"{row.id}-{op}") for row in FLOATS for op in REALS]
+OPS += [pytest.param(row.values[0], op, id=f"{row.id}-{op}") for row in STORED for op in OF_STORED]
 
 
 @pytest.mark.parametrize(("shape", "axes"), CASES, ids=str)
-@pytest.mark.parametrize("op", REALS)
-@pytest.mark.parametrize("row", FLOATS)
+@pytest.mark.parametrize(("row", "op"), OPS)
 def test_reals(row: Any, op: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
     x = RNG.standard_normal(shape).astype(DTYPES[row.a])
     if op in ("log_sum", "prod"):
@@ -85,8 +92,7 @@ def test_reals(row: Any, op: str, shape: tuple[int, ...], axes: tuple[int, ...])
         assert np.all(np.abs(y - exact) <= allowed(op, x, axes, exact)), layout
 
 
-@pytest.mark.parametrize("op", REALS)
-@pytest.mark.parametrize("row", FLOATS)
+@pytest.mark.parametrize(("row", "op"), OPS)
 def test_nan_and_infinity(row: Any, op: str) -> None:
     x = np.abs(RNG.standard_normal((4, 40))).astype(DTYPES[row.a]) + x_least(row)
     x[0, 3], x[1, 39], x[2, 20] = np.nan, np.inf, -np.inf
@@ -95,7 +101,7 @@ def test_nan_and_infinity(row: Any, op: str) -> None:
             exact = REALS[op](values.astype(np.float64), (axis,))
             y = reduced(row, f"reduce_{op}", values, (axis,), exact.astype(x.dtype), "plain", False)
             odd = ~np.isfinite(exact)
-            assert np.array_equal(y[odd], exact[odd].astype(x.dtype), equal_nan=True)
+            assert same(y[odd], exact[odd].astype(x.dtype))
             assert np.isfinite(y[~odd]).all()
 
 
@@ -139,11 +145,11 @@ def test_bytes(row: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("row", FLOATS)
+@pytest.mark.parametrize("row", [*FLOATS, *STORED])
 def test_strides(row: Any, layout: str) -> None:
     x = RNG.standard_normal((2, 5, 6, 19)).astype(DTYPES[row.a])
     for axes in ((1,), (3,), (1, 2), (2, 3), (0, 1, 2, 3)):
-        for op in ("sum", "max", "log_sum_exp"):
+        for op in ("sum", "max", "log_sum_exp" if row.a.startswith("fp") and row.a != "fp16" else "mean"):
             exact = np.asarray(REALS[op](x.astype(np.float64), axes))
             y = reduced(row, f"reduce_{op}", x, axes, exact.astype(x.dtype), layout, True, 2)
             assert np.all(np.abs(y - exact) <= allowed(op, x, axes, exact)), (axes, op)

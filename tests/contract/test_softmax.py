@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
-from kernel_cases import DTYPES, LAYOUTS, layout_pairs, native, placed, rows
+from kernel_cases import DTYPES, LAYOUTS, epsilon, layout_pairs, native, placed, relative, rows, same
 
 from thew.errors import PlanError
 
@@ -28,21 +29,24 @@ def check(row: Any, x: Any, axis: int, source: Any, y: Any, threads: int) -> Non
     with np.errstate(invalid="ignore"):
         shifted = wide - (wide.max(axis, keepdims=True) if x.shape[axis] else 0)
     total = np.exp(shifted).sum(axis, keepdims=True)
-    eps, terms = np.finfo(x.dtype).eps, x.shape[axis] + 16
+    terms = x.shape[axis] + 16
     depth = np.where(np.isfinite(shifted), np.abs(shifted), 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         exact = {"softmax": np.exp(shifted) / total, "log_softmax": shifted - np.log(total)}
+    smallest = float(ml_dtypes.finfo(x.dtype).smallest_subnormal)
     # An exponential below the normal numbers keeps an absolute error of a subnormal's spacing.
-    tolerance = {
-        "softmax": (terms + depth) * eps * np.abs(exact["softmax"]) + np.finfo(x.dtype).smallest_subnormal,
-        "log_softmax": eps * (depth + terms + np.log(terms)),
-    }
+    with np.errstate(invalid="ignore"):  # infinities, which are compared apart
+        tolerance = {
+            "softmax": relative(x.dtype, terms + depth) * np.abs(exact["softmax"]) + smallest,
+            "log_softmax": epsilon(x.dtype) * (depth + terms + np.log(terms))
+            + relative(x.dtype, 0) * np.abs(exact["log_softmax"]),
+        }
     for op in exact:
         y[...] = x
         native.run_kernel(row.name, op, [y if source is None else source], [y], {"axis": axis}, threads=threads)
         finite = np.isfinite(exact[op])
         assert np.all(np.abs(y[finite] - exact[op][finite]) <= tolerance[op][finite]), op
-        assert np.array_equal(y[~finite], exact[op][~finite].astype(x.dtype), equal_nan=True), op
+        assert same(y[~finite], exact[op][~finite].astype(x.dtype)), op
 
 
 @pytest.mark.parametrize(("shape", "axis"), CASES)

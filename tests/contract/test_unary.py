@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_cases import DTYPES, INTEGERS, LAYOUTS, SHAPES, layout_pairs, native, placed, random, rows, ulps
+from kernel_cases import DTYPES, INTEGERS, LAYOUTS, SHAPES, layout_pairs, native, placed, random, rows, same, ulps
 
 FLOATS = rows("unary", "fp32", "fp64")
+STORED = rows("unary", "fp16", "bf16")
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
@@ -109,6 +110,19 @@ def test_accuracy(row: Any, op: str) -> None:
         assert ulps(y, true) <= (allowed + 0.5 if op == "erf" and row.a == "fp64" else allowed)
 
 
+@pytest.mark.parametrize("row", STORED)
+@pytest.mark.parametrize("op", FUNCTIONS)
+def test_16_bits_are_those_of_fp32_rounded_once(row: Any, op: str) -> None:
+    """Whose own results the tests above and below hold to the exact ones. All of fp16's and bf16's values."""
+    x = np.arange(2**16, dtype=np.uint16).view(DTYPES[row.a])
+    wide = np.empty(x.shape, np.float32)
+    fp32 = row.name.replace(row.a, "fp32")
+    given = ATTRIBUTES.get(op, {})
+    with np.errstate(all="ignore"):
+        native.run_kernel(fp32, op.removesuffix("_tanh"), [x.astype(np.float32)], [wide], given)
+        assert same(_run(row, op, x), wide.astype(x.dtype))
+
+
 @pytest.mark.parametrize("row", FLOATS)
 @pytest.mark.parametrize("op", FUNCTIONS)
 def test_special_values(row: Any, op: str) -> None:
@@ -138,7 +152,7 @@ def test_special_values(row: Any, op: str) -> None:
         assert np.array_equal(np.signbit(y[zero]), np.signbit(expected[zero]))
 
 
-@pytest.mark.parametrize("row", FLOATS)
+@pytest.mark.parametrize("row", [*FLOATS, *STORED])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_strides_and_tails(row: Any, shape: tuple[int, ...]) -> None:
     x = random(row.a, shape)
@@ -148,7 +162,7 @@ def test_strides_and_tails(row: Any, shape: tuple[int, ...]) -> None:
         assert np.array_equal(out, np.where(x < 0, x * x.dtype.type(0.25), x)), (source, destination)
 
 
-@pytest.mark.parametrize("row", FLOATS)
+@pytest.mark.parametrize("row", [*FLOATS, *STORED])
 def test_memory_around_the_output_is_kept(row: Any) -> None:
     for count in (1, 5, 16, 33, 700):
         whole = np.full(count + 2, 7, DTYPES[row.a])
@@ -156,7 +170,7 @@ def test_memory_around_the_output_is_kept(row: Any) -> None:
         assert whole[0] == whole[-1] == 7
 
 
-@pytest.mark.parametrize("row", FLOATS)
+@pytest.mark.parametrize("row", [*FLOATS, *STORED])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_in_place(row: Any, layout: str) -> None:
     for shape in SHAPES:
@@ -166,14 +180,14 @@ def test_in_place(row: Any, layout: str) -> None:
         assert np.array_equal(x, expected)
 
 
-@pytest.mark.parametrize("row", FLOATS)
+@pytest.mark.parametrize("row", [*FLOATS, *STORED])
 @pytest.mark.parametrize("shape", [(100_003,), (3, 50_001), (2000, 37)], ids=str)
 def test_threads_share_the_work(row: Any, shape: tuple[int, ...]) -> None:
     x = random(row.a, shape)
     assert np.array_equal(_run(row, "relu", x, threads=3), np.maximum(x, 0))
 
 
-@pytest.mark.parametrize("row", rows("unary", "fp32", "fp64", *INTEGERS))
+@pytest.mark.parametrize("row", [*FLOATS, *STORED, *rows("unary", *INTEGERS)])
 def test_clip(row: Any) -> None:
     x = random(row.a, (5, 37))
     dtype = x.dtype
@@ -187,7 +201,7 @@ def test_clip(row: Any) -> None:
             native.run_kernel(row.name, "clip", [x, *arrays], [out], {}, constants)
             expected = x if arrays[0] is None else np.maximum(x, low if bounds[0] is low else high)
             expected = expected if arrays[1] is None else np.minimum(expected, bounds[1])
-            assert np.array_equal(out, expected, equal_nan=row.a not in INTEGERS)
+            assert same(out, expected)
 
 
 @pytest.mark.parametrize("row", rows("unary", *INTEGERS))

@@ -64,6 +64,19 @@ def test_the_border_keeps_its_types(precision: str) -> None:
 
 
 @pytest.mark.parametrize("precision", HALVES)
+def test_nothing_is_cast_between_reduced_layers(precision: str) -> None:
+    """The first and the last product run in fp32; a cast follows the one and precedes the other."""
+    session = thew.InferenceSession(network(), precision=precision)
+    session.run(None, {"x": inputs(1)})
+    rows = session.explain(rounds=0).rows
+    assert sum(row.op == "cast" for row in rows) == 2
+    assert [row.precision for row in rows if row.op in ("conv", "matmul")] == ["fp32", *[precision] * 3, "fp32"]
+    whole = thew.InferenceSession(network(), precision="fp32")
+    whole.run(None, {"x": inputs(1)})
+    assert session.plan.packed_bytes < 0.7 * whole.plan.packed_bytes
+
+
+@pytest.mark.parametrize("precision", HALVES)
 def test_plans_remember_their_precision(precision: str, tmp_path: Path) -> None:
     graph, feeds = network(), {"x": inputs(2)}
     session = thew.InferenceSession(graph, precision=precision)

@@ -3,11 +3,13 @@
 // and overlaps no input otherwise; a comparison's output, of other elements than its operands, never does. Comparisons
 // and logic give bool; the others the operands' type.
 //
-// `add`, `sub`, `mul`, `div` on fp32 and fp64 take an epilogue (attributes `activation`, `activation_parameters`):
-// out = activation(op(a, b)). Fast where the innermost dimension of every operand is consecutive or constant: equal
-// shapes, a scalar, a vector per channel (channels last or channels first).
+// fp16 and bf16 are computed in fp32 and rounded once.
 //
-// pow on fp32 and fp64 also takes one exponent of fp64, fp32, int64 or int32.
+// `add`, `sub`, `mul`, `div` of floating-point numbers take an epilogue (attributes `activation`,
+// `activation_parameters`): out = activation(op(a, b)). Fast where the innermost dimension of every operand is
+// consecutive or constant: equal shapes, a scalar, a vector per channel (channels last or channels first).
+//
+// pow of floating-point numbers also takes one exponent of another floating-point type, int64 or int32.
 //
 // Integers: div truncates toward zero, and x / 0 is 0; mod has the divisor's
 // sign (fmod = 0, as np.mod) or the dividend's (fmod = 1, as np.fmod), and 0 for a divisor of 0.

@@ -17,15 +17,6 @@ bool is_one_of(const std::string& op, std::initializer_list<const char*> names) 
     return false;
 }
 
-double number(const Tensor& scalar) {
-    switch (scalar.dtype) {
-        case DType::fp64: return *static_cast<const double*>(scalar.data);
-        case DType::fp32: return static_cast<double>(*static_cast<const float*>(scalar.data));
-        case DType::int64: return static_cast<double>(*static_cast<const std::int64_t*>(scalar.data));
-        default: return static_cast<double>(*static_cast<const std::int32_t*>(scalar.data));
-    }
-}
-
 // pow with one exponent of another type, converted at every run.
 class PowStep : public ElementwiseStep<BinaryParameters> {
 public:
@@ -33,7 +24,7 @@ public:
         dtype_ = desc.inputs[0].dtype;
     }
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
-        Scalar exponent = to_scalar(number(inputs[1]), dtype_);
+        Scalar exponent = to_scalar(to_real(inputs[1].data, inputs[1].dtype), dtype_);
         std::byte* data[] = {static_cast<std::byte*>(outputs[0].data), static_cast<std::byte*>(inputs[0].data),
                              exponent.bytes};
         run_loop(loop_, data, workers, kernel_, &parameters_);
@@ -48,13 +39,16 @@ private:
     DType dtype_;
 };
 
-// Whether the exponent is one number of a type that `number` reads.
+bool is_float(DType dtype) {
+    return dtype == DType::fp64 || dtype == DType::fp32 || dtype == DType::fp16 || dtype == DType::bf16;
+}
+
+// Whether the exponent is one number of a type that to_real reads.
 bool converts(const StepDesc& desc) {
     const Tensor& exponent = desc.inputs[1];
-    const bool readable = exponent.dtype == DType::fp64 || exponent.dtype == DType::fp32 ||
-                          exponent.dtype == DType::int64 || exponent.dtype == DType::int32;
+    const bool readable = is_float(exponent.dtype) || exponent.dtype == DType::int64 || exponent.dtype == DType::int32;
     return desc.op == "pow" && exponent.dtype != desc.inputs[0].dtype && readable && element_count(exponent) == 1 &&
-           (desc.inputs[0].dtype == DType::fp32 || desc.inputs[0].dtype == DType::fp64);
+           is_float(desc.inputs[0].dtype);
 }
 
 std::vector<const Row*> rows() { return rows_of(kTables); }
@@ -66,10 +60,9 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
     if (!converts(desc)) require_dtype(desc, desc.inputs[1], row.a, "input 1");
     require_dtype(desc, desc.outputs[0], compares ? DType::boolean : row.a, "the output");
     BinaryParameters parameters{parse_epilogue(desc.attributes)};
-    const bool fuses =
-        (row.a == DType::fp32 || row.a == DType::fp64) && is_one_of(desc.op, {"add", "sub", "mul", "div"});
+    const bool fuses = is_float(row.a) && is_one_of(desc.op, {"add", "sub", "mul", "div"});
     require(fuses || parameters.epilogue.activation == Activation::none,
-            where(desc) + "only add, sub, mul and div on fp32 and fp64 take an activation, got '" +
+            where(desc) + "only add, sub, mul and div of floating-point numbers take an activation, got '" +
                 desc.attributes.text("activation") + "'; leave it as a step of its own");
     const bool truncated = desc.op == "mod" && desc.attributes.integer("fmod", 0) != 0;
     const LeafKernel kernel = find_kernel(desc, entry_of(kTables, row), truncated ? "fmod" : desc.op);

@@ -11,26 +11,9 @@
 namespace thew {
 namespace {
 
-struct Fp16 {
-    std::uint16_t bits;
-    static THEW_INLINE Words widen(Words half) { return fp32_from_fp16(half); }
-    static THEW_INLINE Words narrow(Words bits) { return fp16_from_fp32(bits); }
-};
-struct Bf16 {
-    std::uint16_t bits;
-    static THEW_INLINE Words widen(Words half) { return fp32_from_bf16(half); }
-    static THEW_INLINE Words narrow(Words bits) { return bf16_from_fp32(bits); }
-};
 struct Bool {
     std::uint8_t value;
 };
-
-template <class T>
-inline constexpr bool kIsHalf = false;
-template <>
-inline constexpr bool kIsHalf<Fp16> = true;
-template <>
-inline constexpr bool kIsHalf<Bf16> = true;
 
 template <class T>
 THEW_INLINE T value_of(T x) {
@@ -65,32 +48,23 @@ THEW_INLINE void cast_to_odd(const double* __restrict from, float* __restrict to
     }
 }
 
-typedef std::uint16_t HalfWords __attribute__((vector_size(kVectorBytes / 2)));
-
 template <class Half>
 THEW_INLINE void widen_block(const Half* from, float* to, std::int64_t count) {
-    std::int64_t i = 0;
-    for (; i < count; i += kLanes<float>) {  // `to` has room for whole vectors
-        HalfWords half{};
-        const std::int64_t left = count - i < kLanes<float> ? count - i : kLanes<float>;
-        if (left == kLanes<float>) {
-            __builtin_memcpy(&half, from + i, sizeof half);
-        } else {
-            __builtin_memcpy(&half, from + i, static_cast<std::size_t>(left) * 2);
-        }
-        store(to + i, (Vec<float>)Half::widen(__builtin_convertvector(half, Words)));
+    for (std::int64_t i = 0; i < count; i += kLanes<float>) {  // `to` has room for whole vectors
+        const std::int64_t left = count - i;
+        store(to + i,
+              left >= kLanes<float> ? load_widened(from + i) : load_widened_partial(from + i, static_cast<int>(left)));
     }
 }
 
 template <class Half>
 THEW_INLINE void narrow_block(const float* from, Half* to, std::int64_t count) {
     for (std::int64_t i = 0; i < count; i += kLanes<float>) {  // `from` has whole vectors
-        const HalfWords half = __builtin_convertvector(Half::narrow((Words)load(from + i)), HalfWords);
         const std::int64_t left = count - i;
         if (left >= kLanes<float>) {
-            __builtin_memcpy(to + i, &half, sizeof half);
+            store_narrowed(to + i, load(from + i));
         } else {
-            __builtin_memcpy(to + i, &half, static_cast<std::size_t>(left) * 2);
+            store_narrowed_partial(to + i, load(from + i), static_cast<int>(left));
         }
     }
 }

@@ -52,13 +52,16 @@ struct ConvEntry {
     ConvAlgorithm algorithm;
     MatmulEntry trunk;  // its run() takes a as a strided view: pointwise
     void (*run)(const Product& product, const Patches& patches, const Workers& workers, std::byte* packed_a);
-    // The product of conv_grad_weight; `patches` are channel runs. Null but for implicit.
+    // The product of conv_grad_weight; `patches` are channel runs. Null but for implicit rows that take columns.
     void (*grad_weight)(const Product& product, const Patches& patches, const Workers& workers, std::byte* packed_a);
-    // Dense sums of `items` groups, (kh, kw, c) by o with o innermost, to dw: `to` has those axes as k and n.
+    // Dense sums of `items` groups, (kh, kw, c) by o with o innermost, to dw: `to` has those axes as k and n. For rows
+    // whose sums are kept in c.
     void (*scatter)(const void* sums, const UnpackedB& to, std::int64_t items, std::int64_t item_stride,
                     const Workers& workers);
 };
 
-THEW_DECLARE_TABLES(ConvEntry, conv_table)
+THEW_DECLARE_TABLES(ConvEntry, conv_float)
+THEW_DECLARE_TABLES(ConvEntry, conv_fp16)
+THEW_DECLARE_TABLES(ConvEntry, conv_bf16)
 
 }  // namespace thew

@@ -24,15 +24,15 @@ struct DirectTile {
 template <class T, int H, int V>
 void direct_tile(const DirectTile<T>& at, const Write<T>& write) {
     Vec<T> acc[H][V];
-    begin_tile<T, H, V>(acc, write, at.segments);
+    begin_tile(acc, write, at.segments);
     const T* b = at.b;
     const auto nothing = [] THEW_FLAT {};
     for (std::int64_t s = 0; s < at.segments; ++s, b += at.taps * V * kLanes<T>) {
-        if (s < H) prefetch_row<T, V>(write, static_cast<int>(s));
-        Broadcast::multiply<T, H, V, false>(at.pixels + at.segment[s], at.pixel_step, at.tap_step, b, at.taps, nothing,
-                                            acc);
+        if (s < H) prefetch_row<V>(write, static_cast<int>(s));
+        Broadcast::multiply<Plain<T>, H, V, false>(at.pixels + at.segment[s], at.pixel_step, at.tap_step, b, at.taps,
+                                                   nothing, acc);
     }
-    end_tile<T, H, V>(acc, write);
+    end_tile(acc, write);
 }
 
 template <class T, int H, int V>

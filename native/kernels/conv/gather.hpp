@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/conv/contract.hpp"
-#include "kernels/matmul/driver.hpp"
+#include "kernels/matmul/tiles.hpp"
 
 namespace thew {
 namespace {
@@ -141,24 +141,24 @@ struct WidthRuns {
 // Images of planes: neighbouring output pixels lie `stride_w` (1 or 2) apart for any one tap, so that a vector of them
 // is one or two loads. What leaves the image on the right loads as zeros; what leaves it on the left is staged; where a
 // vector of pixels runs over the end of an output row, elements go one by one.
-template <class T>
+template <class T, class A>  // A is what a column's elements are handed over as: as they are, widened, or their bits
 struct PlaneColumns {
     static constexpr bool kColumns = true;
-    static constexpr int L = kLanes<T>;
+    static constexpr int L = kLanes<A>;
     const Patches& p;
 
     template <int... I>
-    static THEW_INLINE Vec<T> evens(Vec<T> low, Vec<T> high, std::integer_sequence<int, I...>) {
+    static THEW_INLINE Vec<A> evens(Vec<A> low, Vec<A> high, std::integer_sequence<int, I...>) {
         return __builtin_shufflevector(low, high, 2 * I...);
     }
-    static THEW_INLINE Vec<T> from_row(const T* at, std::int64_t left) {  // `left` elements remain of the image row
-        return left >= L ? load(at) : load_partial(at, left > 0 ? static_cast<int>(left) : 0);
+    static THEW_INLINE Vec<A> from_row(const T* at, std::int64_t left) {  // `left` elements remain of the image row
+        return load_lanes<A>(at, left >= L ? L : left > 0 ? static_cast<int>(left) : 0);
     }
 
-    THEW_INLINE Vec<T> strided(const T* at, std::int64_t left) const {
-        const Vec<T> low = from_row(at, left);
+    THEW_INLINE Vec<A> strided(const T* at, std::int64_t left) const {
+        const Vec<A> low = from_row(at, left);
         if (p.stride_w == 1) return low;
-        const Vec<T> high = left > L ? from_row(at + L, left - L) : Vec<T>{};
+        const Vec<A> high = left > L ? from_row(at + L, left - L) : Vec<A>{};
         return evens(low, high, std::make_integer_sequence<int, L>{});
     }
 
@@ -173,7 +173,7 @@ struct PlaneColumns {
             const std::int64_t h = first.h + kh * p.dilation_h, w = first.w + kw;
             const T* at = x + first.first + plane * p.x_c + kh * p.dilation_h * p.x_h + kw;
             if (one_row && (h < 0 || h >= p.in_h)) {
-                column(k - k0, Vec<T>{});
+                column(k - k0, Vec<A>{});
             } else if (one_row && w >= 0) {
                 column(k - k0, strided(at, p.in_w - w));
             } else if (one_row) {
@@ -192,7 +192,7 @@ struct PlaneColumns {
         }
     }
 
-    Vec<T> one_by_one(const T* x, std::int64_t row, int count, std::int64_t plane, std::int64_t kh,
+    Vec<A> one_by_one(const T* x, std::int64_t row, int count, std::int64_t plane, std::int64_t kh,
                       std::int64_t kw) const {
         T lanes[L] = {};
         Pixels pixels(p, row);
@@ -202,21 +202,26 @@ struct PlaneColumns {
             if (h < 0 || h >= p.in_h || w < 0 || w >= p.in_w) continue;
             lanes[i] = x[place.first + plane * p.x_c + kh * p.dilation_h * p.x_h + kw];
         }
-        return load(lanes);
+        return from_row(lanes, L);
     }
 };
 
-template <class T, class Tiles>
+template <class Tiles>
 void run_patches(const Product& product, const Patches& patches, const Workers& workers, std::byte* packed_a) {
-    if (patches.columns) {
-        const PlaneColumns<T> rows{patches};
-        Driver<T, Tiles, PlaneColumns<T>>(product, rows, packed_a).run(workers);
-    } else if (patches.width_runs) {
+    using T = typename Tiles::Numbers::Memory;
+    if constexpr (Tiles::Multiply::kTakesColumns) {
+        if (patches.columns) {
+            using Rows = PlaneColumns<T, Lane<typename Tiles::Numbers>>;
+            const Rows rows{patches};
+            return Driver<Tiles, Rows>(product, rows, packed_a).run(workers);
+        }
+    }
+    if (patches.width_runs) {
         const WidthRuns<T> rows{patches};
-        Driver<T, Tiles, WidthRuns<T>>(product, rows, packed_a).run(workers);
+        Driver<Tiles, WidthRuns<T>>(product, rows, packed_a).run(workers);
     } else {
         const ChannelRuns<T> rows{patches};
-        Driver<T, Tiles, ChannelRuns<T>>(product, rows, packed_a).run(workers);
+        Driver<Tiles, ChannelRuns<T>>(product, rows, packed_a).run(workers);
     }
 }
 

@@ -8,10 +8,12 @@
 namespace thew {
 namespace {
 
-template <class T>
+template <class N>
 struct TapColumns {
+    using T = typename N::Memory;
+    using A = Lane<N>;
     static constexpr bool kColumns = true;
-    static constexpr int L = kLanes<T>;
+    static constexpr int L = kLanes<A>;
     const Patches& p;
 
     template <class Column>
@@ -20,9 +22,9 @@ struct TapColumns {
         const std::int64_t channels = p.run, c = row % channels;
         if (p.x_c == 1 && c + count <= channels) {
             if (c + L <= channels) {
-                tap(x, row, k0, k1, column, [](const T* at) THEW_FLAT { return load(at); });
+                tap(x, row, k0, k1, column, [](const T* at) THEW_FLAT { return load_lanes<A>(at, L); });
             } else {
-                tap(x, row, k0, k1, column, [=](const T* at) THEW_FLAT { return load_partial(at, count); });
+                tap(x, row, k0, k1, column, [=](const T* at) THEW_FLAT { return load_lanes<A>(at, count); });
             }
         } else {
             one_by_one(x, row, count, k0, k1, column);
@@ -46,10 +48,10 @@ private:
             const std::int64_t h = i * p.stride_h + down;
             const bool outside = h < 0 || h >= p.in_h;
             const std::int64_t stop = outside ? j : end < last ? end : last;
-            for (; j < stop && j < begin; ++j, ++k) column(k - k0, Vec<T>{});
+            for (; j < stop && j < begin; ++j, ++k) column(k - k0, Vec<A>{});
             const T* at = x + n * p.x_n + h * p.x_h + (j * p.stride_w + right) * p.x_w + c;
             for (; j < stop; ++j, ++k, at += step) column(k - k0, load_at(at));
-            for (; j < last; ++j, ++k) column(k - k0, Vec<T>{});
+            for (; j < last; ++j, ++k) column(k - k0, Vec<A>{});
             if (++i < p.out_h) continue;
             i = 0;
             ++n;
@@ -75,15 +77,16 @@ private:
                 const bool inside = place.inside || (h >= 0 && h < p.in_h && w >= 0 && w < p.in_w);
                 lanes[i] = inside ? x[place.first + offset[i]] : T{};
             }
-            column(k - k0, load(lanes));
+            column(k - k0, load_lanes<A>(lanes, L));
         }
     }
 };
 
-template <class T, class Tiles>
+template <class Tiles>
 void run_grad_weight(const Product& product, const Patches& patches, const Workers& workers, std::byte* packed_a) {
-    const TapColumns<T> rows{patches};
-    Driver<T, Tiles, TapColumns<T>>(product, rows, packed_a).run(workers);
+    using Rows = TapColumns<typename Tiles::Numbers>;
+    const Rows rows{patches};
+    Driver<Tiles, Rows>(product, rows, packed_a).run(workers);
 }
 
 }  // namespace

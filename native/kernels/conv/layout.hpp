@@ -20,9 +20,10 @@ inline ConvOperands conv_operands(const StepDesc& desc, DType dtype) {
     require((x.rank == 3 || x.rank == 4) && w.rank == x.rank && y.rank == x.rank,
             where(desc) + "x, w and y must all have rank 3 or all rank 4, got " + shape_text(x) + ", " + shape_text(w) +
                 " and " + shape_text(y));
-    for (const Tensor& tensor : desc.inputs) {
-        if (tensor.rank >= 0) require_dtype(desc, tensor, dtype, "every input");
+    for (std::size_t i = 0; i < desc.inputs.size(); ++i) {
+        if (present(desc, i) && i != 2) require_dtype(desc, desc.inputs[i], dtype, "every input");
     }
+    if (present(desc, 2)) require_bias_dtype(desc, desc.inputs[2], dtype);
     require_dtype(desc, y, dtype, "y");
     ConvOperands at{as_image(x), as_image(w), as_image(y), {}, desc.attributes.integer("group", 1), 0};
     at.residual.rank = -1;

@@ -21,6 +21,7 @@ public:
         const bool pointwise = entry.algorithm == ConvAlgorithm::pointwise;
         patches_ = patches_of(at, window);
         const MatmulEntry& trunk = entry.trunk;
+        patches_.columns = patches_.columns && trunk.column_pitch > 0;
         lay_out_product(product_, at, patches_, entry.algorithm);
         lay_out_weights(product_, b_, at, patches_, entry.algorithm, trunk.k_multiple);
         b_.pack = trunk.pack_b;

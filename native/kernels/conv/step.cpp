@@ -5,7 +5,8 @@
 namespace thew {
 namespace {
 
-constexpr std::initializer_list<const Table<ConvEntry>*> kTables THEW_TABLES(base, conv_table);
+const std::initializer_list<const Table<ConvEntry>*> kTables = {
+    THEW_TABLE_LIST(base, conv_float) THEW_TABLE_LIST(fp16, conv_fp16) THEW_TABLE_LIST(bf16, conv_bf16)};
 
 void require_direct(const StepDesc& desc, const ConvOperands& at, const Window2d& window) {
     const std::int64_t planes = at.x.shape[1];
@@ -34,7 +35,7 @@ public:
         : has_bias_(present(desc, 2)),
           has_residual_(present(desc, 3)),
           bias_stride_(has_bias_ ? desc.inputs[2].stride[0] : 1),
-          bias_elements_(has_bias_ && at.w.shape[0] > 1 && bias_stride_ != 1 ? at.w.shape[0] : 0),
+          bias_elements_(has_bias_ ? bias_to_gather(desc.inputs[2], bias_stride_, at.w.shape[0]) : 0),
           conv_(desc, entry, at, window, desc.constant[1], bias_elements_) {
         if (at.x.shape[0] == 1 && desc.constant[1]) rows_ = {window.extent(0), window.stride[0], window.pad[0]};
         if (desc.constant[1] && !dry) conv_.pack_constant(desc.inputs[1].data);

@@ -33,7 +33,7 @@ Operands operands(const StepDesc& desc, DType dtype) {
 class GradWeightStep final : public Step {
 public:
     GradWeightStep(const StepDesc& desc, const ConvEntry& entry) : entry_(entry) {
-        require(entry.grad_weight != nullptr, where(desc) + "the row must be an implicit one");
+        require(entry.grad_weight != nullptr, where(desc) + "the row must be an implicit one that packs columns");
         const MatmulEntry& trunk = entry.trunk;
         const Operands at = operands(desc, trunk.row.a);
         const Tensor& dw = desc.outputs[0];
@@ -46,7 +46,7 @@ public:
         const TileShape tile = tile_shape(trunk);
         choose_blocking(product_, desc.caches, tile, desc.threads, false, trunk.column_pitch);
         if (patches_.run >= 4 && product_.m > 0) cut_by_units(product_, tile, patches_.run);
-        if (product_.c_n != 1 && product_.k > product_.blocking.depth) gather_sums();
+        if (product_.c_n != 1 && product_.k > product_.blocking.depth && !trunk.keeps_sums) gather_sums();
         memory_ = TrunkMemory(product_, b_, tile, desc.threads, false, 0);
     }
 

@@ -16,7 +16,8 @@ auto with_tile(const DepthwiseArgs& args, const Visit& visit) {
         args.dilation_h == 1 && args.dilation_w == 1 && args.kh == args.kw && args.stride_h == args.stride_w;
     if (plain && args.kh == 3 && args.stride_h == 1) return visit(FixedTile<Values, 3, 3, 1, kTileRows, 7>{});
     if (plain && args.kh == 3 && args.stride_h == 2) return visit(FixedTile<Values, 3, 3, 2, kTileRows, 7>{});
-    if constexpr (sizeof(typename Values::In) == 1) return visit(TapsTile<Values, 4>{});  // bytes: fewer tiles
+    // Narrow elements: fewer tiles, and a smaller library.
+    if constexpr (sizeof(typename Values::In) < sizeof(typename Values::T)) return visit(TapsTile<Values, 4>{});
     if (plain && args.kh == 5 && args.stride_h == 1) return visit(FixedTile<Values, 5, 5, 1, kTileRows, 4>{});
     if (plain && args.kh == 5 && args.stride_h == 2) return visit(FixedTile<Values, 5, 5, 2, kTileRows, 4>{});
     return visit(TapsTile<Values, 4>{});
@@ -30,6 +31,13 @@ void run(const DepthwiseArgs& args, const DepthwiseViews& views, const Workers& 
 template <class Values>
 std::int64_t scratch_bytes(const DepthwiseArgs& args) {
     return with_tile<Values>(args, [&](auto tile) { return depthwise_scratch_bytes<decltype(tile)>(args); });
+}
+
+template <class Element>
+constexpr DepthwiseEntry real_entry(DType type, DType sum) {
+    return {{"depthwise", "direct", type, type, sum, 0, 0, 0, kIsa},
+            run<RealValues<Element>>,
+            scratch_bytes<RealValues<Element>>};
 }
 
 }  // namespace

@@ -7,7 +7,8 @@
 // wants channel stride 1 and m == 1 in y. weight and bias are constants, repacked in make(). No alignment is asked
 // for; y may be the residual itself (same view), and overlaps nothing else. Any c: tails are copied through a buffer,
 // so memory outside the views is neither read nor written. Sums run over taps in order, one accumulator an output:
-// |error| <= (kh·kw + 2)·eps·Σ|terms|.
+// |error| <= (kh·kw + 2)·eps·Σ|terms|. fp16 and bf16 (row.a) are summed in fp32 (row.acc) and rounded once; where a
+// residual or an activation beyond a clip follows, once before and once after. Their weight and bias may be fp32.
 //
 // Bytes (qlinear_conv): y = clamp(rint(sum · multiplier) + y_zero, low, high) with sum = bias + Σ weight · x over
 // integers less their zero points. Computed in fp32, which holds every partial sum exactly as long as no one passes 2²⁴
@@ -25,7 +26,8 @@ struct DepthwiseArgs {
     std::int64_t n, c, h, w, oh, ow, multiplier;
     std::int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     std::int64_t padded_c;  // c rounded up to depthwise_padding
-    const void* packed;     // [multiplier][kh·kw + 2][padded_c]: bias, one line a tap, the multiplier (bytes only)
+    const void* packed;     // [multiplier][kh·kw + 2][padded_c]: bias, one line a tap, the multiplier (bytes only); of
+                            // row.acc
     const void* zeros;      // [padded_c] elements of x: what lies outside the image
     Epilogue epilogue;
     bool residual;                   // a residual will be given
@@ -52,6 +54,7 @@ struct DepthwiseEntry {
 inline constexpr std::int64_t depthwise_padding = 16;  // lanes of the widest vector of fp32
 
 THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_table)
+THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_bf16)
 THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_bytes)
 
 }  // namespace thew

@@ -4,6 +4,7 @@
 
 #include "kernels/depthwise/contract.hpp"
 #include "simd/activation.hpp"
+#include "simd/half.hpp"
 
 namespace thew {
 namespace {
@@ -37,16 +38,20 @@ struct Line {
     std::int64_t y_step, residual_step;
 };
 
-// results = act(results + residual); of bytes nothing is asked.
+// results = act(results + residual), in a wider type where there is one; of bytes nothing is asked.
 template <class T>
 void finish_line(const Line<T>& line, const Epilogue& epilogue) {
+    using W = Wide<T>;
     if (line.residual != nullptr) {
-        for (std::int64_t i = 0; i < line.count; ++i) line.results[i] += line.residual[i * line.residual_step];
+        for (std::int64_t i = 0; i < line.count; ++i) {
+            line.results[i] = narrow_to<T>(wide_of(line.results[i]) + wide_of(line.residual[i * line.residual_step]));
+        }
     }
-    const T p0 = static_cast<T>(epilogue.p0), p1 = static_cast<T>(epilogue.p1);
+    const W p0 = static_cast<W>(epilogue.p0), p1 = static_cast<W>(epilogue.p1);
     if (epilogue.activation != Activation::none) {
-        for (std::int64_t i = 0; i < line.count; i += kLanes<T>) {
-            store(line.results + i, activate<T>(epilogue.activation, load(line.results + i), p0, p1));
+        for (std::int64_t i = 0; i < line.count; i += kLanes<W>) {
+            const Vec<W> sum = load_widened(line.results + i);
+            store_narrowed(line.results + i, activate<W>(epilogue.activation, sum, p0, p1));
         }
     }
 }

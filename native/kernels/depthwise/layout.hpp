@@ -24,12 +24,12 @@ inline DepthwiseOperands depthwise_operands(const StepDesc& desc, const Row& row
             where(desc) + "x, weight and y must all have rank 3 or all rank 4, got " + std::to_string(x.rank) + ", " +
                 std::to_string(w.rank) + " and " + std::to_string(y.rank));
     require_dtype(desc, x, row.a, "x");
-    require_dtype(desc, w, row.a, "weight");
+    if (w.dtype != row.acc) require_dtype(desc, w, row.a, "weight");
     require_dtype(desc, y, row.a, "y");
     return {as_image(x), as_image(w), as_image(y)};
 }
 
-inline void check_depthwise(const StepDesc& desc, const DepthwiseOperands& at) {
+inline void check_depthwise(const StepDesc& desc, const DepthwiseOperands& at, const Row& row) {
     const std::int64_t c = at.x.shape[1], oc = at.w.shape[0];
     require(at.x.stride[1] == 1 || c == 1, where(desc) +
                                                "x must be channels-last (channel stride 1), got channel stride " +
@@ -43,7 +43,7 @@ inline void check_depthwise(const StepDesc& desc, const DepthwiseOperands& at) {
             where(desc) + "y must be (" + std::to_string(at.x.shape[0]) + ", " + std::to_string(oc) + ", …), got (" +
                 std::to_string(at.y.shape[0]) + ", " + std::to_string(at.y.shape[1]) + ", …)");
     if (present(desc, 2)) {
-        require_dtype(desc, desc.inputs[2], at.x.dtype, "bias");
+        if (desc.inputs[2].dtype != row.acc) require_dtype(desc, desc.inputs[2], row.a, "bias");
         require(desc.inputs[2].rank == 1 && desc.inputs[2].shape[0] == oc,
                 where(desc) + "bias must be (" + std::to_string(oc) + ",)");
     }

@@ -1,11 +1,12 @@
 // Checks a depthwise convolution, repacks its weights, and runs it.
 #include "kernels/depthwise/layout.hpp"
+#include "kernels/scalar.hpp"
 
 namespace thew {
 namespace {
 
-constexpr std::initializer_list<const Table<DepthwiseEntry>*> kTables = {THEW_TABLE_LIST(base, depthwise_table)
-                                                                             THEW_TABLE_LIST(base, depthwise_bytes)};
+constexpr std::initializer_list<const Table<DepthwiseEntry>*> kTables = {THEW_TABLE_LIST(
+    base, depthwise_table) THEW_TABLE_LIST(bf16, depthwise_bf16) THEW_TABLE_LIST(base, depthwise_bytes)};
 
 class DepthwiseStep final : public Step {
 public:
@@ -28,7 +29,7 @@ public:
                 for (std::int64_t i = 0; i < args_.padded_c; ++i, ++to) {
                     const std::int64_t oc = i * args_.multiplier + j;
                     const bool present = i < args_.c && tap < args_.kh * args_.kw;
-                    *to = !present ? T{0} : tap >= 0 ? weight_at<T>(weight, oc, tap) : bias_at<T>(bias, oc);
+                    *to = !present ? T{0} : static_cast<T>(tap >= 0 ? weight_at(weight, oc, tap) : bias_at(bias, oc));
                 }
             }
         }
@@ -53,14 +54,16 @@ private:
                    scratch);
     }
 
-    template <class T>
-    T weight_at(const Tensor& weight, std::int64_t oc, std::int64_t tap) const {
-        return static_cast<const T*>(
-            weight.data)[oc * weight.stride[0] + tap / args_.kw * weight.stride[2] + tap % args_.kw * weight.stride[3]];
+    static double element(const Tensor& tensor, std::int64_t offset) {
+        const auto bytes = static_cast<std::int64_t>(dtype_bytes(tensor.dtype));
+        return to_real(static_cast<const std::byte*>(tensor.data) + offset * bytes, tensor.dtype);
     }
-    template <class T>
-    static T bias_at(const Tensor* bias, std::int64_t oc) {
-        return bias ? static_cast<const T*>(bias->data)[oc * bias->stride[0]] : T{0};
+    double weight_at(const Tensor& weight, std::int64_t oc, std::int64_t tap) const {
+        return element(weight,
+                       oc * weight.stride[0] + tap / args_.kw * weight.stride[2] + tap % args_.kw * weight.stride[3]);
+    }
+    static double bias_at(const Tensor* bias, std::int64_t oc) {
+        return bias ? element(*bias, oc * bias->stride[0]) : 0;
     }
 
     const DepthwiseEntry& entry_;
@@ -73,14 +76,14 @@ private:
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool dry) {
     if (dtype_bytes(row.a) == 1) return make_depthwise_bytes(desc, entry_of(kTables, row), dry);
     const DepthwiseOperands at = depthwise_operands(desc, row);
-    check_depthwise(desc, at);
+    check_depthwise(desc, at, row);
     const DepthwiseArgs args = depthwise_arguments(desc, at);
     const std::size_t bytes =
-        checked_bytes(static_cast<std::size_t>(depthwise_lines(args) * args.padded_c), dtype_bytes(row.a));
+        checked_bytes(static_cast<std::size_t>(depthwise_lines(args) * args.padded_c), dtype_bytes(row.acc));
     auto step = std::make_unique<DepthwiseStep>(entry_of(kTables, row), args, desc.threads, bytes);
     if (dry) return step;
     const Tensor* bias = present(desc, 2) ? &desc.inputs[2] : nullptr;
-    row.a == DType::fp32 ? step->pack<float>(at.w, bias) : step->pack<double>(at.w, bias);
+    row.acc == DType::fp32 ? step->pack<float>(at.w, bias) : step->pack<double>(at.w, bias);
     return step;
 }
 

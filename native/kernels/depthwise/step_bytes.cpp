@@ -90,7 +90,7 @@ std::unique_ptr<Step> make_depthwise_bytes(const StepDesc& desc, const Depthwise
     plain.inputs[1].dtype = entry.row.a;
     require_dtype(desc, desc.outputs[0], entry.row.a, "y");
     const DepthwiseOperands at = depthwise_operands(plain, entry.row);
-    check_depthwise(plain, at);
+    check_depthwise(plain, at, entry.row);
     require_integer_operands(desc, kAt, entry.row.a, at.w.shape[0]);
     for (std::size_t input = 1; input < desc.inputs.size(); ++input) {
         require(!present(desc, input) || desc.constant[input],

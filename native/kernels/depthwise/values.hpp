@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kernels/depthwise/tile.hpp"
+#include "simd/half.hpp"
 #include "simd/requantise.hpp"
 
 namespace thew {
@@ -17,17 +18,19 @@ THEW_INLINE Vec<T> clamp(Vec<T> v, Vec<T> low, Vec<T> high) {  // NaN stays NaN
     return lower_to<T>(raise_to<T>(v, low), high);
 }
 
-// One element type, results clamped.
-template <class T_>
+// One element type, results clamped; 16-bit elements are computed in fp32.
+template <class Element>
 struct RealValues {
-    using T = T_;
-    using In = T_;
-    using Out = T_;
-    static THEW_INLINE Vec<T> get(const In* from) { return load(from); }
+    using T = Wide<Element>;
+    using In = Element;
+    using Out = Element;
+    static THEW_INLINE Vec<T> get(const In* from) { return load_widened(from); }
     struct Put {
         Vec<T> low, high;
         explicit Put(const TileArgs<RealValues>& args) : low(splat(args.low)), high(splat(args.high)) {}
-        THEW_INLINE void operator()(Out* to, Vec<T> sum, const T*) const { store(to, clamp<T>(sum, low, high)); }
+        THEW_INLINE void operator()(Out* to, Vec<T> sum, const T*) const {
+            store_narrowed(to, clamp<T>(sum, low, high));
+        }
     };
 };
 

@@ -13,12 +13,16 @@
 namespace thew {
 
 struct TileShape {
-    std::int64_t mr, nr, element_bytes, vector_bytes;
+    std::int64_t mr, nr;
+    std::int64_t element_bytes, a_bytes;  // in memory and of packed b; of packed a
+    std::int64_t vector_bytes;
+    bool keeps_sums;  // in scratch between blocks of k, since c is narrower
 };
 
 inline TileShape tile_shape(const MatmulEntry& entry) {
     const auto element_bytes = static_cast<std::int64_t>(dtype_bytes(entry.row.a));
-    return {entry.row.mr, entry.row.nr, element_bytes, entry.vector * element_bytes};
+    const auto vector_bytes = entry.vector * static_cast<std::int64_t>(dtype_bytes(entry.row.acc));
+    return {entry.row.mr, entry.row.nr, element_bytes, entry.a_bytes, vector_bytes, entry.keeps_sums};
 }
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -64,10 +68,14 @@ inline std::int64_t block_depth(const Caches& caches, const TileShape& tile, std
     const double share = 1.0 + static_cast<double>(tile.nr) / static_cast<double>(tile.mr);
     const double a_ways = std::max(1.0, std::floor((ways - 1.0) / share));
     const double way_bytes = static_cast<double>(caches.l1_bytes) / std::max(ways, 1.0);
-    const auto fits = static_cast<std::int64_t>(a_ways * way_bytes) / (tile.mr * tile.element_bytes);
-    const std::int64_t most = std::max<std::int64_t>(fits, tile.vector_bytes == 64 ? 512 : 256);
+    const auto fits = static_cast<std::int64_t>(a_ways * way_bytes) / (tile.mr * tile.a_bytes);
+    std::int64_t most = std::max<std::int64_t>(fits, tile.vector_bytes == 64 ? 512 : 256);
+    // Sums that take a place of their own are written and read once more: rows of a may fill part of the second level.
+    if (tile.keeps_sums)
+        most = std::max(most, static_cast<std::int64_t>(caches.l2_bytes) / 4 / (tile.mr * tile.a_bytes));
     const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(k - most / 4, most));  // a quarter over is no reason
-    return std::max<std::int64_t>(round_up(ceil_div(k, blocks), 16), 16);
+    const std::int64_t multiple = tile.keeps_sums ? 32 : 16;  // some of those kernels take k by 32
+    return std::max<std::int64_t>(round_up(ceil_div(k, blocks), multiple), multiple);
 }
 
 // Rows `stride_bytes` apart that a tile reads at once must not crowd into few sets of the first level.
@@ -96,13 +104,12 @@ inline std::int64_t shared_blocks(const Product& p) {
 inline void cut_tiles(Product& p, const Caches& caches, const TileShape& tile, int threads, bool may_read_in_place,
                       std::int64_t column_pitch = 0) {
     Blocking& blocking = p.blocking;
-    blocking.in_place = may_read_in_place && p.a_k == 1 && p.row.rank <= 1 &&
+    blocking.in_place = may_read_in_place && p.a_k == 1 && p.k == p.k_real && p.row.rank <= 1 &&
                         (p.row.rank == 0 || rows_spread(caches, tile, p.row.a[0] * tile.element_bytes));
-    blocking.a_row =
-        packed_row(ceil_div(blocking.depth * std::max(column_pitch, tile.mr), tile.mr), tile.element_bytes);
+    blocking.a_row = packed_row(ceil_div(blocking.depth * std::max(column_pitch, tile.mr), tile.mr), tile.a_bytes);
 
     const auto l2_bytes = static_cast<std::int64_t>(caches.l2_bytes);
-    const std::int64_t row_bytes = blocking.a_row * tile.element_bytes;
+    const std::int64_t row_bytes = blocking.a_row * tile.a_bytes;
     std::int64_t rows = std::clamp<std::int64_t>(l2_bytes / 2 / row_bytes, tile.mr, kMaxBlockRows);
     std::int64_t n_tiles = 1;
     if (threads > 1) {
@@ -157,7 +164,13 @@ inline std::size_t packed_a_bytes(const Product& p, const TileShape& tile, int t
     const Blocking& blocking = p.blocking;
     if (blocking.in_place) return 0;
     const std::int64_t blocks = blocking.shared ? shared_blocks(p) : threads;
-    return static_cast<std::size_t>(blocks * blocking.room * blocking.a_row * tile.element_bytes);
+    return static_cast<std::size_t>(blocks * blocking.room * blocking.a_row * tile.a_bytes);
+}
+
+// What workers keep of sums between blocks of k: fp32.
+inline std::size_t kept_sums_bytes(const Product& p, const TileShape& tile, int threads) {
+    if (!tile.keeps_sums || p.blocking.depth >= p.k) return 0;
+    return static_cast<std::size_t>(threads * p.blocking.rows * p.blocking.columns) * sizeof(float);
 }
 
 // Elements of one item's packed b.

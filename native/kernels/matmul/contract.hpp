@@ -8,6 +8,11 @@
 // buffer. b comes packed (see pack_b.hpp): panels of `panel` columns, the last as narrow as whole vectors allow, each
 // holding all of k row by row; what pads it is zero.
 //
+// Numbers: row.a is the type in memory of every operand, row.acc that of the sums. fp16 and bf16 are summed in fp32,
+// and c is rounded once (after an activation beyond a clip, once more). Rows whose acc is fp16 multiply and sum in
+// fp16, but no more than 192 k at a time, whose sums are added in fp32: |error| ≤ (min(k, 192) + 2)·2^-11·Σ|terms|, and
+// a sum of so many beyond 65504 is infinite.
+//
 // Alignment: elements'. Aliasing: c may be exactly the residual (same address and strides), and overlaps nothing else.
 // Tails: a tile is as high as its rows; columns past n are computed on padding and not stored, so nothing leaks into
 // memory, and NaN or Inf of one row or column never reaches another.
@@ -52,7 +57,7 @@ struct Product {
     std::int64_t item_b[kMaxRank], item_bias[kMaxRank];  // elements of packed b and of bias, walked with `item`
     std::int64_t a_k, c_n, residual_n;                   // strides
     bool a_columns;                                      // rows of a are neighbours in memory, k apart
-    const void *a, *b, *bias, *residual;                 // bias: n consecutive elements; null where absent
+    const void *a, *b, *bias, *residual;                 // bias: n consecutive elements, of 16-bit rows fp32; or null
     void* c;
     Epilogue epilogue;
     Blocking blocking;
@@ -69,12 +74,19 @@ struct MatmulEntry {
     Row row;
     int vector;           // columns of a panel are a multiple of this
     int k_multiple;       // k is padded to a multiple of this
-    int column_pitch;     // elements from a k to the next where a is packed as columns
+    int column_pitch;     // elements from a k to the next where a is packed as columns; 0 where it cannot be
+    int a_bytes;          // of an element of packed a
+    bool keeps_sums;      // fp32, in scratch between blocks of k, since c is narrower
     bool reads_in_place;  // may take Blocking::in_place
     void (*pack_b)(const UnpackedB& b, std::int64_t first_panel, std::int64_t last_panel, void* packed);
     void (*run)(const Product& product, const Workers& workers, std::byte* packed_a);
 };
 
-THEW_DECLARE_TABLES(MatmulEntry, matmul_table)
+// What biases are, and what the rest is summed in.
+inline DType wide_dtype(DType memory) { return memory == DType::fp16 || memory == DType::bf16 ? DType::fp32 : memory; }
+
+THEW_DECLARE_TABLES(MatmulEntry, matmul_float)
+THEW_DECLARE_TABLES(MatmulEntry, matmul_fp16)
+THEW_DECLARE_TABLES(MatmulEntry, matmul_bf16)
 
 }  // namespace thew

@@ -2,7 +2,7 @@
 // suit convolutions: b (weights) is packed for good, a block of a is packed into the second-level cache by the worker
 // that multiplies it, and a panel of b stays in the first level while the tiles of that block pass over it.
 //
-// Policies: `Tiles` (a TileSet) and `Rows`, where rows of a are (pack_a.hpp).
+// Policies: `Tiles` (a TileSet: numbers and micro-kernels) and `Rows`, where rows of a are (pack_a.hpp).
 #pragma once
 
 #include "base/phase.hpp"
@@ -49,35 +49,41 @@ template <class T>
 inline void set_activation(Write<T>& write, const Epilogue& epilogue) {
     const bool relu = epilogue.activation == Activation::relu;
     write.activation = epilogue.activation;
-    write.p0 = relu ? T{0} : static_cast<T>(epilogue.p0);
-    write.p1 = relu ? static_cast<T>(__builtin_inf()) : static_cast<T>(epilogue.p1);
+    write.p0 = relu ? Wide<T>{0} : static_cast<Wide<T>>(epilogue.p0);
+    write.p1 = relu ? static_cast<Wide<T>>(__builtin_inf()) : static_cast<Wide<T>>(epilogue.p1);
 }
 
-template <class T, class Tiles, class Rows>
+template <class Tiles, class Rows>
 struct Driver {
+    using N = typename Tiles::Numbers;
+    using T = typename N::Memory;
+    using A = typename N::A;
     const Product& p;
     const Rows& rows;
-    T* packed_a;
+    using Sum = typename N::Sum;
+    static constexpr bool kKeepsSums = sizeof(T) < sizeof(Sum);  // between blocks of k, since c would round them
+    Sum* sums;  // a tile for each worker, where it keeps any; then packed a
+    A* packed_a;
     std::int64_t m_tiles, n_tiles, k_blocks;
 
     Driver(const Product& product, const Rows& a_rows, std::byte* scratch)
-        : p(product), rows(a_rows), packed_a(reinterpret_cast<T*>(scratch)) {
+        : p(product), rows(a_rows), sums(reinterpret_cast<Sum*>(scratch)), packed_a(reinterpret_cast<A*>(scratch)) {
         m_tiles = (p.m - p.first + p.blocking.rows - 1) / p.blocking.rows;
         n_tiles = (p.n + p.blocking.columns - 1) / p.blocking.columns;
         k_blocks = p.k == 0 ? 1 : (p.k + p.blocking.depth - 1) / p.blocking.depth;  // an empty sum is written too
     }
 
-    std::int64_t ld() const { return Rows::kColumns ? 1 : p.blocking.a_row; }
-    std::int64_t step() const { return Rows::kColumns ? kColumnPitch<T, Tiles> : 1; }
+    std::int64_t ld() const { return Rows::kColumns ? N::kGroup : p.blocking.a_row; }
+    std::int64_t step() const { return Rows::kColumns ? kColumnPitch<Tiles> * N::kGroup : N::kGroup; }
     std::int64_t block_elements() const { return p.blocking.room * p.blocking.a_row; }
     std::int64_t depth_end(std::int64_t k0) const { return k0 + p.blocking.depth < p.k ? k0 + p.blocking.depth : p.k; }
 
-    void pack(T* to, const T* a, std::int64_t first, std::int64_t last, std::int64_t k0, std::int64_t k1) const {
+    void pack(A* to, const T* a, std::int64_t first, std::int64_t last, std::int64_t k0, std::int64_t k1) const {
         enter_phase(Phase::pack);
         if constexpr (Rows::kColumns) {
-            pack_columns<T, Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real, p.blocking.unit);
+            pack_columns<Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real, p.blocking.unit);
         } else {
-            pack_block<T, Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real);
+            pack_block<Tiles>(rows, to, p.blocking.a_row, a, first, last, k0, k1, p.k_real);
         }
         enter_phase(Phase::compute);
     }
@@ -99,39 +105,45 @@ struct Driver {
         const std::int64_t n_tile = task % n_tiles, m_tile = task / n_tiles % m_tiles, item = task / n_tiles / m_tiles;
         const std::int64_t first = p.first + m_tile * p.blocking.rows;
         const std::int64_t last = first + p.blocking.rows < p.m ? first + p.blocking.rows : p.m;
+        [[maybe_unused]] const typename Tiles::Multiply::Scope scope;
         std::int64_t c_offset[kMaxBlockRows], residual_offset[kMaxBlockRows];
         walk_rows(p.row, p.row.c, first, last, c_offset);
         if (p.residual) walk_rows(p.row, p.row.residual, first, last, residual_offset);
         const T* a_item = static_cast<const T*>(p.a) + walk_one(p.item, p.item.a, item);
         for (std::int64_t k_block = 0; k_block < k_blocks; ++k_block) {
             const std::int64_t k0 = k_block * p.blocking.depth, k1 = depth_end(k0);
-            const T* a = nullptr;
+            const A* a = nullptr;
             if (p.blocking.in_place) {
-                a = a_item + walk_one(p.row, p.row.a, first) + k0;
+                a = reinterpret_cast<const A*>(a_item + walk_one(p.row, p.row.a, first) + k0);
             } else if (p.blocking.shared) {
                 a = packed_a + ((item * m_tiles + m_tile) * k_blocks + k_block) * block_elements();
             } else {
-                T* own = packed_a + worker * block_elements();
+                A* own = packed_a + worker * block_elements();
                 pack(own, a_item, first, last, k0, k1);
                 a = own;
             }
-            multiply_block(a, item, n_tile, last - first, k0, k1, c_offset, residual_offset);
+            multiply_block(a, item, n_tile, last - first, k0, k1, c_offset, residual_offset, worker);
         }
     }
 
-    void multiply_block(const T* a, std::int64_t item, std::int64_t n_tile, std::int64_t m, std::int64_t k0,
-                        std::int64_t k1, const std::int64_t* c_offset, const std::int64_t* residual_offset) const {
+    void multiply_block(const A* a, std::int64_t item, std::int64_t n_tile, std::int64_t m, std::int64_t k0,
+                        std::int64_t k1, const std::int64_t* c_offset, const std::int64_t* residual_offset,
+                        int worker) const {
         Write<T> write{};
+        write.first = k0 == 0;
+        write.last = k1 == p.k;
+        write.sums_row = Tiles::kPanel;
         T* c = static_cast<T*>(p.c) + walk_one(p.item, p.item.c, item);
         const T* residual = static_cast<const T*>(p.residual);
         if (residual) residual += walk_one(p.item, p.item.residual, item);
-        const T* addend = k0 == 0 ? residual : c;
-        const std::int64_t* addend_offset = k0 == 0 ? residual_offset : c_offset;
-        const std::int64_t addend_n = k0 == 0 ? p.residual_n : p.c_n;
-        const T* bias = static_cast<const T*>(p.bias);
+        const bool adds_residual = kKeepsSums || write.first;  // else c
+        const T* addend = adds_residual ? residual : c;
+        const std::int64_t* addend_offset = adds_residual ? residual_offset : c_offset;
+        const std::int64_t addend_n = adds_residual ? p.residual_n : p.c_n;
+        const Sum* bias = static_cast<const Sum*>(p.bias);
         if (bias) bias += walk_one(p.item, p.item_bias, item);
-        if (k1 == p.k) set_activation(write, p.epilogue);
-        const T* b = static_cast<const T*>(p.b) + walk_one(p.item, p.item_b, item);
+        if (write.last) set_activation(write, p.epilogue);
+        const auto* b = static_cast<const typename N::B*>(p.b) + walk_one(p.item, p.item_b, item);
         const bool direct = p.c_n == 1 && (!addend || addend_n == 1);
         const bool rows_follow = p.blocking.in_place && p.blocking.a_row == k1 - k0;  // one after the other
 
@@ -140,21 +152,26 @@ struct Driver {
         const std::int64_t n1 = n0 + p.blocking.columns < p.n ? n0 + p.blocking.columns : p.n;
         for (std::int64_t n = n0; n < n1; n += Tiles::kPanel) {
             const int columns = static_cast<int>(n1 - n < Tiles::kPanel ? n1 - n : Tiles::kPanel);
-            const int vectors = (columns + kLanes<T> - 1) / kLanes<T>;
-            const T* b_panel = b + n * p.k + k0 * vectors * kLanes<T>;
+            constexpr int kVector = N::kColumns;
+            const int vectors = (columns + kVector - 1) / kVector;
+            const auto* b_panel = b + n * p.k + k0 * vectors * kVector;
             write.columns = columns;
-            write.bias = bias && k0 == 0 ? bias + n : nullptr;
+            write.bias = bias && write.first ? bias + n : nullptr;
             for (std::int64_t panel = 0, row = 0; panel < panels.count; ++panel) {
                 const int height = panels.height(panel);
-                const TileKernel<T> kernel = kTiles.kernel(height, columns);
+                const TileKernel<N> kernel = kTiles.kernel(height, columns);
                 write.c_offset = c_offset + row;
                 write.addend_offset = addend_offset + row;
+                if (kKeepsSums && k_blocks > 1) {
+                    write.sums = sums + worker * worker_sums() + (n - n0) * p.blocking.rows + row * Tiles::kPanel;
+                }
                 write.c = c + n * p.c_n;
                 write.addend = addend ? addend + n * addend_n : nullptr;
                 const bool panelled = Rows::kColumns || Tiles::Multiply::kPanels;
-                const T* a_rows = a + (panelled ? panel * Tiles::kRows : row) * p.blocking.a_row;
-                const T* next_b = n + Tiles::kPanel < n1 ? b + (n + Tiles::kPanel) * p.k + k0 * Tiles::kPanel : nullptr;
-                const T* next_a = rows_follow && n == n0 && panel + 1 < panels.count ? a_rows + height * ld() : nullptr;
+                const A* a_rows = a + (panelled ? panel * Tiles::kRows : row) * p.blocking.a_row;
+                const auto* next_b =
+                    n + Tiles::kPanel < n1 ? b + (n + Tiles::kPanel) * p.k + k0 * Tiles::kPanel : nullptr;
+                const A* next_a = rows_follow && n == n0 && panel + 1 < panels.count ? a_rows + height * ld() : nullptr;
                 const Ahead ahead = ahead_of(next_a, next_b, panel, k1 - k0, b_panel);
                 if (direct) {
                     kernel(a_rows, ld(), step(), b_panel, k1 - k0, ahead, write);
@@ -168,15 +185,16 @@ struct Driver {
 
     // The first pass over rows that are read in place brings in the next tile's; later ones, a slice of the next panel
     // of b each, until it is all there.
-    static Ahead ahead_of(const T* next_a, const T* next_b, std::int64_t panel, std::int64_t k, const T* none) {
+    static Ahead ahead_of(const A* next_a, const typename N::B* next_b, std::int64_t panel, std::int64_t k,
+                          const typename N::B* none) {
         if (next_a) return {reinterpret_cast<const char*>(next_a), kAheadBytes};
-        const std::int64_t slice = k / 4 * kAheadBytes, at = panel * slice;
-        const bool wanted = next_b && at < k * Tiles::kPanel * static_cast<std::int64_t>(sizeof(T));
+        const std::int64_t slice = k / (4 * N::kGroup) * kAheadBytes, at = panel * slice;
+        const bool wanted = next_b && at < k * Tiles::kPanel * static_cast<std::int64_t>(sizeof(typename N::B));
         return {reinterpret_cast<const char*>(wanted ? next_b : none) + (wanted ? at : 0), wanted ? kAheadBytes : 0};
     }
 
     // c or what is added has columns apart: the tile is computed on copies.
-    void through_buffer(TileKernel<T> kernel, const T* a, const T* b, std::int64_t k, Ahead ahead,
+    void through_buffer(TileKernel<N> kernel, const A* a, const typename N::B* b, std::int64_t k, Ahead ahead,
                         const Write<T>& write, int height, std::int64_t addend_n) const {
         T c[Tiles::kRows * Tiles::kPanel], addend[Tiles::kRows * Tiles::kPanel];
         std::int64_t offset[Tiles::kRows];
@@ -191,13 +209,17 @@ struct Driver {
         buffered.addend = write.addend ? addend : nullptr;
         buffered.c_offset = buffered.addend_offset = offset;
         kernel(a, ld(), step(), b, k, ahead, buffered);
+        if (write.sums && !write.last) return;
         for (int i = 0; i < height; ++i) {
             T* to = write.c + write.c_offset[i];
             for (int n = 0; n < write.columns; ++n) to[n * p.c_n] = c[offset[i] + n];
         }
     }
 
+    std::int64_t worker_sums() const { return kKeepsSums && k_blocks > 1 ? p.blocking.rows * p.blocking.columns : 0; }
+
     void run(const Workers& workers) {
+        packed_a = reinterpret_cast<A*>(sums + workers.count * worker_sums());
         if (p.blocking.shared) pack_shared(workers);
         auto body = [&](std::int64_t task, int worker) { run_tile(task, worker); };
         parallel_for(workers, p.items * m_tiles * n_tiles, body);
@@ -206,14 +228,17 @@ struct Driver {
     static constexpr Tiles kTiles{};
 };
 
-template <class T, class Tiles>
+template <class Tiles>
 void run_strided(const Product& product, const Workers& workers, std::byte* packed_a) {
-    if (product.a_columns) {
-        const NeighbourRows<T> columns{product};
-        return Driver<T, Tiles, NeighbourRows<T>>(product, columns, packed_a).run(workers);
+    using T = typename Tiles::Numbers::Memory;
+    if constexpr (Tiles::Multiply::kTakesColumns) {
+        if (product.a_columns) {
+            const NeighbourRows<typename Tiles::Numbers> columns{product};
+            return Driver<Tiles, NeighbourRows<typename Tiles::Numbers>>(product, columns, packed_a).run(workers);
+        }
     }
     const StridedRows<T> rows{product};
-    Driver<T, Tiles, StridedRows<T>>(product, rows, packed_a).run(workers);
+    Driver<Tiles, StridedRows<T>>(product, rows, packed_a).run(workers);
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // The inner loops: H rows by V vectors of c stay in registers over a depth of k. Two forms, by what the ISA's
 // multiply-add takes:
 //
-//   Broadcast  one element of a from memory to all lanes: element (row, k) is at row·ld + k·step. Packed a is rows
+//   Broadcast  one element of a (one group, see numbers.hpp) from memory to all lanes: it is at row·ld + k·step. Packed
+//   a is rows
 //              (step 1), so that packing copies runs and evenly spaced rows of the source serve without packing; or
 //              columns (ld 1), for sources whose neighbouring rows are neighbours in memory.
 //   Lanes      one lane of a register. Packed a is panels of H rows: groups of L = kLanes rows, each L×L elements
@@ -12,42 +13,53 @@
 // (else it is renamed, and spilled at 28 of them), and pointers bumped at each step fold into addressing modes.
 #pragma once
 
+#include <type_traits>
+
+#include "kernels/matmul/numbers.hpp"
 #include "simd/unroll.hpp"
-#include "simd/vec.hpp"
 
 namespace thew {
 namespace {
 
-struct Broadcast {
-    static constexpr bool kPanels = false;   // whether packed rows are in panels even where they are not columns
-    static constexpr int kRequestDepth = 4;  // 0 where requests are not spread
+struct NoScope {};  // what a worker sets up before its tiles, and takes down after them
 
-    // Of the last of V vectors only the lower half counts where kNarrow is set. `request` asks for memory that will be
-    // wanted: called every kRequestDepth k, since requests in a burst hold up the loads of the multiplications.
-    template <class T, int H, int V, bool kNarrow, class Request>
-    static THEW_INLINE void multiply(const T* a, std::int64_t ld, std::int64_t a_step, const T* b, std::int64_t k,
-                                     Request&& request, Vec<T> (&acc)[H][V]) {
+struct Broadcast {
+    static constexpr bool kPanels = false;       // whether packed rows are in panels even where they are not columns
+    static constexpr bool kTakesColumns = true;  // whether a may be packed as columns
+    static constexpr int kRequestDepth = 4;      // groups of k; 0 where requests are not spread
+    using Scope = NoScope;
+    template <class N>
+    static constexpr int kDepth = N::kGroup;  // k is padded to a multiple of it
+
+    // `a_step` elements from a group of k to the next; k is whole groups. Of the last of V vectors only the lower half
+    // counts where kNarrow is set. `request` asks for memory that will be wanted: called every kRequestDepth groups,
+    // since requests in a burst hold up the loads of the multiplications.
+    template <class N, int H, int V, bool kNarrow, class Request>
+    static THEW_INLINE void multiply(const typename N::A* a, std::int64_t ld, std::int64_t a_step,
+                                     const typename N::B* b, std::int64_t k, Request&& request,
+                                     typename N::Part (&acc)[H][V]) {
+        using T = typename N::Sum;
         constexpr int kWhole = kNarrow ? V - 1 : V;
         Narrow<T> last[H];
         if constexpr (kNarrow) unroll<H>([&](auto i) THEW_FLAT { last[i] = low_half<T>(acc[i][V - 1]); });
         constexpr int kPointers = (H + 2) / 3;  // each serves rows at 0, ld and 2·ld: what x86 can address
-        const T* rows[kPointers];
+        const typename N::A* rows[kPointers];
         unroll<kPointers>([&](auto g) THEW_FLAT {
             rows[g] = a + 3 * g * ld;
             THEW_PIN_POINTER(rows[g]);
         });
         auto step = [&](auto u) THEW_FLAT {
-            Vec<T> w[V];
+            decltype(N::weights(b)) w[V];
             Narrow<T> w_last{};
             unroll<kWhole>([&](auto v) THEW_FLAT {
-                w[v] = load(b + (u * V + v) * kLanes<T>);
+                w[v] = N::weights(b + (u * V + v) * kVectorOfB<N>);
                 THEW_PIN(w[v]);
             });
             if constexpr (kNarrow) w_last = load_narrow(b + (u * V + V - 1) * kLanes<T>);
             unroll<H>([&](auto i) THEW_FLAT {
-                Vec<T> x = splat(*(rows[i / 3] + (i % 3) * ld));
+                const auto x = N::factor(rows[i / 3] + (i % 3) * ld);
                 unroll<kWhole>([&](auto v) THEW_FLAT {
-                    acc[i][v] = x * w[v] + acc[i][v];
+                    N::multiply_add(acc[i][v], x, w[v]);
                     THEW_PIN(acc[i][v]);
                 });
                 if constexpr (kNarrow) {
@@ -60,50 +72,47 @@ struct Broadcast {
                 THEW_PIN_POINTER(rows[g]);
             });
         };
-        for (; k >= 4; k -= 4) {
+        for (; k >= 4 * N::kGroup; k -= 4 * N::kGroup) {
             request();
             unroll<4>(step);
-            b += 4 * V * kLanes<T>;
+            b += 4 * V * kVectorOfB<N>;
         }
-        for (; k > 0; --k) {
+        for (; k > 0; k -= N::kGroup) {
             step(Constant<0>{});
-            b += V * kLanes<T>;
+            b += V * kVectorOfB<N>;
         }
         if constexpr (kNarrow) unroll<H>([&](auto i) THEW_FLAT { acc[i][V - 1] = widen<T>(last[i]); });
     }
 };
 
-template <class T, int Lane>
-THEW_INLINE Vec<T> splat_lane(Vec<T> x) {
-    if constexpr (kLanes<T> == 4) return __builtin_shufflevector(x, x, Lane, Lane, Lane, Lane);
-    if constexpr (kLanes<T> == 2) return __builtin_shufflevector(x, x, Lane, Lane);
-}
-
 template <int PanelRows>
 struct Lanes {
-    static constexpr bool kPanels = true;
-    static constexpr int kRequestDepth = 0;
+    static constexpr bool kPanels = true, kTakesColumns = true;
+    static constexpr int kRequestDepth = 0, kPanelRows = PanelRows;
+    using Scope = NoScope;
+    template <class N>
+    static constexpr int kDepth = kVectorBytes / sizeof(typename N::A);
 
     // k is a multiple of L. Two k at a time, so that neighbouring loads pair: 10 loads to 96 multiply-adds at 12×8.
-    template <class T, int H, int V, bool, class Request>
-    static THEW_INLINE void multiply(const T* a, std::int64_t, std::int64_t, const T* b, std::int64_t k, Request&&,
-                                     Vec<T> (&acc)[H][V]) {
-        constexpr int L = kLanes<T>, kGroups = PanelRows / L;
+    template <class N, int H, int V, bool, class Request>
+    static THEW_INLINE void multiply(const typename N::A* a, std::int64_t, std::int64_t, const typename N::B* b,
+                                     std::int64_t k, Request&&, typename N::Part (&acc)[H][V]) {
+        constexpr int L = kVectorBytes / sizeof(typename N::A), kGroups = PanelRows / L;
         auto pair = [&](auto u) THEW_FLAT {
             constexpr int kBlock = 2 * u / L, kWithin = 2 * u % L;
             asm volatile("" ::: "memory");  // the next pair's loads stay there: no register is free for them
-            Vec<T> w[2][V];
-            unroll<2 * V>([&](auto n) THEW_FLAT { w[n / V][n % V] = load(b + (2 * u * V + n) * L); });
+            decltype(N::weights(b)) w[2][V];
+            unroll<2 * V>([&](auto n) THEW_FLAT { w[n / V][n % V] = N::weights(b + (2 * u * V + n) * kVectorOfB<N>); });
             unroll<2 * V>([&](auto n) THEW_FLAT { THEW_PIN(w[n / V][n % V]); });
             unroll<(H + L - 1) / L>([&](auto g) THEW_FLAT {
-                const T* from = a + ((kBlock * kGroups + g) * L + kWithin) * L;
-                Vec<T> x[2] = {load(from), load(from + L)};
+                const typename N::A* from = a + ((kBlock * kGroups + g) * L + kWithin) * L;
+                decltype(N::factors(a)) x[2] = {N::factors(from), N::factors(from + L)};
                 THEW_PIN(x[0]);
                 THEW_PIN(x[1]);
                 unroll<2 * L * V>([&](auto n) THEW_FLAT {
                     constexpr int s = n / (L * V), lane = n / V % L, v = n % V, i = g * L + lane;
                     if constexpr (i < H) {
-                        acc[i][v] += w[s][v] * splat_lane<T, lane>(x[s]);
+                        N::template multiply_add_lane<lane, s>(acc[i][v], x[s], w[s][v]);
                         THEW_PIN(acc[i][v]);
                     }
                 });
@@ -112,12 +121,40 @@ struct Lanes {
         for (; k >= 8; k -= 8) {
             unroll<4>(pair);
             a += 8 * PanelRows;
-            b += 8 * V * L;
+            b += 8 * V * kVectorOfB<N>;
         }
         for (; k > 0; k -= L) {
             unroll<L / 2>(pair);
             a += L * PanelRows;
-            b += L * V * L;
+            b += L * V * kVectorOfB<N>;
+        }
+    }
+};
+
+// Sums of a wider type than the products: parts of N::kBlock k, added up between blocks.
+template <class Inner>
+struct InBlocks {
+    static constexpr bool kPanels = Inner::kPanels, kTakesColumns = Inner::kTakesColumns;
+    static constexpr int kRequestDepth = Inner::kRequestDepth;
+    using Scope = NoScope;
+    template <class N>
+    static constexpr int kDepth = Inner::template kDepth<N>;
+
+    template <class N, int H, int V, bool, class Request>
+    static THEW_INLINE void multiply(const typename N::A* a, std::int64_t ld, std::int64_t a_step,
+                                     const typename N::B* b, std::int64_t k, Request&& request,
+                                     Vec<typename N::Sum> (&acc)[H][V * kSumsOfVector<N>]) {
+        std::int64_t a_block = N::kBlock * a_step;
+        if constexpr (kPanels) a_block = N::kBlock * Inner::kPanelRows;
+        for (std::int64_t rest = k; rest > 0; rest -= N::kBlock, a += a_block, b += N::kBlock * V * kVectorOfB<N>) {
+            typename N::Part part[H][V];
+            unroll<H * V>([&](auto i) THEW_FLAT { part[i / V][i % V] = typename N::Part{}; });
+            const std::int64_t depth = rest < N::kBlock ? rest : N::kBlock;
+            Inner::template multiply<N, H, V, false>(a, ld, a_step, b, depth, request, part);
+            unroll<H * V>([&](auto i) THEW_FLAT {
+                constexpr int row = i / V, v = i % V;
+                N::gain(acc[row][2 * v], acc[row][2 * v + 1], part[row][v]);
+            });
         }
     }
 };

@@ -8,6 +8,9 @@
 #pragma once
 
 #include "kernels/matmul/contract.hpp"
+#if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+#include "kernels/matmul/squares.hpp"
+#endif
 #include "kernels/matmul/tile.hpp"
 
 namespace thew {
@@ -23,17 +26,24 @@ struct Staging {
     T rows[R][kMostPiece];
 };
 
-template <class T>
-THEW_INLINE void copy_run(T* to, const T* from, std::int64_t count) {
-    for (; count >= kLanes<T>; count -= kLanes<T>, to += kLanes<T>, from += kLanes<T>) store(to, load(from));
-    if (count > 0) store_partial(to, load_partial(from, static_cast<int>(count)), static_cast<int>(count));
+// As they are, or (from 16 bits to fp32) widened.
+template <class To, class From>
+THEW_INLINE void copy_run(To* to, const From* from, std::int64_t count) {
+    if constexpr (std::is_same_v<To, From> && kIsHalf<To>) {
+        copy_run(reinterpret_cast<Raw<To>*>(to), reinterpret_cast<const Raw<To>*>(from), count);
+    } else {
+        constexpr int L = kLanes<To>;
+        for (; count >= L; count -= L, to += L, from += L) store(to, load_widened(from));
+        const int tail = static_cast<int>(count);
+        if (tail > 0) store_partial(to, load_widened_partial(from, tail), tail);
+    }
 }
 
 // Rows side by side, ld apart (Broadcast).
-template <class T>
+template <class A>
 struct RowLayout {
-    static constexpr int kGroup = 1;
-    T* to;
+    A* to;
+    template <class T>
     THEW_INLINE void operator()(std::int64_t k, const T* const (&from)[1], std::int64_t count) const {
         copy_run(to + k, from[0], count);
     }
@@ -42,8 +52,8 @@ struct RowLayout {
 // A group of L rows within a panel of PanelRows (Lanes).
 template <class T, int PanelRows>
 struct LaneLayout {
-    static constexpr int kGroup = kLanes<T>;
-    static constexpr int L = kLanes<T>, kBlock = L * PanelRows;  // elements from L k to the next L k
+    static constexpr int L = kLanes<Raw<T>>, kElements = L * L, kBlock = L * PanelRows;  // from L k to the next L k
+    static constexpr int kWidened = 64;
     T* to;
 
     THEW_INLINE void one(std::int64_t k, const T* const (&from)[L], std::int64_t i) const {
@@ -61,27 +71,53 @@ struct LaneLayout {
         i += 2 * L * pairs;
         for (; i < count; ++i) one(k + i, from, i);
     }
+    // From 16 bits: widened into a buffer first.
+    template <class Half>
+    void operator()(std::int64_t k, const Half* const (&from)[L], std::int64_t count) const {
+        T wide[L][kWidened];
+        const T* rows[L];
+        for (int l = 0; l < L; ++l) rows[l] = wide[l];
+        for (std::int64_t i = 0; i < count; i += kWidened) {
+            const std::int64_t piece = count - i < kWidened ? count - i : kWidened;
+            for (int l = 0; l < L; ++l) copy_run(wide[l], from[l] + i, piece);
+            (*this)(k + i, rows, piece);
+        }
+    }
     void zero(std::int64_t k) const {
         unroll<L>([&](auto l) THEW_FLAT { to[k / L * kBlock + k % L * L + l] = T{}; });
     }
 };
 
+// The layout of a group of rows of a panel.
+template <class Tiles, class Multiply = typename Tiles::Multiply>
+struct LayoutOf {
+    using type = LaneLayout<typename Tiles::Numbers::A, Tiles::kRows>;
+};
+#if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+template <class Tiles>
+struct LayoutOf<Tiles, Squares> {
+    using type = SquareLayout<typename Tiles::Numbers::A, Tiles::kRows>;
+};
+#endif
+
 // Packs rows [first, last) and k in [k0, k1) for tiles of `Tiles`; k from `k_real` on is padding.
-template <class T, class Tiles, class Rows>
-void pack_block(const Rows& rows, T* to, std::int64_t ld, const T* a, std::int64_t first, std::int64_t last,
+template <class Tiles, class Rows, class A, class T>
+void pack_block(const Rows& rows, A* to, std::int64_t ld, const T* a, std::int64_t first, std::int64_t last,
                 std::int64_t k0, std::int64_t k1, std::int64_t k_real) {
     auto cursor = rows.start(first);
+    const std::int64_t filled = k1 < k_real ? k1 : k_real;
     if constexpr (!Tiles::Multiply::kPanels) {
         Staging<T, 1> staging;
         for (std::int64_t row = first; row < last; ++row, to += ld) {
             const decltype(cursor.place()) places[1] = {cursor.place()};
-            rows.visit(a, places, k0, k1, staging, RowLayout<T>{to});
+            rows.visit(a, places, k0, filled, staging, RowLayout<A>{to});
+            for (std::int64_t k = filled; k < k1; ++k) to[k - k0] = A{};
             cursor.advance();
         }
     } else {
-        constexpr int L = kLanes<T>;
+        using Layout = typename LayoutOf<Tiles>::type;
+        constexpr int L = Layout::L;
         const Panels panels(last - first, Tiles::kRows);
-        const std::int64_t filled = k1 < k_real ? k1 : k_real;
         Staging<T, L> staging;
         for (std::int64_t panel = 0; panel < panels.count; ++panel, to += Tiles::kRows * ld) {
             const int height = panels.height(panel);
@@ -91,7 +127,7 @@ void pack_block(const Rows& rows, T* to, std::int64_t ld, const T* a, std::int64
                     places[l] = cursor.place();
                     if (group * L + l + 1 < height) cursor.advance();
                 }
-                const LaneLayout<T, Tiles::kRows> layout{to + group * L * L};
+                const Layout layout{to + group * Layout::kElements};
                 rows.visit(a, places, k0, filled, staging, layout);
                 for (std::int64_t k = filled; k < k1; ++k) layout.zero(k - k0);
             }
@@ -100,49 +136,94 @@ void pack_block(const Rows& rows, T* to, std::int64_t ld, const T* a, std::int64
     }
 }
 
+// A column's lane: a row's element as packed, or the whole group of k that the lane will hold.
+template <class N>
+using Lane = std::conditional_t<N::kGroup == 1, Raw<typename N::A>, std::uint32_t>;
+
 // Packed columns under Broadcast: from a k to the next, room for a panel's rows in whole vectors.
-template <class T, class Tiles>
-inline constexpr int kColumnPitch = (Tiles::kRows + kLanes<T> - 1) / kLanes<T>* kLanes<T>;
+template <class Tiles, int L = kLanes<Lane<typename Tiles::Numbers>>>
+inline constexpr int kColumnPitch = (Tiles::kRows + L - 1) / L* L;
+
+// Takes the columns of k = 0, 1, … and stores whole groups, `pitch` lanes apart: a pair as the low and high half.
+template <class N>
+struct ColumnStore {
+    Lane<N>* to;
+    std::int64_t pitch;
+    Vec<Lane<N>> pending{};
+
+    THEW_INLINE void operator()(std::int64_t k, Vec<Lane<N>> column) {
+        if constexpr (N::kGroup == 1) {
+            store(to + k * pitch, column);
+        } else {
+            pending = k % 2 == 0 ? column : pending | column << 16;
+            store(to + k / 2 * pitch, pending);
+        }
+    }
+};
 
 // As pack_block, from a policy that finds neighbouring rows of one k in one vector:
 //   rows.columns(a, row, count, k0, k1, column)        column(k, vector) for all k in [k0, k1), k counted from k0
-template <class T, class Tiles, class Rows>
-void pack_columns(const Rows& rows, T* to, std::int64_t ld, const T* a, std::int64_t first, std::int64_t last,
+// Under Lanes, a vector of rows stands where its group has that k.
+template <class Tiles, class Rows, class A, class T>
+void pack_columns(const Rows& rows, A* to, std::int64_t ld, const T* a, std::int64_t first, std::int64_t last,
                   std::int64_t k0, std::int64_t k1, std::int64_t k_real, std::int64_t unit) {
-    constexpr int L = kLanes<T>;
+    using N = typename Tiles::Numbers;
+    constexpr int L = kLanes<Lane<N>>;
     const Panels panels(last - first, Tiles::kRows, unit);
     const std::int64_t filled = k1 < k_real ? k1 : k_real;
     std::int64_t row = first;
     for (std::int64_t panel = 0; panel < panels.count; ++panel, to += Tiles::kRows * ld) {
         const int height = panels.height(panel);
         for (int group = 0; group * L < height; ++group) {
-            auto place = [&](std::int64_t k) THEW_FLAT {
-                if constexpr (Tiles::Multiply::kPanels) return to + (k / L * Tiles::kRows + group * L + k % L) * L;
-                return to + k * kColumnPitch<T, Tiles> + group * L;
+            auto* lanes = reinterpret_cast<Lane<N>*>(to) + group * L * (Tiles::Multiply::kPanels ? L : 1);
+            ColumnStore<N> columns{lanes, kColumnPitch<Tiles>};
+            auto column = [&](std::int64_t k, Vec<Lane<N>> vector) THEW_FLAT {
+                if constexpr (Tiles::Multiply::kPanels) {
+                    store(lanes + (k / L * Tiles::kRows + k % L) * L, vector);
+                } else {
+                    columns(k, vector);
+                }
             };
             const int count = height - group * L < L ? height - group * L : L;
-            rows.columns(a, row + group * L, count, k0, filled,
-                         [&](std::int64_t k, Vec<T> vector) THEW_FLAT { store(place(k), vector); });
-            for (std::int64_t k = filled; k < k1; ++k) store(place(k - k0), Vec<T>{});
+            rows.columns(a, row + group * L, count, k0, filled, column);
+            for (std::int64_t k = filled; k < k1; ++k) column(k - k0, Vec<Lane<N>>{});
         }
         row += height;
     }
 }
 
+// The first `count` of a vector of neighbouring elements as lanes of a column: as they are, widened, or their bits; the
+// rest are 0.
+template <class A, class T>
+THEW_INLINE Vec<A> load_lanes(const T* from, int count) {
+    const bool whole = count >= kLanes<A>;
+    if constexpr (sizeof(A) == sizeof(T)) {
+        const A* raw = reinterpret_cast<const A*>(from);
+        return whole ? load(raw) : load_partial(raw, count);
+    } else if constexpr (std::is_same_v<A, float>) {
+        return whole ? load_widened(from) : load_widened_partial(from, count);
+    } else {
+        HalfWords bits{};
+        __builtin_memcpy(&bits, from, whole ? sizeof bits : static_cast<std::size_t>(count) * sizeof(T));
+        return __builtin_convertvector(bits, Vec<A>);
+    }
+}
+
 // Rows that are neighbours in memory (a transposed matrix): a vector of them is one load.
-template <class T>
+template <class N>
 struct NeighbourRows {
     static constexpr bool kColumns = true;
     const Product& p;
 
     template <class Column>
-    void columns(const T* a, std::int64_t row, int count, std::int64_t k0, std::int64_t k1,
+    void columns(const typename N::Memory* a, std::int64_t row, int count, std::int64_t k0, std::int64_t k1,
                  const Column& column) const {
-        const T* from = a + row + k0 * p.a_k;
-        if (row + kLanes<T> <= p.m) {
-            for (std::int64_t k = k0; k < k1; ++k, from += p.a_k) column(k - k0, load(from));
+        constexpr int L = kLanes<Lane<N>>;
+        const auto* from = a + row + k0 * p.a_k;
+        if (row + L <= p.m) {
+            for (std::int64_t k = k0; k < k1; ++k, from += p.a_k) column(k - k0, load_lanes<Lane<N>>(from, L));
         } else {
-            for (std::int64_t k = k0; k < k1; ++k, from += p.a_k) column(k - k0, load_partial(from, count));
+            for (std::int64_t k = k0; k < k1; ++k, from += p.a_k) column(k - k0, load_lanes<Lane<N>>(from, count));
         }
     }
 };

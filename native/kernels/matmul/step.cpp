@@ -7,14 +7,15 @@
 namespace thew {
 namespace {
 
-constexpr std::initializer_list<const Table<MatmulEntry>*> kTables THEW_TABLES(base, matmul_table);
+const std::initializer_list<const Table<MatmulEntry>*> kTables = {
+    THEW_TABLE_LIST(base, matmul_float) THEW_TABLE_LIST(fp16, matmul_fp16) THEW_TABLE_LIST(bf16, matmul_bf16)};
 
 class MatmulStep final : public Step {
 public:
     MatmulStep(const StepDesc& desc, const MatmulEntry& entry, bool dry) : entry_(entry) {
         require_counts(desc, 2, 4);
-        for (const Tensor& tensor : desc.inputs) {
-            if (tensor.rank >= 0) require_dtype(desc, tensor, entry.row.a, "every input");
+        for (std::size_t i = 0; i < desc.inputs.size(); ++i) {
+            if (present(desc, i) && i != 2) require_dtype(desc, desc.inputs[i], entry.row.a, "every input");
         }
         require_dtype(desc, desc.outputs[0], entry.row.a, "the output");
         const Tensor a = as_matrix(desc.inputs[0], true), b = as_matrix(desc.inputs[1], false);
@@ -35,12 +36,12 @@ public:
         product_.epilogue = parse_epilogue(desc.attributes);
 
         const TileShape tile = tile_shape(entry);
-        product_.a_columns =
-            product_.a_k != 1 && product_.row.rank == 1 && product_.row.a[0] == 1 && product_.m >= entry.vector;
+        product_.a_columns = entry.column_pitch > 0 && product_.a_k != 1 && product_.row.rank == 1 &&
+                             product_.row.a[0] == 1 && product_.m >= entry.vector;
         choose_blocking(product_, desc.caches, tile, desc.threads, entry.reads_in_place,
                         product_.a_columns ? entry.column_pitch : 0);
-        const bool packed_bias = bias_input_ == 2 && bias_stride_ != 1;
-        memory_ = TrunkMemory(product_, b_, tile, desc.threads, desc.constant[1], packed_bias ? product_.n : 0);
+        const std::int64_t gathered = bias_input_ == 2 ? bias_to_gather(desc.inputs[2], bias_stride_, product_.n) : 0;
+        memory_ = TrunkMemory(product_, b_, tile, desc.threads, desc.constant[1], gathered);
         if (desc.constant[1] && !dry) memory_.pack_constant(b_, desc.inputs[1].data);
     }
 
@@ -76,6 +77,7 @@ private:
         bool vector = true;
         for (int d = 0; d < rank - 1; ++d) vector = vector && (bias.shape[d] == 1 || bias.stride[d] == 0);
         if (vector) {
+            require_bias_dtype(desc, bias, entry_.row.a);
             bias_input_ = 2;
             bias_stride_ = bias.shape[rank - 1] == 1 ? 1 : bias.stride[rank - 1];
             return;
@@ -83,6 +85,7 @@ private:
         require(residual_input_ < 0, where(desc) +
                                          "a bias that varies over more than n cannot stand beside a residual; "
                                          "leave one of them an add of its own");
+        require_dtype(desc, bias, entry_.row.a, "a bias that varies over more than n");
         residual_input_ = 2;
         residual = bias;
     }

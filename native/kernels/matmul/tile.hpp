@@ -14,12 +14,12 @@ struct Ahead {
 };
 inline constexpr int kAheadLines = 4, kAheadBytes = kAheadLines * 64;
 
-template <class T>
-using TileKernel = void (*)(const T* a, std::int64_t ld, std::int64_t step, const T* b, std::int64_t k, Ahead ahead,
-                            const Write<T>& write);
+template <class N>
+using TileKernel = void (*)(const typename N::A* a, std::int64_t ld, std::int64_t step, const typename N::B* b,
+                            std::int64_t k, Ahead ahead, const Write<typename N::Memory>& write);
 
 // The memory that a tile asks for while it multiplies: some of what comes next, and what one of its rows will touch.
-template <class T, int H, int V>
+template <int H, int V, class T>
 struct Requests {
     Ahead ahead;
     const Write<T>& write;
@@ -28,70 +28,93 @@ struct Requests {
     THEW_INLINE void operator()() {
         unroll<kAheadLines>([&](auto line) THEW_FLAT { __builtin_prefetch(ahead.at + line * 64, 0, 2); });
         ahead.at += ahead.step;
-        if (row < H) prefetch_row<T, V>(write, row++);
+        if (row < H) prefetch_row<V>(write, row++);
     }
 };
 
+// Calls visit(sum, where it is kept between blocks of k) for the sums of a tile.
+template <int H, int V, class T, class Visit>
+THEW_INLINE void visit_sums(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write, const Visit& visit) {
+    Wide<T>* row = write.sums;
+    unroll<H>([&](auto i) THEW_FLAT {
+        unroll<V>([&](auto v) THEW_FLAT { visit(acc[i][v], row + v * kLanes<Wide<T>>); });
+        row += write.sums_row;
+    });
+}
+
 // Before the multiplications: sums start at the bias; what rows from `first_asked` on will touch is asked for at once,
-// since the multiplications are too few to do it.
-template <class T, int H, int V>
-THEW_INLINE void begin_tile(Vec<T> (&acc)[H][V], const Write<T>& write, std::int64_t first_asked) {
+// since the multiplications are too few to do it. V: vectors of sums.
+template <int H, int V, class T>
+THEW_INLINE void begin_tile(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write, std::int64_t first_asked) {
     if constexpr (kLaneMultiply) {  // where all of them are, and instructions count
-        unroll<H>([&](auto i) THEW_FLAT { prefetch_row<T, V>(write, i); });
+        unroll<H>([&](auto i) THEW_FLAT { prefetch_row<V>(write, i); });
     } else {
-        for (std::int64_t i = first_asked; i < H; ++i) prefetch_row<T, V>(write, static_cast<int>(i));
+        for (std::int64_t i = first_asked; i < H; ++i) prefetch_row<V>(write, static_cast<int>(i));
     }
-    const bool whole = write.columns == V * kLanes<T>;
+    if constexpr (kIsHalf<T>) {
+        if (write.sums && !write.first) return visit_sums(acc, write, [](auto& sum, auto* at) { sum = load(at); });
+    }
+    const bool whole = write.columns == V * kLanes<Wide<T>>;
     unroll<V>([&](auto v) THEW_FLAT {
-        Vec<T> start{};
+        Vec<Wide<T>> start{};
         if (write.bias) {
-            start = whole ? fetch<T, V, true>(write.bias, v, 0) : fetch<T, V, false>(write.bias, v, write.columns);
+            start = whole ? fetch<V, true>(write.bias, v, 0) : fetch<V, false>(write.bias, v, write.columns);
         }
         unroll<H>([&](auto i) THEW_FLAT { acc[i][v] = start; });
     });
 }
 
-template <class T, int H, int V>
-THEW_INLINE void end_tile(Vec<T> (&acc)[H][V], const Write<T>& write) {
-    if (write.columns == V * kLanes<T>) {
-        write_tile<T, H, V, true>(acc, write);
+template <int H, int V, class T>
+THEW_INLINE void end_tile(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write) {
+    if constexpr (kIsHalf<T>) {
+        if (write.sums && !write.last) return visit_sums(acc, write, [](auto& sum, auto* at) { store(at, sum); });
+    }
+    if (write.columns == V * kLanes<Wide<T>>) {
+        write_tile<H, V, true>(acc, write);
     } else {
-        write_tile<T, H, V, false>(acc, write);
+        write_tile<H, V, false>(acc, write);
     }
     if (write.activation > Activation::clip) activate_rows(write, H);
 }
 
-template <class T, int H, int V, bool kNarrow, class Multiply>
-void tile(const T* a, std::int64_t ld, std::int64_t step, const T* b, std::int64_t k, Ahead ahead,
-          const Write<T>& write) {
-    Vec<T> acc[H][V];
-    constexpr int kDepth = Multiply::kRequestDepth;
-    begin_tile<T, H, V>(acc, write, kDepth == 0 ? 0 : k / (kDepth == 0 ? 1 : kDepth));
-    Requests<T, H, V> requests{ahead, write, 0};
-    Multiply::template multiply<T, H, V, kNarrow>(a, ld, step, b, k, requests, acc);
-    end_tile<T, H, V>(acc, write);
+template <class N, int H, int V, bool kNarrow, class Multiply>
+void tile(const typename N::A* a, std::int64_t ld, std::int64_t step, const typename N::B* b, std::int64_t k,
+          Ahead ahead, const Write<typename N::Memory>& write) {
+    constexpr int kSums = V * kSumsOfVector<N>, kDepth = Multiply::kRequestDepth * N::kGroup;
+    Vec<typename N::Sum> acc[H][kSums];
+    begin_tile(acc, write, kDepth == 0 ? 0 : k / (kDepth == 0 ? 1 : kDepth));
+    Requests<H, kSums, typename N::Memory> requests{ahead, write, 0};
+    Multiply::template multiply<N, H, V, kNarrow>(a, ld, step, b, k, requests, acc);
+    end_tile(acc, write);
 }
 
 // Whether a last vector of which at most half counts is multiplied as half a register: of use where the widest ones are
 // split in two, as on Zen 4; elsewhere it costs nothing.
-template <class T>
-inline constexpr bool kNarrowTails = kVectorBytes == 64 && sizeof(T) == 4;
+template <class N>
+inline constexpr bool kNarrowTails = std::is_same_v<N, Plain<float>>&& kVectorBytes == 64;
 
-template <class T, int H, int V, class Multiply_>
+template <class N, int H, int V, class Multiply_>
 struct TileSet {
+    using Numbers = N;
     using Multiply = Multiply_;
-    static constexpr int kRows = H, kPanel = V * kLanes<T>, kHalf = kLanes<T> / 2;
-    TileKernel<T> kernels[H][2 * V];  // [rows - 1][half vectors of columns - 1]
+    static constexpr int kRows = H, kPanel = V * N::kColumns, kHalf = N::kColumns / 2;
+    static constexpr int kDepthMultiple = Multiply::template kDepth<N>;
+    TileKernel<N> kernels[H][2 * V];  // [rows - 1][half vectors of columns - 1]
 
     constexpr TileSet() : kernels() { fill(std::make_integer_sequence<int, 2 * H * V>{}); }
-    TileKernel<T> kernel(int rows, int columns) const { return kernels[rows - 1][(columns - 1) / kHalf]; }
+    TileKernel<N> kernel(int rows, int columns) const { return kernels[rows - 1][(columns - 1) / kHalf]; }
 
 private:
     template <int... I>
     constexpr void fill(std::integer_sequence<int, I...>) {
-        ((kernels[I / (2 * V)][I % (2 * V)] = tile < T, I / (2 * V) + 1, I % (2 * V) / 2 + 1,
-          kNarrowTails<T> && I % 2 == 0, Multiply >),
-         ...);
+        if constexpr (requires { Multiply::template tile<N, H, V>; }) {
+            ((kernels[I / (2 * V)][I % (2 * V)] = Multiply::template tile<N, I / (2 * V) + 1, I % (2 * V) / 2 + 1>),
+             ...);
+        } else {
+            ((kernels[I / (2 * V)][I % (2 * V)] = tile < N, I / (2 * V) + 1, I % (2 * V) / 2 + 1,
+              kNarrowTails<N> && I % 2 == 0, Multiply >),
+             ...);
+        }
     }
 };
 

@@ -1,31 +1,56 @@
 // The register tile of each ISA: as many accumulators as leave room for rows of b's panel and for elements of a.
 #pragma once
 
-#include "kernels/matmul/tile.hpp"
+#include "kernels/matmul/driver.hpp"
+#if defined(__AMX_BF16__)
+#include "kernels/matmul/matrices.hpp"
+#endif
+#include "kernels/matmul/pack_b.hpp"
 
 namespace thew {
 namespace {
 
-template <class T>
+template <class N>
 struct ChooseTile {
     static constexpr int kRows = kVectorRegisters == 32 ? 14 : kVectorBytes == 32 ? 6 : 4;
-    using Tiles = TileSet<T, kRows, 2, Broadcast>;
+    using Multiply = std::conditional_t<kSumsOfVector<N> == 1, Broadcast, InBlocks<Broadcast>>;
+    using Tiles = TileSet<N, kRows, 2, Multiply>;
 };
 #if defined(__aarch64__)
-template <class T>
+template <class N>
 struct ChooseLanesTile {
-    static constexpr int kRows = 3 * kLanes<T>, kVectors = 24 / kRows;  // 24 accumulators, 3 vectors of a
-    using Tiles = TileSet<T, kRows, kVectors, Lanes<kRows>>;
+    static constexpr int kLane = kVectorBytes / sizeof(typename N::A);
+    static constexpr int kRows = 3 * kLane, kVectors = 24 / kRows;  // 24 accumulators, 3 vectors of a
+    using Multiply = std::conditional_t<kSumsOfVector<N> == 1, Lanes<kRows>, InBlocks<Lanes<kRows>>>;
+    using Tiles = TileSet<N, kRows, kVectors, Multiply>;
 };
-template <class T>
-using TilesOf = typename ChooseLanesTile<T>::Tiles;
+template <class N>
+using TilesOf = typename ChooseLanesTile<N>::Tiles;
 #else
-template <class T>
-using TilesOf = typename ChooseTile<T>::Tiles;
+template <class N>
+using TilesOf = typename ChooseTile<N>::Tiles;
 #endif
 
-template <class T>
-inline constexpr int kDepthMultiple = kLaneMultiply ? kLanes<T> : 1;
+#if defined(__AMX_BF16__)
+using MatrixTiles = TileSet<BfloatPairs, Matrices::kRows, Matrices::kVectors, Matrices>;
+#endif
+
+// The trunk's part of a row: what a family adds is the name and the way to a.
+template <class Tiles>
+constexpr MatmulEntry trunk_entry(const char* family, const char* algorithm, DType memory, DType sum) {
+    using N = typename Tiles::Numbers;
+    constexpr int kDepth = Tiles::Multiply::kPanels ? N::kGroup : Tiles::kDepthMultiple;
+    constexpr bool kAsInMemory = std::is_same_v<typename N::A, typename N::Memory>;
+    return {{family, algorithm, memory, memory, sum, Tiles::kRows, Tiles::kPanel, kDepth, kIsa},
+            N::kColumns,
+            Tiles::kDepthMultiple,
+            Tiles::Multiply::kTakesColumns ? kColumnPitch<Tiles> : 0,
+            sizeof(typename N::A),
+            sizeof(typename N::Memory) < sizeof(typename N::Sum),
+            kAsInMemory && !Tiles::Multiply::kPanels,
+            pack_b<Tiles>,
+            run_strided<Tiles>};
+}
 
 }  // namespace
 }  // namespace thew

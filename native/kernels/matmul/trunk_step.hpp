@@ -1,6 +1,6 @@
 // What matmul and conv steps share: b packed at make() or per run, scratch laid out, the product run. Plan side only.
 //
-// Scratch: [packed b, where b is not constant][bias, where its elements are apart][packed a].
+// Scratch: [packed b, where b is not constant][bias, where its elements are apart][sums kept][packed a].
 #pragma once
 
 #include <cstring>
@@ -12,6 +12,7 @@
 #include "kernels/activation_parse.hpp"
 #include "kernels/dispatch.hpp"
 #include "kernels/matmul/blocking.hpp"
+#include "kernels/scalar.hpp"
 
 namespace thew {
 
@@ -52,6 +53,15 @@ inline void pack_items(const TrunkB& b, const void* data, std::size_t element_by
     parallel_for(workers, items_of(b.item) * groups, body);
 }
 
+// How many elements of a bias must be gathered, or widened, at each run: all of n or none.
+inline std::int64_t bias_to_gather(const Tensor& bias, std::int64_t stride, std::int64_t n) {
+    return (n > 1 && stride != 1) || bias.dtype != wide_dtype(bias.dtype) ? n : 0;
+}
+
+inline void require_bias_dtype(const StepDesc& desc, const Tensor& bias, DType memory) {
+    if (bias.dtype != wide_dtype(memory)) require_dtype(desc, bias, memory, "bias");
+}
+
 // Scratch and packed weights of a step on the trunk.
 class TrunkMemory {
 public:
@@ -61,8 +71,9 @@ public:
         : b_is_constant_(b_is_constant), element_bytes_(static_cast<std::size_t>(tile.element_bytes)) {
         const auto elements = static_cast<std::size_t>(items_of(b.item) * b.item_elements);
         b_bytes_ = checked_bytes(elements, element_bytes_);
-        bias_bytes_ = checked_bytes(static_cast<std::size_t>(bias_elements), element_bytes_);
-        a_bytes_ = checked_bytes(packed_a_bytes(product, tile, threads));
+        wide_bytes_ = tile.keeps_sums ? sizeof(float) : element_bytes_;
+        bias_bytes_ = checked_bytes(static_cast<std::size_t>(bias_elements), wide_bytes_);
+        a_bytes_ = checked_bytes(kept_sums_bytes(product, tile, threads) + packed_a_bytes(product, tile, threads));
     }
 
     std::size_t scratch_bytes() const { return (b_is_constant_ ? 0 : b_bytes_) + bias_bytes_ + a_bytes_; }
@@ -82,16 +93,16 @@ public:
         scratch += b_bytes_;
         return packed;
     }
-    // The bias side by side, and in `scratch` what is left for a.
+    // The bias side by side and as wide as sums are, and in `scratch` what is left for a.
     const void* bias_for_run(const Tensor& bias, std::int64_t stride, std::int64_t elements,
                              std::byte*& scratch) const {
         if (bias_bytes_ == 0) return bias.data;
         std::byte* to = scratch;
+        const auto bytes = static_cast<std::int64_t>(dtype_bytes(bias.dtype));
+        const DType dtype = wide_bytes_ == sizeof(float) ? DType::fp32 : DType::fp64;
         for (std::int64_t n = 0; n < elements; ++n) {
-            std::memcpy(
-                to + n * static_cast<std::int64_t>(element_bytes_),
-                static_cast<const std::byte*>(bias.data) + n * stride * static_cast<std::int64_t>(element_bytes_),
-                element_bytes_);
+            const double value = to_real(static_cast<const std::byte*>(bias.data) + n * stride * bytes, bias.dtype);
+            std::memcpy(to + n * static_cast<std::int64_t>(wide_bytes_), to_scalar(value, dtype).bytes, wide_bytes_);
         }
         scratch += bias_bytes_;
         return to;
@@ -99,7 +110,7 @@ public:
 
 private:
     bool b_is_constant_ = false;
-    std::size_t element_bytes_ = 0, b_bytes_ = 0, bias_bytes_ = 0, a_bytes_ = 0;
+    std::size_t element_bytes_ = 0, wide_bytes_ = 0, b_bytes_ = 0, bias_bytes_ = 0, a_bytes_ = 0;
     AlignedBuffer packed_;
 };
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "simd/activation.hpp"
+#include "simd/half.hpp"
 #include "simd/unroll.hpp"
-#include "simd/vec.hpp"
 
 namespace thew {
 namespace {
@@ -14,57 +14,64 @@ struct Write {
     const std::int64_t* c_offset;  // one a row
     const T* addend;               // null, or what is added: the residual, or c itself from the second block of k on
     const std::int64_t* addend_offset;
-    const T* bias;          // null, or at the tile's first column
+    const Wide<T>* bias;    // null, or at the tile's first column
     Activation activation;  // none but in the last block of k
-    T p0, p1;
-    int columns;  // stored, at most V × kLanes
+    Wide<T> p0, p1;
+    Wide<T>* sums;     // of 16-bit elements, where k is cut into blocks: what lies between them; rows sums_row apart
+    bool first, last;  // whether this is the first or the last block of those
+    int sums_row;
+    int columns;  // stored, at most V vectors
 };
 
 // Asks for what row i of the tile will touch when its multiplications are done.
-template <class T, int V>
+template <int V, class T>
 THEW_INLINE void prefetch_row(const Write<T>& write, int i) {
-    constexpr int kLine = 64 / sizeof(T);
+    constexpr int kLine = 64 / sizeof(T), kColumns = V * kLanes<Wide<T>>;
     const T* c = write.c + write.c_offset[i];
-    for (int n = 0; n < V * kLanes<T>; n += kLine) __builtin_prefetch(c + n, 1, 3);
+    for (int n = 0; n < kColumns; n += kLine) __builtin_prefetch(c + n, 1, 3);
     if (write.addend && write.addend != write.c) {
         const T* from = write.addend + write.addend_offset[i];
-        for (int n = 0; n < V * kLanes<T>; n += kLine) __builtin_prefetch(from + n, 0, 3);
+        for (int n = 0; n < kColumns; n += kLine) __builtin_prefetch(from + n, 0, 3);
     }
 }
 
-// Vector v of V: the last one may be partial.
-template <class T, int V, bool kWhole>
-THEW_INLINE Vec<T> fetch(const T* from, int v, int columns) {
-    const T* at = from + v * kLanes<T>;
-    return kWhole || v < V - 1 ? load(at) : load_partial(at, columns - (V - 1) * kLanes<T>);
+// Vector v of V: from some one on they may be partial (or empty, where columns come in more than one at a time).
+template <int V, bool kWhole, class T>
+THEW_INLINE Vec<Wide<T>> fetch(const T* from, int v, int columns) {
+    constexpr int L = kLanes<Wide<T>>;
+    const int left = columns - v * L;
+    const T* at = from + v * L;
+    return kWhole || left >= L ? load_widened(at) : load_widened_partial(at, left > 0 ? left : 0);
 }
 
 // c = activation(acc + addend), columns whole vectors or with a partial last one.
-template <class T, int H, int V, bool kWhole>
-THEW_INLINE void write_tile(Vec<T> (&acc)[H][V], const Write<T>& write) {
+template <int H, int V, bool kWhole, class T>
+THEW_INLINE void write_tile(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write) {
+    using Sum = Wide<T>;
     if (write.addend) {
         unroll<H>([&](auto i) THEW_FLAT {
             const T* from = write.addend + write.addend_offset[i];
-            unroll<V>([&](auto v) THEW_FLAT { acc[i][v] += fetch<T, V, kWhole>(from, v, write.columns); });
+            unroll<V>([&](auto v) THEW_FLAT { acc[i][v] += fetch<V, kWhole>(from, v, write.columns); });
         });
     }
     if (write.activation == Activation::relu || write.activation == Activation::clip) {
-        const Vec<T> low = splat(write.p0);
+        const Vec<Sum> low = splat(write.p0);
         unroll<H>([&](auto i)
-                      THEW_FLAT { unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = raise_to<T>(acc[i][v], low); }); });
+                      THEW_FLAT { unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = raise_to<Sum>(acc[i][v], low); }); });
     }
     if (write.activation == Activation::clip) {
-        const Vec<T> high = splat(write.p1);
+        const Vec<Sum> high = splat(write.p1);
         unroll<H>([&](auto i)
-                      THEW_FLAT { unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = lower_to<T>(acc[i][v], high); }); });
+                      THEW_FLAT { unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = lower_to<Sum>(acc[i][v], high); }); });
     }
     unroll<H>([&](auto i) THEW_FLAT {
         T* to = write.c + write.c_offset[i];
         unroll<V>([&](auto v) THEW_FLAT {
-            if (kWhole || v < V - 1) {
-                store(to + v * kLanes<T>, acc[i][v]);
-            } else {
-                store_partial(to + v * kLanes<T>, acc[i][v], write.columns - (V - 1) * kLanes<T>);
+            const int left = write.columns - v * kLanes<Sum>;
+            if (kWhole || left >= kLanes<Sum>) {
+                store_narrowed(to + v * kLanes<Sum>, acc[i][v]);
+            } else if (left > 0) {
+                store_narrowed_partial(to + v * kLanes<Sum>, acc[i][v], left);
             }
         });
     });
@@ -73,15 +80,16 @@ THEW_INLINE void write_tile(Vec<T> (&acc)[H][V], const Write<T>& write) {
 // Activations beyond a clip, over the tile just stored: kept out of the tiles, of which there are many.
 template <class T>
 __attribute__((noinline)) void activate_rows(const Write<T>& write, int rows) {
+    using Sum = Wide<T>;
     for (int i = 0; i < rows; ++i) {
         T* row = write.c + write.c_offset[i];
         int n = 0;
-        for (; n + kLanes<T> <= write.columns; n += kLanes<T>) {
-            store(row + n, activate<T>(write.activation, load(row + n), write.p0, write.p1));
+        for (; n + kLanes<Sum> <= write.columns; n += kLanes<Sum>) {
+            store_narrowed(row + n, activate<Sum>(write.activation, load_widened(row + n), write.p0, write.p1));
         }
         const int tail = write.columns - n;
-        const Vec<T> last = load_partial(row + n, tail);
-        store_partial(row + n, activate<T>(write.activation, last, write.p0, write.p1), tail);
+        const Vec<Sum> last = load_widened_partial(row + n, tail);
+        store_narrowed_partial(row + n, activate<Sum>(write.activation, last, write.p0, write.p1), tail);
     }
 }
 

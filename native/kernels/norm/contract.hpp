@@ -7,9 +7,10 @@
 //   alone) layer     the same, mean and variance taken of x along i lrn       y = x / (bias + alpha / size · Σ
 //   x[j]²)^beta,  j from i - (size - 1) / 2 to i + size / 2, inside the image
 //
-// Any strides and alignment; y may be x itself (same view), and overlaps nothing else. Fast where the special axis or
-// another one has stride 1 in x and y. Variances are taken in two passes, sums of at most kNormBlock terms a lane are
-// added in fp64: |error of a mean| <= (kNormBlock + 8)·eps·mean|x|, and likewise for the variance.
+// fp16 and bf16 (scale, bias, mean and variance too) are computed in fp32 and rounded once. Any strides and alignment;
+// y may be x itself (same view), and overlaps nothing else. Fast where the special axis or another one has stride 1 in
+// x and y. Variances are taken in two passes, sums of at most kNormBlock terms a lane are added in fp64: |error of a
+// mean| <= (kNormBlock + 8)·eps·mean|x|, and likewise for the variance.
 #pragma once
 
 #include "base/workers.hpp"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/norm/contract.hpp"
+#include "simd/half.hpp"
 #include "simd/math.hpp"
 #include "simd/unroll.hpp"
 
@@ -14,17 +15,17 @@ struct Normal {
     const T *mean, *inverse, *scale, *bias;
 };
 
-template <class T>
-struct LineViews {
-    const T* x;
+template <class S>
+struct LineViews {  // S is the type in memory, Wide<S> the one computed in
+    const S* x;
     std::int64_t x_stride;
-    T* y;
+    S* y;
     std::int64_t y_stride, count;
 };
 
 // y = (x - mean)·inverse·scale + bias; `kStatistics`, `kAffine`: whether those pairs have one an element.
-template <class T, bool kStatistics, bool kAffine>
-__attribute__((noinline)) void normalise_line(const LineViews<T>& line, const Normal<T>& by) {
+template <class S, bool kStatistics, bool kAffine, class T = Wide<S>>
+__attribute__((noinline)) void normalise_line(const LineViews<S>& line, const Normal<T>& by) {
     auto one = [&](T x, std::int64_t i) THEW_FLAT {
         const std::int64_t s = kStatistics ? i : 0, a = kAffine ? i : 0;
         return (x - by.mean[s]) * by.inverse[s] * by.scale[a] + by.bias[a];
@@ -34,17 +35,17 @@ __attribute__((noinline)) void normalise_line(const LineViews<T>& line, const No
         auto get = [](const T* from, std::int64_t at, bool each)
                        THEW_FLAT { return each ? load(from + at) : splat(*from); };
         for (; i + kLanes<T> <= line.count; i += kLanes<T>) {
-            const Vec<T> centred = load(line.x + i) - get(by.mean, i, kStatistics);
-            store(line.y + i,
-                  centred * get(by.inverse, i, kStatistics) * get(by.scale, i, kAffine) + get(by.bias, i, kAffine));
+            const Vec<T> centred = load_widened(line.x + i) - get(by.mean, i, kStatistics);
+            store_narrowed(line.y + i, centred * get(by.inverse, i, kStatistics) * get(by.scale, i, kAffine) +
+                                           get(by.bias, i, kAffine));
         }
     }
-    for (; i < line.count; ++i) line.y[i * line.y_stride] = one(line.x[i * line.x_stride], i);
+    for (; i < line.count; ++i) line.y[i * line.y_stride] = narrow_to<S>(one(wide_of(line.x[i * line.x_stride]), i));
 }
 
 // Σ x, or with kSquared Σ (x - mean)², along a line.
-template <class T, bool kSquared>
-__attribute__((noinline)) double sum_line(const T* x, std::int64_t stride, std::int64_t count, T mean) {
+template <class S, bool kSquared, class T = Wide<S>>
+__attribute__((noinline)) double sum_line(const S* x, std::int64_t stride, std::int64_t count, T mean) {
     constexpr int lanes = kLanes<T>;
     double total = 0;
     std::int64_t i = 0;
@@ -53,15 +54,15 @@ __attribute__((noinline)) double sum_line(const T* x, std::int64_t stride, std::
         Vec<T> sums[4]{};
         for (; i + 4 * lanes <= end; i += 4 * lanes) {
             unroll<4>([&](auto k) THEW_FLAT {
-                const Vec<T> value = load(x + i + k * lanes) - mean;
-                sums[k] += kSquared ? value * value : load(x + i + k * lanes);
+                const Vec<T> value = load_widened(x + i + k * lanes), centred = value - mean;
+                sums[k] += kSquared ? centred * centred : value;
             });
         }
         const Vec<T> sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         for (int lane = 0; lane < lanes; ++lane) total += static_cast<double>(sum[lane]);
     }
     for (; i < count; ++i) {
-        const double value = static_cast<double>(x[i * stride]);
+        const double value = static_cast<double>(wide_of(x[i * stride]));
         const double centred = value - static_cast<double>(mean);
         total += kSquared ? centred * centred : value;
     }
@@ -69,8 +70,8 @@ __attribute__((noinline)) double sum_line(const T* x, std::int64_t stride, std::
 }
 
 // The same for `channels` neighbouring channels over all positions, added to totals[channel].
-template <class T, bool kSquared>
-__attribute__((noinline)) void sum_channels(const Axes& positions, const T* x, std::int64_t channels, const T* mean,
+template <class S, bool kSquared, class T = Wide<S>>
+__attribute__((noinline)) void sum_channels(const Axes& positions, const S* x, std::int64_t channels, const T* mean,
                                             double* totals) {
     constexpr int lanes = kLanes<T>;
     std::int64_t c = 0;
@@ -81,7 +82,7 @@ __attribute__((noinline)) void sum_channels(const Axes& positions, const T* x, s
             const std::int64_t most = first + kNormBlock, end = most < positions.count ? most : positions.count;
             Vec<T> sum{};
             for (std::int64_t at = first; at < end; ++at) {
-                const Vec<T> value = load(x + offsets_at(positions, at).of[0] + c) - centre;
+                const Vec<T> value = load_widened(x + offsets_at(positions, at).of[0] + c) - centre;
                 sum += kSquared ? value * value : value;
             }
             for (int lane = 0; lane < lanes; ++lane) totals[c + lane] += static_cast<double>(sum[lane]);
@@ -90,7 +91,7 @@ __attribute__((noinline)) void sum_channels(const Axes& positions, const T* x, s
     for (; c < channels; ++c) {
         const double centre = kSquared ? static_cast<double>(mean[c]) : 0.0;
         for (std::int64_t at = 0; at < positions.count; ++at) {
-            const double value = static_cast<double>(x[offsets_at(positions, at).of[0] + c]) - centre;
+            const double value = static_cast<double>(wide_of(x[offsets_at(positions, at).of[0] + c])) - centre;
             totals[c] += kSquared ? value * value : value;
         }
     }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/norm/contract.hpp"
+#include "simd/half.hpp"
 #include "simd/math.hpp"
 #include "simd/unroll.hpp"
 
@@ -43,13 +44,13 @@ THEW_INLINE Vec<T> lrn_value(const NormArgs& args, Vec<T> x, Vec<T> squares) {
 }
 
 // One pixel, channels along the line; buffer as lrn_buffer(args, 1).
-template <class T>
-void lrn_pixel(const NormArgs& args, const T* x, T* y, T* buffer) {
+template <class S, class T = Wide<S>>
+void lrn_pixel(const NormArgs& args, const S* x, S* y, T* buffer) {
     const LrnWindow window = lrn_window(args);
     const std::int64_t total = lrn_buffer<T>(args, 1), width = window.before + window.after;
     for (std::int64_t i = 0; i < total; ++i) buffer[i] = T{0};
     for (std::int64_t i = 0; i < args.length; ++i) {
-        const T value = x[i * args.x_stride];
+        const T value = wide_of(x[i * args.x_stride]);
         buffer[window.before + i] = value * value;
     }
     for (std::int64_t i = 0; i < args.length; i += kLanes<T>) {
@@ -57,20 +58,21 @@ void lrn_pixel(const NormArgs& args, const T* x, T* y, T* buffer) {
         for (std::int64_t k = 0; k <= width; ++k) sum += load(buffer + i + k);
         T values[kLanes<T>]{};
         const std::int64_t left = args.length - i, count = left < kLanes<T> ? left : kLanes<T>;
-        for (std::int64_t lane = 0; lane < count; ++lane) values[lane] = x[(i + lane) * args.x_stride];
+        for (std::int64_t lane = 0; lane < count; ++lane) values[lane] = wide_of(x[(i + lane) * args.x_stride]);
         store(values, lrn_value<T>(args, load(values), sum));
-        for (std::int64_t lane = 0; lane < count; ++lane) y[(i + lane) * args.y_stride] = values[lane];
+        for (std::int64_t lane = 0; lane < count; ++lane) y[(i + lane) * args.y_stride] = narrow_to<S>(values[lane]);
     }
 }
 
 // `lanes` neighbouring pixels; buffer as lrn_buffer(args, kLanes<T>).
-template <class T>
-void lrn_pixels(const NormArgs& args, const T* x, T* y, int lanes, T* buffer) {
+template <class S, class T = Wide<S>>
+void lrn_pixels(const NormArgs& args, const S* x, S* y, int lanes, T* buffer) {
     const LrnWindow window = lrn_window(args);
     const std::int64_t total = lrn_buffer<T>(args, kLanes<T>), width = window.before + window.after;
     for (std::int64_t i = 0; i < total; ++i) buffer[i] = T{0};
     auto get = [&](std::int64_t i) THEW_FLAT {
-        return lanes == kLanes<T> ? load(x + i * args.x_stride) : load_partial(x + i * args.x_stride, lanes);
+        return lanes == kLanes<T> ? load_widened(x + i * args.x_stride)
+                                  : load_widened_partial(x + i * args.x_stride, lanes);
     };
     for (std::int64_t i = 0; i < args.length; ++i) {
         const Vec<T> value = get(i);
@@ -79,7 +81,7 @@ void lrn_pixels(const NormArgs& args, const T* x, T* y, int lanes, T* buffer) {
     for (std::int64_t i = 0; i < args.length; ++i) {
         Vec<T> sum{};
         for (std::int64_t k = 0; k <= width; ++k) sum += load(buffer + (i + k) * kLanes<T>);
-        store_partial(y + i * args.y_stride, lrn_value<T>(args, get(i), sum), lanes);
+        store_narrowed_partial(y + i * args.y_stride, lrn_value<T>(args, get(i), sum), lanes);
     }
 }
 
@@ -94,8 +96,8 @@ std::int64_t lrn_scratch(const NormArgs& args) {  // elements a worker
     return (lrn_buffer<T>(args, lrn_across(args) ? kLanes<T> : 1) + 15) / 16 * 16;
 }
 
-template <class T>
-void run_lrn(const NormArgs& args, const T* x, T* y, const Workers& workers, T* scratch) {
+template <class S, class T = Wide<S>>
+void run_lrn(const NormArgs& args, const S* x, S* y, const Workers& workers, T* scratch) {
     const bool across = lrn_across(args);
     Axes outer = args.others;
     std::int64_t neighbours = 1;
@@ -110,9 +112,9 @@ void run_lrn(const NormArgs& args, const T* x, T* y, const Workers& workers, T* 
             const std::int64_t first = unit % blocks * width, left = neighbours - first;
             if (across) {
                 const int lanes = static_cast<int>(left < width ? left : width);
-                lrn_pixels<T>(args, x + at.of[0] + first, y + at.of[1] + first, lanes, buffer);
+                lrn_pixels<S>(args, x + at.of[0] + first, y + at.of[1] + first, lanes, buffer);
             } else {
-                lrn_pixel<T>(args, x + at.of[0], y + at.of[1], buffer);
+                lrn_pixel<S>(args, x + at.of[0], y + at.of[1], buffer);
             }
         }
     };

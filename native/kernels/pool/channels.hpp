@@ -12,26 +12,27 @@ template <class T>
 struct ChannelWindow {
     const T* first;  // tap (first row, first column), channel 0
     std::int64_t rows, columns, row_step, column_step;
-    T count;
+    Wide<T> count;
 };
 
-// `Value` is a vector or one element, N of them side by side.
+// `Value` is a vector or one element (of the type computed in), N of them side by side.
 template <class Op, class T, class Value, int N>
 THEW_INLINE void pool_channels(const ChannelWindow<T>& window, std::int64_t c, T* to) {
-    constexpr int step = static_cast<int>(sizeof(Value) / sizeof(T));
+    using W = Wide<T>;
+    constexpr int step = static_cast<int>(sizeof(Value) / sizeof(W));
     auto get = [](const T* from) THEW_FLAT {
         if constexpr (step == 1) {
-            return *from;
+            return wide_of(*from);
         } else {
-            return load(from);
+            return load_widened(from);
         }
     };
     Value total[N];
-    unroll<N>([&](auto i) THEW_FLAT { total[i] = static_cast<Value>(Value{} + Op::template start<T>()); });
+    unroll<N>([&](auto i) THEW_FLAT { total[i] = static_cast<Value>(Value{} + Op::template start<W>()); });
     const T* row = window.first + c;
     for (std::int64_t ky = 0; ky < window.rows; ++ky, row += window.row_step) {
         Value sums[N];
-        unroll<N>([&](auto i) THEW_FLAT { sums[i] = static_cast<Value>(Value{} + Op::template start<T>()); });
+        unroll<N>([&](auto i) THEW_FLAT { sums[i] = static_cast<Value>(Value{} + Op::template start<W>()); });
         const T* pixel = row;
         for (std::int64_t kx = 0; kx < window.columns; ++kx, pixel += window.column_step) {
             unroll<N>([&](auto i) THEW_FLAT { sums[i] = Op::join(sums[i], get(pixel + i * step)); });
@@ -41,30 +42,31 @@ THEW_INLINE void pool_channels(const ChannelWindow<T>& window, std::int64_t c, T
     unroll<N>([&](auto i) THEW_FLAT {
         const Value value = Op::finish(total[i], static_cast<Value>(Value{} + window.count));
         if constexpr (step == 1) {
-            to[c] = value;
+            to[c] = narrow_to<T>(value);
         } else {
-            store(to + c + i * step, value);
+            store_narrowed(to + c + i * step, value);
         }
     });
 }
 
 template <class Op, class T>
 void pool_pixel(const ChannelWindow<T>& window, std::int64_t first, std::int64_t last, T* to) {
-    constexpr int lanes = kLanes<T>;
+    using W = Wide<T>;
+    constexpr int lanes = kLanes<W>;
     std::int64_t c = first;
-    for (; c + 4 * lanes <= last; c += 4 * lanes) pool_channels<Op, T, Vec<T>, 4>(window, c, to);
-    for (; c + lanes <= last; c += lanes) pool_channels<Op, T, Vec<T>, 1>(window, c, to);
+    for (; c + 4 * lanes <= last; c += 4 * lanes) pool_channels<Op, T, Vec<W>, 4>(window, c, to);
+    for (; c + lanes <= last; c += lanes) pool_channels<Op, T, Vec<W>, 1>(window, c, to);
     if (c < last && last - first >= lanes) {
-        pool_channels<Op, T, Vec<T>, 1>(window, last - lanes, to);
+        pool_channels<Op, T, Vec<W>, 1>(window, last - lanes, to);
     } else {
-        for (; c < last; ++c) pool_channels<Op, T, T, 1>(window, c, to);
+        for (; c < last; ++c) pool_channels<Op, T, W, 1>(window, c, to);
     }
 }
 
 template <class Op, class T>
 void pool_by_channels(const PoolArgs& args, const T* x, T* y, const Workers& workers) {
     // Rows are shared out; where they are few (global pooling), channels are too, four vectors at the least.
-    constexpr std::int64_t unit = 4 * kLanes<T>;
+    constexpr std::int64_t unit = 4 * kLanes<Wide<T>>;
     const std::int64_t lines = args.oh - args.first_row;
     std::int64_t blocks = 1;
     while (workers.count > 1 && args.n * lines * blocks < 4 * workers.count && blocks * unit < args.c) blocks *= 2;
@@ -85,7 +87,7 @@ void pool_by_channels(const PoolArgs& args, const T* x, T* y, const Workers& wor
                                           columns.last - columns.first,
                                           args.dilation_h * args.x_h,
                                           args.dilation_w * args.x_w,
-                                          static_cast<T>(rows.counted * columns.counted)};
+                                          static_cast<Wide<T>>(rows.counted * columns.counted)};
             pool_pixel<Op, T>(window, first, last, y + n * args.y_n + oy * args.y_h + ox * args.y_w);
         }
     };

@@ -7,7 +7,8 @@
 //
 // Any strides of x and y. Channel stride 1 in both, or image stride 1: vectors across channels or images; otherwise
 // rows of w, fastest where w's stride is 1 in x. No alignment is asked for; y overlaps no input; memory outside the
-// views is not touched. Sums run along window rows, then over them: |error| <= (kh + kw + 1)·eps·Σ|terms| / count.
+// views is not touched. fp16 and bf16 are computed in fp32 and rounded once. Sums run along window rows, then over
+// them: |error| <= (kh + kw + 1)·eps·Σ|terms| / count.
 #pragma once
 
 #include "base/tensor.hpp"

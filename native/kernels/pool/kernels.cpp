@@ -5,11 +5,14 @@
 namespace thew {
 namespace {
 
+template <class T>
+inline constexpr bool kAverages = static_cast<Wide<T>>(0.5) != Wide<T>{0};
+
 bool by_channels(const PoolArgs& args) { return args.c == 1 || (args.x_c == 1 && args.y_c == 1); }
 
 template <class T>
 std::int64_t scratch_bytes(const PoolArgs& args) {
-    return by_channels(args) ? 0 : (args.w * static_cast<std::int64_t>(sizeof(T)) + 63) / 64 * 64;
+    return by_channels(args) ? 0 : (args.w * static_cast<std::int64_t>(sizeof(Wide<T>)) + 63) / 64 * 64;
 }
 
 template <class Op, class T>
@@ -22,7 +25,7 @@ template <class T>
 void run(const PoolArgs& args, const void* from, void* to, const Workers& workers, std::byte* scratch) {
     const T* x = static_cast<const T*>(from);
     T* y = static_cast<T*>(to);
-    if constexpr (static_cast<T>(0.5) != T{0}) {
+    if constexpr (kAverages<T>) {
         if (args.op == PoolOp::average) return run_op<AverageOf, T>(args, x, y, workers, scratch);
     }
     run_op<MaxOf, T>(args, x, y, workers, scratch);
@@ -30,21 +33,19 @@ void run(const PoolArgs& args, const void* from, void* to, const Workers& worker
 
 template <class T>
 constexpr PoolEntry entry(DType type) {
-    return {{"pool", "direct", type, type, type, 0, 0, 0, kIsa}, run<T>, scratch_bytes<T>, static_cast<T>(0.5) != T{0}};
+    return {{"pool", "direct", type, type, type, 0, 0, 0, kIsa}, run<T>, scratch_bytes<T>, kAverages<T>};
 }
 
 const PoolEntry kEntries[] = {
-    entry<float>(DType::fp32),
-    entry<double>(DType::fp64),
-    entry<std::int8_t>(DType::int8),
-    entry<std::uint8_t>(DType::uint8),
+    entry<float>(DType::fp32), entry<double>(DType::fp64),      entry<Fp16>(DType::fp16),
+    entry<Bf16>(DType::bf16),  entry<std::int8_t>(DType::int8), entry<std::uint8_t>(DType::uint8),
 };
 
 }  // namespace
 
 namespace THEW_ISA {
 extern const Table<PoolEntry> pool_table;
-const Table<PoolEntry> pool_table{kEntries, 4};
+const Table<PoolEntry> pool_table{kEntries, 6};
 }  // namespace THEW_ISA
 
 }  // namespace thew

@@ -11,12 +11,13 @@ namespace {
 
 // to[i] = join(to[i], from[i·step]).
 template <class Op, class T>
-void join_row(T* to, const T* from, std::int64_t step, std::int64_t count) {
+void join_row(Wide<T>* to, const T* from, std::int64_t step, std::int64_t count) {
+    constexpr int lanes = kLanes<Wide<T>>;
     std::int64_t i = 0;
     if (step == 1) {
-        for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, Op::join(load(to + i), load(from + i)));
+        for (; i + lanes <= count; i += lanes) store(to + i, Op::join(load(to + i), load_widened(from + i)));
     }
-    for (; i < count; ++i) to[i] = Op::join(to[i], from[i * step]);
+    for (; i < count; ++i) to[i] = Op::join(to[i], wide_of(from[i * step]));
 }
 
 // The reduction of `count` consecutive elements: four vectors of partial results.
@@ -67,18 +68,19 @@ void pool_pairs(const PoolArgs& args, const T* row, const Span& rows, T* to) {
 
 // One output row of one plane; `buffer` holds w elements.
 template <class Op, class T>
-void pool_row(const PoolArgs& args, const T* plane, std::int64_t oy, T* to, T* buffer) {
+void pool_row(const PoolArgs& args, const T* plane, std::int64_t oy, T* to, Wide<T>* buffer) {
+    using W = Wide<T>;
     const std::int64_t top = oy * args.stride_h - args.pad_top;
     const Span rows = clip(top, args.kh, args.dilation_h, args.h, args.pad_bottom, args.count_include_pad);
     const T* row = plane + (top + rows.first * args.dilation_h) * args.x_h;
-    if constexpr (static_cast<T>(0.5) != T{0}) {
+    if constexpr (std::is_floating_point_v<T>) {
         if (is_paired(args)) return pool_pairs<Op, T>(args, row, rows, to);
     }
-    const T* line = buffer;
-    if (rows.last - rows.first == 1 && args.x_w == 1) {
-        line = row;
+    const W* line = buffer;
+    if (std::is_same_v<T, W> && rows.last - rows.first == 1 && args.x_w == 1) {
+        line = reinterpret_cast<const W*>(row);
     } else {
-        for (std::int64_t i = 0; i < args.w; ++i) buffer[i] = Op::template start<T>();
+        for (std::int64_t i = 0; i < args.w; ++i) buffer[i] = Op::template start<W>();
         for (std::int64_t ky = rows.first; ky < rows.last; ++ky, row += args.dilation_h * args.x_h) {
             join_row<Op, T>(buffer, row, args.x_w, args.w);
         }
@@ -86,16 +88,16 @@ void pool_row(const PoolArgs& args, const T* plane, std::int64_t oy, T* to, T* b
     for (std::int64_t ox = 0; ox < args.ow; ++ox) {
         const std::int64_t left = ox * args.stride_w - args.pad_left;
         const Span columns = clip(left, args.kw, args.dilation_w, args.w, args.pad_right, args.count_include_pad);
-        const T* tap = line + left + columns.first * args.dilation_w;
-        T value = Op::template start<T>();
+        const W* tap = line + left + columns.first * args.dilation_w;
+        W value = Op::template start<W>();
         if (args.dilation_w == 1) {
-            value = reduce_row<Op, T>(tap, columns.last - columns.first);
+            value = reduce_row<Op, W>(tap, columns.last - columns.first);
         } else {
             for (std::int64_t kx = columns.first; kx < columns.last; ++kx, tap += args.dilation_w) {
                 value = Op::join(value, *tap);
             }
         }
-        to[ox * args.y_w] = Op::finish(value, static_cast<T>(rows.counted * columns.counted));
+        to[ox * args.y_w] = narrow_to<T>(Op::finish(value, static_cast<W>(rows.counted * columns.counted)));
     }
 }
 
@@ -107,7 +109,7 @@ void pool_by_rows(const PoolArgs& args, const T* x, T* y, const Workers& workers
     const std::int64_t group = row_elements >= 16384 ? 1 : 16384 / row_elements;
     const std::int64_t rows = args.n * args.c * args.oh;
     auto body = [&](std::int64_t item, int worker) {
-        T* buffer = reinterpret_cast<T*>(scratch + worker * scratch_bytes);
+        auto* buffer = reinterpret_cast<Wide<T>*>(scratch + worker * scratch_bytes);
         const std::int64_t end = (item + 1) * group < rows ? (item + 1) * group : rows;
         for (std::int64_t row = item * group; row < end; ++row) {
             const std::int64_t oy = row % args.oh, c = row / args.oh % args.c, n = row / args.oh / args.c;

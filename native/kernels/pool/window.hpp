@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "kernels/pool/contract.hpp"
+#include "simd/half.hpp"
 #include "simd/unroll.hpp"
 
 namespace thew {

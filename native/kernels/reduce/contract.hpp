@@ -6,8 +6,9 @@
 // Nothing to reduce gives the start value (0, 1, ∓infinity), NaN for a mean. A NaN gives NaN; arg_max and arg_min
 // give the place of the first (select_last: last) NaN, as NumPy does.
 //
-// Sums are kept in several accumulators that are emptied into totals every kReduceBlock terms of a lane:
-// |error| <= (kReduceBlock + n / kReduceBlock + 12)·eps·Σ|terms|, plus the function's own for logarithms and roots.
+// fp16 and bf16 are computed in fp32 and rounded once. Sums are kept in several accumulators that are emptied into
+// totals every kReduceBlock terms of a lane: |error| <= (kReduceBlock + n / kReduceBlock + 12)·eps·Σ|terms|, plus the
+// function's own for logarithms and roots.
 #pragma once
 
 #include "base/workers.hpp"

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "kernels/reduce/contract.hpp"
+#include "simd/half.hpp"
 #include "simd/math.hpp"
 #include "simd/unroll.hpp"
 

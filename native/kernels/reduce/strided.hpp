@@ -1,5 +1,6 @@
 // The two loops of a reduction. `along`: x's unit stride lies in a reduced axis (or nowhere), vectors run along it and
-// end in a sum over lanes. `across`: it lies in a kept axis, a vector holds neighbouring results.
+// end in a sum over lanes. `across`: it lies in a kept axis, a vector holds neighbouring results. S is the type in
+// memory, Wide<S> the one computed in.
 #pragma once
 
 #include "kernels/reduce/ops.hpp"
@@ -22,30 +23,30 @@ THEW_INLINE typename SignedOf<T>::Mask first_lanes(int count) {
 }
 
 // `count` <= kLanes elements, `stride` apart.
-template <class T>
-__attribute__((noinline)) Vec<T> gather(const T* from, std::int64_t stride, int count) {
-    T buffer[kLanes<T>]{};
+template <class S>
+__attribute__((noinline)) Vec<Wide<S>> gather(const S* from, std::int64_t stride, int count) {
+    S buffer[kLanes<Wide<S>>]{};
 #pragma GCC unroll 1
     for (int i = 0; i < count; ++i) buffer[i] = from[i * stride];
-    return load(buffer);
+    return load_widened(buffer);
 }
-template <class T>
-THEW_INLINE Vec<T> load_strided(const T* from, std::int64_t stride, int count) {
-    return stride == 1 && count == kLanes<T> ? load(from) : gather<T>(from, stride, count);
+template <class S>
+THEW_INLINE Vec<Wide<S>> load_strided(const S* from, std::int64_t stride, int count) {
+    return stride == 1 && count == kLanes<Wide<S>> ? load_widened(from) : gather<S>(from, stride, count);
 }
 
-template <class T>
-__attribute__((noinline)) void store_strided(T* to, std::int64_t stride, Vec<T> value, int count) {
-    if (stride == 1 && count == kLanes<T>) return store(to, value);
-    T buffer[kLanes<T>];
-    store(buffer, value);
+template <class S>
+__attribute__((noinline)) void store_strided(S* to, std::int64_t stride, Vec<Wide<S>> value, int count) {
+    if (stride == 1 && count == kLanes<Wide<S>>) return store_narrowed(to, value);
+    S buffer[kLanes<Wide<S>>];
+    store_narrowed(buffer, value);
 #pragma GCC unroll 1
     for (int i = 0; i < count; ++i) to[i * stride] = buffer[i];
 }
 
 // Adds at most kReduceBlock · 4 · kLanes elements of a row to `total`.
-template <class Op, class T>
-__attribute__((noinline)) Vec<T> reduce_run(Vec<T> total, const T* from, std::int64_t stride, std::int64_t count,
+template <class Op, class S, class T = Wide<S>>
+__attribute__((noinline)) Vec<T> reduce_run(Vec<T> total, const S* from, std::int64_t stride, std::int64_t count,
                                             Vec<T> shift) {
     constexpr int lanes = kLanes<T>;
     Vec<T> sums[4];
@@ -53,7 +54,8 @@ __attribute__((noinline)) Vec<T> reduce_run(Vec<T> total, const T* from, std::in
     std::int64_t i = 0;
     if (stride == 1) {
         for (; i + 4 * lanes <= count; i += 4 * lanes) {
-            unroll<4>([&](auto k) THEW_FLAT { sums[k] = Op::take(sums[k], load(from + i + k * lanes), shift); });
+            unroll<4>([&](auto k)
+                          THEW_FLAT { sums[k] = Op::take(sums[k], load_widened(from + i + k * lanes), shift); });
         }
     }
     for (; i + lanes <= count; i += lanes)
@@ -67,8 +69,9 @@ __attribute__((noinline)) Vec<T> reduce_run(Vec<T> total, const T* from, std::in
 }
 
 // One result: `rows` are the reduced axes but the last, along which runs go. For `Shifts` see reduce_neighbours.
-template <class Op, class T, bool Shifts>
-void reduce_along(const ReduceArgs& args, const T* x, T* y) {
+template <class Op, class S, bool Shifts>
+void reduce_along(const ReduceArgs& args, const S* x, S* y) {
+    using T = Wide<S>;
     constexpr std::int64_t run = kReduceBlock * 4 * kLanes<T>;
     const Axes& reduced = args.reduced;
     const int last = reduced.rank - 1;
@@ -78,20 +81,20 @@ void reduce_along(const ReduceArgs& args, const T* x, T* y) {
     rows.rank = last < 0 ? 0 : last;
     const std::int64_t count = length == 0 ? 0 : reduced.count / length;
     Vec<T> shift{};
-    if constexpr (Shifts) shift = Op::shift_of(splat(*y));
+    if constexpr (Shifts) shift = Op::shift_of(splat(wide_of(*y)));
     Vec<T> total = splat(Op::start);
     for (std::int64_t row = 0; row < count; ++row) {
-        const T* from = x + offsets_at(rows, row).of[0];
+        const S* from = x + offsets_at(rows, row).of[0];
         for (std::int64_t i = 0; i < length; i += run) {
-            total = reduce_run<Op, T>(total, from + i * stride, stride, length - i < run ? length - i : run, shift);
+            total = reduce_run<Op, S>(total, from + i * stride, stride, length - i < run ? length - i : run, shift);
         }
     }
-    *y = Op::finish(splat(join_lanes<Op, T>(total)), reduced.count, shift)[0];
+    *y = narrow_to<S>(Op::finish(splat(join_lanes<Op, T>(total)), reduced.count, shift)[0]);
 }
 
 // N vectors of neighbouring results; the last of them has `lanes` of its lanes.
-template <class Op, class T, int N>
-__attribute__((noinline)) void reduce_across(const ReduceArgs& args, const T* x, T* y, std::int64_t y_stride, int lanes,
+template <class Op, class S, int N, class T = Wide<S>>
+__attribute__((noinline)) void reduce_across(const ReduceArgs& args, const S* x, S* y, std::int64_t y_stride, int lanes,
                                              const Vec<T> (&shift)[N]) {
     const Axes& reduced = args.reduced;
     const int last = reduced.rank - 1;
@@ -104,14 +107,14 @@ __attribute__((noinline)) void reduce_across(const ReduceArgs& args, const T* x,
     unroll<N>([&](auto k) THEW_FLAT { total[k] = sums[k] = splat(Op::start); });
     std::int64_t room = kReduceBlock;  // terms that `sums` may still take
     for (std::int64_t row = 0; row < count; ++row) {
-        const T* from = x + offsets_at(rows, row).of[0];
+        const S* from = x + offsets_at(rows, row).of[0];
         for (std::int64_t i = 0; i < length;) {
             const std::int64_t end = i + (length - i < room ? length - i : room);
             room -= end - i;
             for (; i < end; ++i, from += stride) {
                 unroll<N>([&](auto k) THEW_FLAT {
-                    const T* at = from + k * kLanes<T>;
-                    const Vec<T> value = k == N - 1 && lanes < kLanes<T> ? gather<T>(at, 1, lanes) : load(at);
+                    const S* at = from + k * kLanes<T>;
+                    const Vec<T> value = k == N - 1 && lanes < kLanes<T> ? gather<S>(at, 1, lanes) : load_widened(at);
                     sums[k] = Op::take(sums[k], value, shift[k]);
                 });
             }
@@ -140,12 +143,13 @@ inline bool runs_across(const ReduceArgs& args) {
 
 // Results [first, last) of one run of neighbours. `Shifts`: y comes in with the largest elements, and the op makes of
 // them what it subtracts.
-template <class Op, class T, bool Shifts>
-void reduce_neighbours(const ReduceArgs& args, const T* x, T* y, std::int64_t stride, std::int64_t first,
+template <class Op, class S, bool Shifts>
+void reduce_neighbours(const ReduceArgs& args, const S* x, S* y, std::int64_t stride, std::int64_t first,
                        std::int64_t last) {
+    using T = Wide<S>;
     auto step = [&](auto vectors, int lanes) {
         constexpr int count = vectors;
-        T* to = y + first * stride;
+        S* to = y + first * stride;
         Vec<T> shift[count]{};
         if constexpr (Shifts) {
             unroll<count>([&](auto k) THEW_FLAT {
@@ -153,7 +157,7 @@ void reduce_neighbours(const ReduceArgs& args, const T* x, T* y, std::int64_t st
                 shift[k] = Op::shift_of(load_strided(to + k * kLanes<T> * stride, stride, here));
             });
         }
-        reduce_across<Op, T, count>(args, x + first, to, stride, lanes, shift);
+        reduce_across<Op, S, count>(args, x + first, to, stride, lanes, shift);
         first += count * kLanes<T>;
     };
     while (first + 4 * kLanes<T> <= last) step(Constant<4>{}, kLanes<T>);
@@ -162,15 +166,15 @@ void reduce_neighbours(const ReduceArgs& args, const T* x, T* y, std::int64_t st
 }
 
 // The loops of one op, for the walk over positions, which is the same for all ops.
-template <class T>
+template <class S>
 struct Loops {
-    void (*along)(const ReduceArgs& args, const T* x, T* y);
-    void (*neighbours)(const ReduceArgs& args, const T* x, T* y, std::int64_t stride, std::int64_t first,
+    void (*along)(const ReduceArgs& args, const S* x, S* y);
+    void (*neighbours)(const ReduceArgs& args, const S* x, S* y, std::int64_t stride, std::int64_t first,
                        std::int64_t last);
 };
 
-template <class T>
-void reduce_all(const Loops<T>& loops, const ReduceArgs& args, const T* x, T* y, const Workers& workers) {
+template <class S>
+void reduce_all(const Loops<S>& loops, const ReduceArgs& args, const S* x, S* y, const Workers& workers) {
     const bool across = runs_across(args);
     Axes outer = args.kept;
     std::int64_t length = 1, stride = 0, block = 1;
@@ -178,7 +182,7 @@ void reduce_all(const Loops<T>& loops, const ReduceArgs& args, const T* x, T* y,
         length = outer.extent[outer.rank - 1];
         stride = outer.stride[1][outer.rank - 1];
         --outer.rank;
-        block = 4 * kLanes<T>;
+        block = 4 * kLanes<Wide<S>>;
         while (block < length && block * args.reduced.count < 16384) block *= 2;
     }
     const std::int64_t positions = length == 0 ? 0 : args.kept.count / length, blocks = (length + block - 1) / block;
@@ -198,8 +202,8 @@ void reduce_all(const Loops<T>& loops, const ReduceArgs& args, const T* x, T* y,
     parallel_for(workers, (units + group - 1) / group, body);
 }
 
-template <class Op, class T, bool Shifts = false>
-inline constexpr Loops<T> kLoops{reduce_along<Op, T, Shifts>, reduce_neighbours<Op, T, Shifts>};
+template <class Op, class S, bool Shifts = false>
+inline constexpr Loops<S> kLoops{reduce_along<Op, S, Shifts>, reduce_neighbours<Op, S, Shifts>};
 
 }  // namespace
 }  // namespace thew

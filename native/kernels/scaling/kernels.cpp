@@ -32,16 +32,13 @@ void add_squares(const T* from, std::int64_t count, double inverse, double bound
     unroll<kSums>([&](auto k) THEW_FLAT { add(rest + k * kWide, k); });
 }
 
-template <bool kBrain>
-void add_half_squares(const std::uint16_t* from, std::int64_t count, double inverse, double bound,
-                      Vec<double> (&sums)[kSums]) {
+template <class Half>
+void add_half_squares(const Half* from, std::int64_t count, double inverse, double bound, Vec<double> (&sums)[kSums]) {
     constexpr int lanes = kLanes<float>;
     for (std::int64_t i = 0; i < count; i += lanes) {
-        std::uint16_t halves[lanes] = {};
-        for (int k = 0; k < lanes && i + k < count; ++k) halves[k] = from[i + k];
-        const Words words = (Words)load_as<std::uint32_t, lanes>(halves);
+        const std::int64_t left = count - i;
         float floats[lanes];
-        store(floats, (Vec<float>)(kBrain ? fp32_from_bf16(words) : fp32_from_fp16(words)));
+        store(floats, left >= lanes ? load_widened(from + i) : load_widened_partial(from + i, static_cast<int>(left)));
         for (int k = 0; k < lanes; k += kWide) {
             sums[0] = bounded_square(wide(floats + k) * inverse, bound) + sums[0];
         }
@@ -54,12 +51,8 @@ double squares(const void* gradient, DType dtype, std::int64_t count, double sca
     switch (dtype) {
         case DType::fp64: add_squares(static_cast<const double*>(gradient), count, inverse, bound, sums); break;
         case DType::fp32: add_squares(static_cast<const float*>(gradient), count, inverse, bound, sums); break;
-        case DType::bf16:
-            add_half_squares<true>(static_cast<const std::uint16_t*>(gradient), count, inverse, bound, sums);
-            break;
-        default:
-            add_half_squares<false>(static_cast<const std::uint16_t*>(gradient), count, inverse, bound, sums);
-            break;
+        case DType::bf16: add_half_squares(static_cast<const Bf16*>(gradient), count, inverse, bound, sums); break;
+        default: add_half_squares(static_cast<const Fp16*>(gradient), count, inverse, bound, sums); break;
     }
     const Vec<double> all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     double sum = all[0];

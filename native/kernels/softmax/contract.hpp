@@ -2,8 +2,9 @@
 //
 //   y = exp(x - m) / Σ exp(x - m),  or  x - m - log(Σ exp(x - m)),  m = max x along the axis
 //
-// Any strides of x and y, any alignment; y may be x itself (same view), and overlaps nothing else. Fast where the axis,
-// or another axis, has stride 1 in both. A NaN or +infinity, or nothing but -infinity, makes its whole line NaN.
+// fp16 and bf16 are computed in fp32 and rounded once. Any strides of x and y, any alignment; y may be x itself (same
+// view), and overlaps nothing else. Fast where the axis, or another axis, has stride 1 in both. A NaN or +infinity, or
+// nothing but -infinity, makes its whole line NaN.
 //
 // The sum has 4 vectors of accumulators (one along other axes), so for a line of n elements
 // |error| <= (n / lanes + max|x - m| + 16)·eps relative to y (softmax), or to |x - m| + log n (log_softmax).

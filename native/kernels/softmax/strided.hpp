@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/softmax/contract.hpp"
+#include "simd/half.hpp"
 #include "simd/math.hpp"
 #include "simd/unroll.hpp"
 
@@ -19,15 +20,15 @@ std::int64_t padded_length(std::int64_t length) {
 }
 
 // Copies the line, pads it, and returns its largest element in all lanes.
-template <class T>
-Vec<T> gather_line(const SoftmaxArgs& args, const T* x, T* line) {
+template <class S, class T = Wide<S>>
+Vec<T> gather_line(const SoftmaxArgs& args, const S* x, T* line) {
     constexpr int lanes = kLanes<T>;
     const std::int64_t length = args.length, padded = padded_length<T>(length);
     std::int64_t i = 0;
     if (args.x_stride == 1) {
-        for (; i + lanes <= length; i += lanes) store(line + i, load(x + i));
+        for (; i + lanes <= length; i += lanes) store(line + i, load_widened(x + i));
     }
-    for (; i < length; ++i) line[i] = x[i * args.x_stride];
+    for (; i < length; ++i) line[i] = wide_of(x[i * args.x_stride]);
     for (; i < padded; ++i) line[i] = kNegativeInfinity<T>;
     Vec<T> largest[4];
     unroll<4>([&](auto k) THEW_FLAT { largest[k] = splat(kNegativeInfinity<T>); });
@@ -40,11 +41,11 @@ Vec<T> gather_line(const SoftmaxArgs& args, const T* x, T* line) {
     return splat(result);
 }
 
-template <class T, bool kLogarithm>
-__attribute__((noinline)) void softmax_along(const SoftmaxArgs& args, const T* x, T* y, T* line) {
+template <class S, bool kLogarithm, class T = Wide<S>>
+__attribute__((noinline)) void softmax_along(const SoftmaxArgs& args, const S* x, S* y, T* line) {
     constexpr int lanes = kLanes<T>;
     const std::int64_t length = args.length, padded = padded_length<T>(length);
-    const Vec<T> largest = gather_line(args, x, line);
+    const Vec<T> largest = gather_line<S>(args, x, line);
     Vec<T> sums[4]{};
     for (std::int64_t i = 0; i < padded; i += 4 * lanes) {
 #pragma GCC unroll 4
@@ -63,21 +64,24 @@ __attribute__((noinline)) void softmax_along(const SoftmaxArgs& args, const T* x
     if (args.y_stride == 1) {
         for (; i + lanes <= length; i += lanes) {
             const Vec<T> value = load(line + i);
-            store(y + i, kLogarithm ? value - last : value * last);
+            store_narrowed(y + i, kLogarithm ? value - last : value * last);
         }
     }
-    for (; i < length; ++i) y[i * args.y_stride] = kLogarithm ? line[i] - last[0] : line[i] * last[0];
+    for (; i < length; ++i) y[i * args.y_stride] = narrow_to<S>(kLogarithm ? line[i] - last[0] : line[i] * last[0]);
 }
 
-// N vectors of neighbouring lines; the last has `lanes` of its lanes.
-template <class T, bool kLogarithm, int N>
-__attribute__((noinline)) void softmax_across(const SoftmaxArgs& args, const T* x, T* y, int lanes) {
-    auto get = [&](const T* from, int k) THEW_FLAT {
-        return k == N - 1 && lanes < kLanes<T> ? load_partial(from + k * kLanes<T>, lanes) : load(from + k * kLanes<T>);
+// N vectors of neighbouring lines; the last has `lanes` of its lanes. Powers wait in y for their sum, save where y
+// would round them: there they are taken again.
+template <class S, bool kLogarithm, int N, class T = Wide<S>>
+__attribute__((noinline)) void softmax_across(const SoftmaxArgs& args, const S* x, S* y, int lanes) {
+    constexpr bool kWaits = !kLogarithm && std::is_same_v<S, T>;
+    auto get = [&](const S* from, int k) THEW_FLAT {
+        from += k * kLanes<T>;
+        return k == N - 1 && lanes < kLanes<T> ? load_widened_partial(from, lanes) : load_widened(from);
     };
-    auto put = [&](T* to, int k, Vec<T> value) THEW_FLAT {
-        if (k == N - 1 && lanes < kLanes<T>) return store_partial(to + k * kLanes<T>, value, lanes);
-        store(to + k * kLanes<T>, value);
+    auto put = [&](S* to, int k, Vec<T> value) THEW_FLAT {
+        if (k == N - 1 && lanes < kLanes<T>) return store_narrowed_partial(to + k * kLanes<T>, value, lanes);
+        store_narrowed(to + k * kLanes<T>, value);
     };
     Vec<T> largest[N], sums[N];
     unroll<N>([&](auto k) THEW_FLAT {
@@ -91,17 +95,18 @@ __attribute__((noinline)) void softmax_across(const SoftmaxArgs& args, const T* 
         unroll<N>([&](auto k) THEW_FLAT {
             const Vec<T> power = exp<T>(get(x + i * args.x_stride, k) - largest[k]);
             sums[k] += power;
-            if constexpr (!kLogarithm) put(y + i * args.y_stride, k, power);
+            if constexpr (kWaits) put(y + i * args.y_stride, k, power);
         });
     }
     unroll<N>([&](auto k) THEW_FLAT { sums[k] = kLogarithm ? log<T>(sums[k]) : T{1} / sums[k]; });
     for (std::int64_t i = 0; i < args.length; ++i) {
         unroll<N>([&](auto k) THEW_FLAT {
-            T* to = y + i * args.y_stride;
-            if constexpr (kLogarithm) {
-                put(to, k, get(x + i * args.x_stride, k) - largest[k] - sums[k]);
-            } else {
+            S* to = y + i * args.y_stride;
+            if constexpr (kWaits) {
                 put(to, k, get(to, k) * sums[k]);
+            } else {
+                const Vec<T> shifted = get(x + i * args.x_stride, k) - largest[k];
+                put(to, k, kLogarithm ? shifted - sums[k] : exp<T>(shifted) * sums[k]);
             }
         });
     }
@@ -115,8 +120,9 @@ bool runs_across(const SoftmaxArgs& args) {
     return args.x_stride != 1 && args.others.extent[last] * 2 >= kLanes<T>;
 }
 
-template <class T, bool kLogarithm>
-void run_softmax(const SoftmaxArgs& args, const T* x, T* y, const Workers& workers, std::byte* scratch) {
+template <class S, bool kLogarithm>
+void run_softmax(const SoftmaxArgs& args, const S* x, S* y, const Workers& workers, std::byte* scratch) {
+    using T = Wide<S>;
     const bool across = runs_across<T>(args);
     Axes outer = args.others;
     std::int64_t neighbours = 1;
@@ -130,17 +136,17 @@ void run_softmax(const SoftmaxArgs& args, const T* x, T* y, const Workers& worke
             const Offsets at = offsets_at(outer, unit / blocks);
             if (!across) {
                 T* line = reinterpret_cast<T*>(scratch + worker * line_bytes);
-                softmax_along<T, kLogarithm>(args, x + at.of[0], y + at.of[1], line);
+                softmax_along<S, kLogarithm>(args, x + at.of[0], y + at.of[1], line);
                 continue;
             }
             const std::int64_t first = unit % blocks * width, left = neighbours - first;
-            const T* from = x + at.of[0] + first;
-            T* to = y + at.of[1] + first;
+            const S* from = x + at.of[0] + first;
+            S* to = y + at.of[1] + first;
             const int lanes = static_cast<int>(left < width ? left : width);
             if (lanes > kLanes<T>) {
-                softmax_across<T, kLogarithm, 2>(args, from, to, lanes - kLanes<T>);
+                softmax_across<S, kLogarithm, 2>(args, from, to, lanes - kLanes<T>);
             } else {
-                softmax_across<T, kLogarithm, 1>(args, from, to, lanes);
+                softmax_across<S, kLogarithm, 1>(args, from, to, lanes);
             }
         }
     };

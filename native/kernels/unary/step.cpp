@@ -4,6 +4,7 @@
 #include <map>
 
 #include "kernels/elementwise_step.hpp"
+#include "kernels/scalar.hpp"
 #include "kernels/unary/contract.hpp"
 
 namespace thew {
@@ -51,7 +52,9 @@ void widest_bounds(UnaryParameters& parameters) {
 void widest_bounds(DType dtype, UnaryParameters& parameters) {
     switch (dtype) {
         case DType::fp64: return widest_bounds<double>(parameters);
-        case DType::fp32: return widest_bounds<float>(parameters);
+        case DType::fp32:
+        case DType::fp16:
+        case DType::bf16: return widest_bounds<float>(parameters);
         case DType::int64: return widest_bounds<std::int64_t>(parameters);
         case DType::int32: return widest_bounds<std::int32_t>(parameters);
         case DType::int16: return widest_bounds<std::int16_t>(parameters);
@@ -64,6 +67,11 @@ void widest_bounds(DType dtype, UnaryParameters& parameters) {
 }
 
 void read_bound(const Tensor& bound, int which, UnaryParameters& parameters) {
+    if (bound.dtype == DType::fp16 || bound.dtype == DType::bf16) {
+        const auto wide = static_cast<float>(to_real(bound.data, bound.dtype));
+        std::memcpy(parameters.bounds[which], &wide, sizeof wide);
+        return;
+    }
     std::memcpy(parameters.bounds[which], bound.data, dtype_bytes(bound.dtype));
 }
 

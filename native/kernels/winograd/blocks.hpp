@@ -153,7 +153,7 @@ public:
     void multiply(std::int64_t group, std::int64_t block, std::int64_t column_panel, T* v, T* z) const {
         const std::int64_t o = column_panel * kPanel, left = args_.oc - o, columns = left < kPanel ? left : kPanel;
         const int vectors = static_cast<int>((columns + L - 1) / L);
-        const std::int64_t tiles = size_of(block), depth = round_to(args_.c, kDepthMultiple<T>);
+        const std::int64_t tiles = size_of(block), depth = round_to(args_.c, Tiles::kDepthMultiple);
         const std::int64_t panels = panels_of(block), least = tiles / panels, higher = tiles % panels;
         const T* u =
             static_cast<const T*>(args_.packed) + group * args_.packed_item + column_panel * args_.packed_panel;

@@ -10,12 +10,12 @@ namespace {
 
 template <class T, int M, int R>
 constexpr WinogradEntry winograd_entry(const char* algorithm, DType dtype) {
-    using Tiles = TilesOf<T>;
+    using Tiles = TilesOf<Plain<T>>;
     return {{"winograd", algorithm, dtype, dtype, dtype, Tiles::kRows, Tiles::kPanel, 1, kIsa},
             M,
             R,
             kLanes<T>,
-            kDepthMultiple<T>,
+            Tiles::kDepthMultiple,
             pack_winograd<T, Tiles, M, R>,
             run_winograd<T, Tiles, M, R>};
 }

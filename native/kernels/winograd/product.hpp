@@ -20,7 +20,7 @@ void product(const T* a, std::int64_t ld, const T* b, std::int64_t k, Ahead ahea
         unroll<kAheadLines>([&](auto line) THEW_FLAT { __builtin_prefetch(ahead.at + line * 64, 0, 2); });
         ahead.at += ahead.step;
     };
-    Multiply::template multiply<T, H, V, false>(a, ld, 1, b, k, request, acc);
+    Multiply::template multiply<Plain<T>, H, V, false>(a, ld, 1, b, k, request, acc);
     unroll<H>([&](auto i) THEW_FLAT {
         unroll<V>([&](auto v) THEW_FLAT { store(c + v * kLanes<T>, acc[i][v]); });
         c += c_row;

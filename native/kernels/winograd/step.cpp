@@ -122,7 +122,7 @@ std::int64_t block_of(const WinogradArgs& args, const TileShape& tile, const Cac
 // keep all workers busy, all workers transform as many as fit together, and then share out their panels.
 void cut(WinogradArgs& args, const WinogradEntry& entry, const Caches& caches, int threads) {
     const auto element_bytes = static_cast<std::int64_t>(dtype_bytes(entry.row.a));
-    const TileShape tile{entry.row.mr, entry.row.nr, element_bytes, entry.vector * element_bytes};
+    const TileShape tile{entry.row.mr, entry.row.nr, element_bytes, element_bytes, entry.vector * element_bytes, false};
     const std::int64_t line = 64 / element_bytes, points = points_of(entry);
     auto odd_lines = [&](std::int64_t elements) { return (ceil_div(elements, line) | 1) * line; };
     const bool in_panels =

@@ -245,10 +245,19 @@ def _gathered_product(call: Call) -> Work:
 
 PACKED_BLOCK_BYTES = 128 << 10  # of patches at a time: they stay in a second-level cache
 
+
+def _is_planar_depthwise(call: Call) -> bool:
+    return is_planar(call) and is_depthwise(call)
+
+
+def _is_planar_pointwise(call: Call) -> bool:
+    return is_planar(call) and is_pointwise(call)
+
+
 define(
     OpDef(
         "conv",
-        typed(_shapes, dtype_of(0, 1, 2, 3, among=FLOATS)),
+        typed(_shapes, dtype_of(0, 1, 2, 3, among=FLOATS, or_fp32=(1, 2))),
         _reference,
         {**WINDOW, **EPILOGUE},
         inputs=(2, 4),
@@ -257,12 +266,19 @@ define(
         candidates=(
             Candidate("conv_batch", "direct", "batch_innermost", _suits_batches),
             Candidate("conv_planes", "direct", "plain", _suits_planes, work=_by_planes),
-            Candidate("depthwise", "direct", "channels_last", lambda call: is_planar(call) and is_depthwise(call)),
             Candidate(
-                "conv", "pointwise", "channels_last", lambda call: is_planar(call) and is_pointwise(call), work=_product
+                "depthwise", "direct", "channels_last", lambda call: is_planar(call) and is_depthwise(call), FLOATS
+            ),
+            Candidate(
+                "conv",
+                "pointwise",
+                "channels_last",
+                lambda call: is_planar(call) and is_pointwise(call),
+                FLOATS,
+                work=_product,
             ),
             Candidate("conv", "direct", "channels_last", is_first_layer, work=_product),
-            Candidate("conv", "implicit", "channels_last", is_planar, work=_gathered_product),
+            Candidate("conv", "implicit", "channels_last", is_planar, FLOATS, work=_gathered_product),
             *winograd(_forward),
             Candidate("im2col", "packed", "channels_last", is_planar, by_default=lambda call: False),
         ),

@@ -155,7 +155,7 @@ define(
                 lambda call: is_planar(call) and _is_pointwise(call),
                 work=_product,
             ),
-            Candidate("conv", "implicit", "channels_last", is_planar, work=_product),
+            Candidate("conv", "implicit", "channels_last", is_planar, FLOATS, work=_product),
             *winograd(_backward),
         ),
     )
@@ -172,7 +172,7 @@ define(
         candidates=(
             Candidate("conv_batch", "direct", "batch_innermost", _suits_batches),
             Candidate("conv_planes", "direct", "plain", _suits_planes, work=_by_planes),
-            Candidate("conv", "implicit", "channels_last", is_planar, work=_product),
+            Candidate("conv", "implicit", "channels_last", is_planar, FLOATS, work=_product),
         ),
     )
 )

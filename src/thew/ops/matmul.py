@@ -71,12 +71,15 @@ def _suits_vectors(call: Call) -> bool:
 define(
     OpDef(
         "matmul",
-        typed(_shapes, dtype_of(0, 1, 2, 3, among=_NUMBERS)),
+        typed(_shapes, dtype_of(0, 1, 2, 3, among=_NUMBERS, or_fp32=(2,))),
         _reference,
         EPILOGUE,
         inputs=(2, 4),
         flops=lambda call: 2 * prod(product_shape(call)) * call.shape(0)[-1],
-        candidates=(Candidate("gemv", "direct", when=_suits_vectors), Candidate("matmul", "packed", work=_packed)),
+        candidates=(
+            Candidate("gemv", "direct", when=_suits_vectors),
+            Candidate("matmul", "packed", dtypes=FLOATS, work=_packed),
+        ),
     )
 )
 

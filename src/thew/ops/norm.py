@@ -28,7 +28,7 @@ from thew.ops.rules import (
     widened,
 )
 
-_STRIDED = (Candidate("norm", "strided"),)
+_STRIDED = (Candidate("norm", "strided", dtypes=FLOATS),)
 _floating = dtype_of(0, among=FLOATS)
 
 
@@ -76,7 +76,9 @@ define(
         (5, 5),
         (1, 3),
         flops=lambda call: 2 * prod(call.shape(0)),
-        candidates=(Candidate("norm", "strided", when=lambda call: not call.attribute("training_mode")),),
+        candidates=(
+            Candidate("norm", "strided", dtypes=FLOATS, when=lambda call: not call.attribute("training_mode")),
+        ),
     )
 )
 
@@ -180,7 +182,12 @@ define(
         (2, 3),
         (1, 3),
         candidates=(
-            Candidate("norm", "strided", when=lambda call: len([name for name in call.node.outputs if name]) == 1),
+            Candidate(
+                "norm",
+                "strided",
+                dtypes=FLOATS,
+                when=lambda call: len([name for name in call.node.outputs if name]) == 1,
+            ),
         ),
     )
 )

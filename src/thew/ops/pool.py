@@ -92,7 +92,7 @@ def _flops(call: Call) -> int:
     return prod(call.shape(0)[:2]) * prod(found.output) * prod(found.kernel)
 
 
-_DIRECT = Candidate("pool", "direct", "channels_last", is_planar)
+_DIRECT = Candidate("pool", "direct", "channels_last", is_planar, FLOATS)
 
 
 def is_halving(call: Call) -> bool:
@@ -122,7 +122,7 @@ define(
         candidates=(
             Candidate("pool", "direct", "batch_innermost", lambda call: _is_native_max(call) and _suits_batches(call)),
             Candidate("pool", "direct", "plain", lambda call: _is_native_max(call) and is_halving(call)),
-            Candidate("pool", "direct", "channels_last", _is_native_max, ("fp32", "fp64", "int8", "uint8")),
+            Candidate("pool", "direct", "channels_last", _is_native_max, (*FLOATS, "int8", "uint8")),
         ),
     )
 )

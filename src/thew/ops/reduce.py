@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from thew.dtypes import FLOATS
+from thew.dtypes import FLOATS, HALVES
 from thew.ir.graph import Array
 from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
 from thew.ops.rules import (
@@ -28,6 +28,7 @@ from thew.ops.rules import (
 )
 
 _NATIVE = ("fp32", "fp64", "int32", "int64", "int8", "uint8")
+_HALF_NATIVE = ("reduce_sum", "reduce_mean", "reduce_max", "reduce_min")  # the others are computed between casts
 _ARITHMETIC = (*FLOATS, "int32", "int64", "uint32", "uint64")
 
 
@@ -91,7 +92,8 @@ def _define(name: str, function: Callable[..., Any], among: tuple[str, ...]) -> 
         found = np.asarray(function(wide, axis=folded, keepdims=bool(attributes["keepdims"])))
         return [found.astype(x.dtype)]
 
-    native = Candidate("reduce", "strided", dtypes=_NATIVE, when=constant_inputs(1))
+    dtypes = (*_NATIVE, *HALVES) if name in _HALF_NATIVE else _NATIVE
+    native = Candidate("reduce", "strided", dtypes=dtypes, when=constant_inputs(1))
     attributes = {"keepdims": 1, "noop_with_empty_axes": 0}
     define(OpDef(name, typed(_shapes, dtype_of(0, among=among)), reference, attributes, (1, 2), candidates=(native,)))
 

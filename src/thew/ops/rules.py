@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from thew.dtypes import FLOATS, to_numpy
+from thew.dtypes import FLOATS, HALVES, to_numpy
 from thew.errors import UnsupportedError
 from thew.ir.graph import Array, TensorType
 from thew.ops.opdef import Call
@@ -30,8 +30,10 @@ def first_dtype(call: Call) -> str:
     return call.type(0).dtype
 
 
-def dtype_of(*indices: int, among: Sequence[str] = ()) -> Callable[[Call], str]:
-    """The dtype that these inputs have in common, absent ones aside; `among` lists what is allowed."""
+def dtype_of(*indices: int, among: Sequence[str] = (), or_fp32: Sequence[int] = ()) -> Callable[[Call], str]:
+    """The dtype that these inputs have in common, absent ones aside; `among` lists what is allowed, and those of
+    `or_fp32` may be fp32 beside 16 bits.
+    """
 
     def rule(call: Call) -> str:
         found = [(index, call.type(index).dtype) for index in indices if call.has(index)]
@@ -39,7 +41,8 @@ def dtype_of(*indices: int, among: Sequence[str] = ()) -> Callable[[Call], str]:
         if among and dtype not in among:
             raise call.refuse(f"input {first} must be one of {', '.join(among)}, got {dtype}")
         for index, other in found[1:]:
-            if other != dtype:
+            wide = index in or_fp32 and other == "fp32" and dtype in HALVES
+            if other != dtype and not wide:
                 raise call.refuse(f"inputs {first} and {index} must have one dtype, got {dtype} and {other}; cast one")
         return dtype
 

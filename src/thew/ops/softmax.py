@@ -50,6 +50,7 @@ def _flops(call: Call) -> int:
 
 
 _infer = typed(_shapes, dtype_of(0, among=FLOATS))
+_NATIVE = (Candidate("softmax", "strided", dtypes=FLOATS),)
 for _name, _reference in (("softmax", softmax), ("log_softmax", log_softmax)):
-    define(OpDef(_name, _infer, _reference, {"axis": -1}, flops=_flops, candidates=(Candidate("softmax", "strided"),)))
+    define(OpDef(_name, _infer, _reference, {"axis": -1}, flops=_flops, candidates=_NATIVE))
 define(OpDef("hardmax", _infer, _hardmax, {"axis": -1}))

@@ -16,7 +16,6 @@ from thew.ops import activation as activations
 BIAS, RESIDUAL = 2, 3  # positions among the inputs
 PRODUCTS = frozenset({"conv", "matmul"})  # take a bias, a residual and an activation
 BINARY = frozenset({"add", "sub", "mul", "div"})  # take an activation
-BINARY_DTYPES = ("fp32", "fp64")  # an activation would not be exact for integers, and halves have no kernel for it
 FUSIBLE = PRODUCTS | BINARY
 _TAKE_ACTIVATION = FUSIBLE | {"gemm"}
 NATIVE = frozenset(

@@ -13,8 +13,6 @@ from thew.ops import attribute
 from thew.passes.editor import Editor
 from thew.passes.epilogue import (
     BIAS,
-    BINARY,
-    BINARY_DTYPES,
     FUSIBLE,
     PRODUCTS,
     RESIDUAL,
@@ -116,7 +114,7 @@ def _fuse_activation(editor: Editor, node: Node) -> None:
         return
     if source.op != "conv":  # which takes floats only
         known = editor.type_of(source.outputs[0]) or editor.type_of(source.inputs[1])
-        if known is None or known.dtype not in (BINARY_DTYPES if source.op in BINARY else FLOATS):
+        if known is None or known.dtype not in FLOATS:  # an activation would not be exact for integers
             return
     for name in node.inputs[1:]:
         bounds.append(editor.number(name))

@@ -4,6 +4,11 @@ Weights become constants of the reduced type; activations are cast once, where t
 from the caller, and back where such ops or the caller read them. Inputs and outputs of the graph keep their dtypes.
 Kernels sum in fp32 and round once an op, so that what is lost is the rounding of tensors to 11 (fp16) or 8 (bf16) bits.
 
+Three things stay in fp32, since their rounding shows in the results and costs next to nothing to avoid (figures are in
+decision 26): what comes before the second product (inputs are exact, and no sum averages their errors out) and after
+the last but one (logits that round to equal numbers); biases; and weights of depthwise convolutions, whose sums are
+short.
+
 fp16 holds magnitudes up to 65504; beyond, a tensor's elements become infinite, as they do in fp16 everywhere. A network
 whose activations go there wants bf16, which has fp32's range.
 
@@ -14,13 +19,14 @@ reduced; exponentials, powers and sums over many elements as results of their ow
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
 from thew.dtypes import HALVES, to_numpy
 from thew.errors import UnsupportedError
 from thew.ir import Graph, Node
+from thew.ops import attribute
 from thew.passes.editor import Editor
 
 # Ops on reduced tensors, with the inputs that are reduced; None for all that are fp32.
@@ -47,6 +53,35 @@ _MOVE: dict[str, tuple[int, ...] | None] = {
 }  # fmt: skip
 
 
+_PRODUCTS = ("conv", "matmul")
+
+
+def ends_of(graph: Graph) -> frozenset[str]:
+    """First outputs of the nodes without a product before them or none after them, themselves aside; none where no
+    product lies between.
+    """
+    forward = _without_product(graph, graph.nodes, lambda node: node.inputs, lambda node: node.outputs)
+    backward = _without_product(graph, graph.nodes[::-1], lambda node: node.outputs, lambda node: node.inputs)
+    ends = frozenset((*forward, *backward))
+    between = any(node.op in _PRODUCTS and node.outputs[0] not in ends for node in graph.nodes)
+    return ends if between else frozenset()
+
+
+def _without_product(
+    graph: Graph, nodes: Sequence[Node], read: Callable[[Node], Sequence[str]], made: Callable[[Node], Sequence[str]]
+) -> list[str]:
+    """First outputs of the nodes that no product comes before, in the order in which they are given."""
+    behind: set[str] = set()  # values that a product comes before
+    found = []
+    for node in nodes:
+        passed = any(name in behind for name in read(node) if name)
+        if not passed:
+            found.append(node.outputs[0])
+        if passed or node.op in _PRODUCTS:
+            behind.update(name for name in made(node) if name and name not in graph.constants)
+    return found
+
+
 def reduce_precision(graph: Graph, precision: str, kept: Collection[str] = ()) -> Graph:
     """The graph with fp32 tensors in a reduced precision where that is safe.
 
@@ -58,12 +93,21 @@ def reduce_precision(graph: Graph, precision: str, kept: Collection[str] = ()) -
     Raises:
         UnsupportedError: the precision is neither.
     """
+    return _reduced(graph, precision, kept).editor.graph()
+
+
+def reduced_nodes(graph: Graph, precision: str) -> frozenset[str]:
+    """First outputs of the nodes that `reduce_precision` reduces where nothing is kept."""
+    return frozenset(_reduced(graph, precision, ()).done)
+
+
+def _reduced(graph: Graph, precision: str, kept: Collection[str]) -> _Reducer:
     if precision not in HALVES:
         raise UnsupportedError(f"reduce_precision: precision must be one of {', '.join(HALVES)}, got {precision!r}")
-    cast = _Reducer(graph, precision, frozenset(kept))
+    cast = _Reducer(graph, precision, ends_of(graph) | frozenset(kept))
     for node in cast.editor.walk():
         cast.visit(node)
-    return cast.editor.graph()
+    return cast
 
 
 class _Reducer:
@@ -77,11 +121,13 @@ class _Reducer:
         self.precision = precision
         self.kept = kept
         self.reduced: dict[str, str] = {}  # fp32 value of the graph → its reduced form, which may have its name
+        self.done: list[str] = []  # first outputs, as they were, of the nodes that run reduced
         self.wide: dict[str, str] = {}  # the same, for values whose name is of the reduced form now → fp32
 
     def visit(self, node: Node) -> None:
         """Rewrites one node to run reduced, or to read fp32."""
         if self._runs_reduced(node):
+            self.done.append(next(name for name in node.outputs if name))
             self._reduce(node)
         else:
             self._widen_inputs(node)
@@ -100,8 +146,19 @@ class _Reducer:
         return [
             i
             for i in chosen
-            if i < len(node.inputs) and (self._is_reduced(node.inputs[i]) or self._is_fp32(node.inputs[i]))
+            if i < len(node.inputs)
+            and (self._is_reduced(node.inputs[i]) or self._is_fp32(node.inputs[i]))
+            and not self._stays_wide(node, i)
         ]
+
+    def _stays_wide(self, node: Node, index: int) -> bool:
+        """Whether an input is a constant that kernels read as fp32: a bias, or depthwise weights."""
+        array = self.editor.constant(node.inputs[index])
+        if array is None or node.op not in _PRODUCTS:
+            return False
+        if node.op == "conv" and index == 1:
+            return bool(array.shape[1] == 1 and attribute(node, "group") > 1)
+        return index == 2 and array.size == (array.shape[-1] if array.ndim else 1)
 
     def _runs_reduced(self, node: Node) -> bool:
         if node.op not in _COMPUTE and node.op not in _MOVE:

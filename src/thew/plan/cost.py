@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from thew.dtypes import size_bytes
+from thew.dtypes import HALVES, size_bytes
 from thew.ops import Call, Candidate, Work, get
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ _VECTOR_BYTES = {"amx": 64, "avx512": 64, "avx": 32, "avx2": 32, "x86_64_v2": 16
 # Multiply-adds a second of one core, in fp32 at a nominal 3 GHz; other types by what they fill of a vector. Wider
 # vectors count as faster even half empty, so that without calibration the best ISA is always taken.
 _RATES = {"amx": 500e9, "avx512": 72e9, "avx": 35e9, "avx2": 35e9, "x86_64_v2": 10e9, "neon": 24e9}
-_HALF_RATE = {"fp16": 0.5, "bf16": 0.5}  # converted on the way, where calibration says nothing better
+_MULTIPLIES_HALVES = {"fp16": ("neon_fp16", "avx512_fp16"), "bf16": ("avx512_bf16", "amx", "neon_bf16")}
+_WIDENED = 0.5  # of the rate in 16 bits, where they are multiplied as fp32
 _MULTIPLIES_BYTES = ("avx_vnni", "avx512_vnni", "amx", "neon_dotprod", "neon_i8mm", "neon_bf16")
 _BY_PAIRS = 0.3  # of the rate in bytes, where they are multiplied as 16-bit integers
 # Share of that rate that an algorithm reaches where bytes do not bound it.
@@ -107,7 +108,7 @@ class Costs:
 
     def step_cost(self, work: Work, row: KernelRow, passed_bytes: int, threads: int) -> Cost:
         """Estimate for a step that does `work` by a row and passes so many bytes from inputs to outputs."""
-        lanes = _of(_VECTOR_BYTES, row.isa) // size_bytes(row.a)
+        lanes = _of(_VECTOR_BYTES, row.isa) // size_bytes(row.acc if row.a in HALVES else row.a)
         waste = -(-work.columns // lanes) * lanes / work.columns if work.columns else 1.0
         compute = work.multiply_adds * waste / (self.rate(row) * self.efficiency(row) * threads)
         memory = self.transfer_seconds(passed_bytes, passed_bytes, threads)
@@ -137,8 +138,12 @@ BUILT_IN = Costs()
 
 def nominal_rate(isa: str, dtype: str) -> float:
     """Multiply-adds a second of one core at a nominal 3 GHz."""
-    by_pairs = _BY_PAIRS if dtype in ("int8", "uint8") and isa not in _MULTIPLIES_BYTES else 1.0
-    return float(_of(_RATES, isa)) * 4 / size_bytes(dtype) * _HALF_RATE.get(dtype, 1.0) * by_pairs
+    share = 1.0
+    if dtype in ("int8", "uint8") and isa not in _MULTIPLIES_BYTES:
+        share = _BY_PAIRS
+    elif dtype in HALVES and isa not in _MULTIPLIES_HALVES[dtype]:
+        share = _WIDENED
+    return float(_of(_RATES, isa)) * 4 / size_bytes(dtype) * share
 
 
 def work_of(call: Call, candidate: Candidate) -> Work:

@@ -1,8 +1,10 @@
 """`precision="auto"`: layers run on 16 bits where that was measured to be faster than fp32 here, now.
 
-A network is made ready in fp32 and in each reduced precision, and its steps are timed in turn. A layer that was not
-faster reduced stays in fp32, with the casts that this takes; what comes of it is timed as a whole against fp32, and is
-taken only where it wins. Nothing is assumed of an instruction set.
+A network is made ready in fp32 and in each reduced precision, and its steps are timed in turn. What each layer takes
+in either, and what a cast between layers is estimated to take, make a problem of the planner's kind
+(`thew.plan.solve`), whose solution says which layers keep fp32. What comes of it is timed as a whole against fp32, and
+is taken only where it wins. Nothing is assumed of an instruction set: on one core `vdpbf16ps` doubles fp32's rate, on
+another it halves it.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
 from thew.dtypes import HALVES, to_numpy
 from thew.ir import Graph, TensorType
 from thew.ir.graph import Array
-from thew.plan.choices import key_of
+from thew.passes.reduce_precision import reduced_nodes
+from thew.plan import Costs, key_of
+from thew.plan.solve import Problem, solve
 from thew.runtime.executable import Executable, NativeStage, Settings
 
 ROUNDS = 5  # the fastest of each counts
@@ -36,61 +41,84 @@ def faster_settings(graph: Graph, types: Mapping[str, TensorType], settings: Set
     in_fp32 = Executable(graph, types, wide).single
     if in_fp32 is None:  # Python takes part: its time is not that of kernels
         return wide
+    prepared = wide.prepare(graph, types)
+    before = _layer_seconds(graph, types, wide)
     best, best_share = wide, MARGIN
     for precision in HALVES:
         reduced = replace(wide, precision=precision)
-        found = Executable(graph, types, reduced)
-        if found.single is None:
+        after = _layer_seconds(graph, types, reduced)
+        if not after:
             continue
-        mixed = replace(reduced, kept_fp32=_slower_layers(found.graph, in_fp32, found.single))
-        share = _share_of_time(in_fp32, found if not mixed.kept_fp32 else Executable(graph, types, mixed))
+        costs, threads = settings.target.costs, settings.target.threads
+        mixed = replace(reduced, kept_fp32=kept_fp32(prepared, precision, before, after, costs, threads))
+        share = _share_of_time(in_fp32, Executable(graph, types, mixed))
         if share < best_share:
             best, best_share = mixed, share
     return best
 
 
-def _slower_layers(graph: Graph, in_fp32: NativeStage, reduced: NativeStage) -> tuple[str, ...]:
-    """First outputs of the nodes that took no less time reduced. Nodes without a name of their own are not told apart,
-    and follow the rest.
+def kept_fp32(
+    graph: Graph, precision: str, before: Mapping[str, float], after: Mapping[str, float], costs: Costs, threads: int
+) -> tuple[str, ...]:
+    """First outputs of the nodes that are to keep fp32, such that all nodes and the casts between take least time.
+
+    Args:
+        graph: prepared in fp32.
+        precision: what the others are reduced to.
+        before: seconds by node name in fp32, where they are known.
+        after: the same, reduced.
+        costs: rates of the device, for the casts.
+        threads: that run a step.
     """
-    before, after = _step_seconds(in_fp32, reduced)
+    can = reduced_nodes(graph, precision)
     names = Counter(node.name for node in graph.nodes)
-    return tuple(
-        key_of(node)
-        for node in graph.nodes
-        if names[node.name] == 1
-        and node.name in before
-        and node.name in after
-        and after[node.name] >= MARGIN * before[node.name]
-    )
+    problem = Problem()
+    variables: dict[str, int] = {}
+    for node in graph.nodes:  # option 0: fp32; 1: reduced
+        known = names[node.name] == 1 and node.name in before and node.name in after
+        gained = MARGIN * before[node.name] - after[node.name] if known else 0.0
+        variables[key_of(node)] = problem.variable([gained, 0.0 if key_of(node) in can else inf])
+    makers = {name: node for node in graph.nodes for name in node.outputs if name}
+    for node in graph.nodes:
+        for name in dict.fromkeys(filter(None, node.inputs)):
+            found = graph.type_of(name)
+            if name in graph.constants or found is None or found.dtype != "fp32":
+                continue
+            seconds = costs.copy_seconds(found.static_shape, "fp32", threads, transposed=False)
+            variable, maker = variables[key_of(node)], makers.get(name)
+            if maker is None:
+                problem.costs[variable][1] += seconds
+            else:
+                problem.edge(variables[key_of(maker)], variable, [[0.0, seconds], [seconds, 0.0]])
+    chosen = solve(problem)
+    return tuple(key for key, variable in variables.items() if chosen[variable] == 0 and key in can)
 
 
-def _step_seconds(*stages: NativeStage) -> list[dict[str, float]]:
-    """Seconds of each stage's steps by name, timed in turn."""
-    arrays = [_zeros(stage) for stage in stages]
-    best = [np.full(len(stage.plan.steps), np.inf) for stage in stages]
+def _layer_seconds(graph: Graph, types: Mapping[str, TensorType], settings: Settings) -> dict[str, float]:
+    """Seconds of each step by name, the least of some runs, no step in strips; none where Python takes part."""
+    stage = Executable(graph, types, replace(settings, options=replace(settings.options, strips=False))).single
+    if stage is None:
+        return {}
+    arrays = _zeros(stage)
+    best = np.full(len(stage.plan.steps), np.inf)
     for _ in range(ROUNDS + 1):
-        for index, stage in enumerate(stages):
-            best[index] = np.minimum(best[index], stage.program.profile(arrays[index]))
-    return [
-        dict(zip((step.name for step in stage.plan.steps), map(float, seconds), strict=True))
-        for stage, seconds in zip(stages, best, strict=True)
-    ]
+        best = np.minimum(best, stage.program.profile(arrays))
+    return dict(zip((step.name for step in stage.plan.steps), map(float, best), strict=True))
 
 
 def _share_of_time(in_fp32: NativeStage, other: Executable) -> float:
-    """What share of fp32's time the other takes."""
+    """What share of fp32's time the other takes, run in turn."""
     if other.single is None:
-        return np.inf
+        return inf
     stages = (in_fp32, other.single)
     arrays = [_zeros(stage) for stage in stages]
-    best = [np.inf, np.inf]
+    best = [inf, inf]
     for _ in range(2 * ROUNDS):
         for index, stage in enumerate(stages):
             started = time.perf_counter()
             stage.program.run(arrays[index], len(stage.inputs))
             best[index] = min(best[index], time.perf_counter() - started)
-    return float(best[1] / best[0])
+    return best[1] / best[0]
 
 
 def _zeros(stage: NativeStage) -> tuple[Array, ...]:

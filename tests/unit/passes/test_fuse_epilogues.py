@@ -223,13 +223,6 @@ def test_every_activation_of_the_native_enum(node, fused, source, rewrites):
           %z: int64[2] = relu(%y)
         }
         """,
-        # No kernel adds halves and fuses.
-        """
-        graph g(%x: fp16[2]) -> (%z) {
-          %y: fp16[2] = add(%x, %x)
-          %z: fp16[2] = relu(%y)
-        }
-        """,
         # One bias for a vector of rows would be the wrong one.
         """
         graph g(%x: fp64[2,3]) -> (%z) {

@@ -166,3 +166,44 @@ def test_refuses_other_precisions(read_graph: Read) -> None:
     graph = read_graph("graph g(%x: fp32[2]) -> (%y) {\n  %y: fp32[2] = relu(%x)\n}\n")
     with pytest.raises(UnsupportedError, match="must be one of fp16, bf16"):
         reduce_precision(graph, "fp64")
+
+
+def test_biases_and_depthwise_weights_stay_wide(read_graph: Read) -> None:
+    """They are added to sums, and weigh few products: rounded, they would show."""
+    text = reduced(
+        read_graph,
+        """
+        graph g(%x: fp32[1,2,1,1]) -> (%z) {
+          const %w: fp32[2,1,1,1] = [0.5, 0.25]
+          const %b: fp32[2] = [1, 2]
+          const %v: fp32[1,2,1,1] = [0.5, 0.25]
+          %y: fp32[1,2,1,1] = conv(%x, %w, %b) {group=2}
+          %z: fp32[1,1,1,1] = conv(%y, %v)
+        }
+        """,
+    )
+    convolutions = [line for line in lines(text) if "conv(" in line]
+    assert convolutions == [
+        '%y: fp16[1,2,1,1] = conv(%"x:fp16", %w, %b) {group=2}',
+        '%"z:fp16": fp16[1,1,1,1] = conv(%y, %"v:fp16")',
+    ]
+
+
+def test_ends_stay_wide_where_something_lies_between(read_graph: Read) -> None:
+    text = reduced(
+        read_graph,
+        """
+        graph g(%x: fp32[1,1]) -> (%z) {
+          const %w: fp32[1,1] = [0.5]
+          %n: fp32[1,1] = neg(%x)
+          %a: fp32[1,1] = matmul(%n, %w)
+          %b: fp32[1,1] = relu(%a)
+          %c: fp32[1,1] = matmul(%b, %w)
+          %d: fp32[1,1] = matmul(%c, %w)
+          %z: fp32[1,1] = softmax(%d)
+        }
+        """,
+    )
+    assert [line.split(" = ")[0] for line in lines(text) if " = " in line and "cast" not in line][2:] == [
+        "%n: fp32[1,1]", "%a: fp32[1,1]", "%b: fp16[1,1]", "%c: fp16[1,1]", "%d: fp32[1,1]", "%z: fp32[1,1]",
+    ]  # fmt: skip

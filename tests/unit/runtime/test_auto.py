@@ -1,0 +1,48 @@
+"""Which layers keep fp32 under `precision="auto"`, given what each takes in either precision."""
+
+import numpy as np
+import pytest
+
+from thew.ir import GraphBuilder
+from thew.passes.reduce_precision import ends_of, reduced_nodes
+from thew.passes.specialise import specialise
+from thew.plan import BUILT_IN
+from thew.runtime.auto import MARGIN, kept_fp32
+
+NAMES = ("first", "a", "b", "c", "last")
+CAST = BUILT_IN.copy_seconds((1, 16, 28, 28), "fp32", 1, transposed=False)
+
+
+def graph():
+    """Five convolutions, the second of which is read by the fourth too."""
+    b = GraphBuilder("net")
+    weight = b.constant(np.ones((16, 16, 3, 3), np.float32))
+    value, made = b.input("x", "fp32", (1, 16, 28, 28)), {}
+    for name in NAMES:
+        inputs = [value, weight, "", made["a"]] if name == "c" else [value, weight]
+        value = made[name] = b.node("conv", inputs, name, pads=(1, 1, 1, 1))
+    net = b.graph([value])
+    return specialise(net, {value.name: value.type for value in net.inputs})
+
+
+def test_the_ends_are_never_reduced() -> None:
+    assert ends_of(graph()) == {"first", "last"}
+    assert reduced_nodes(graph(), "bf16") == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("after", "kept"),
+    [
+        ({}, ()),
+        ({"b": MARGIN + 1.9 * CAST}, ()),  # casts before and after it would take longer
+        ({"b": MARGIN + 2.1 * CAST}, ("b",)),
+        ({"a": 2.0, "b": 2.0, "c": 2.0}, ("a", "b", "c")),
+        ({"a": 0.99, "b": 0.99, "c": 0.99}, ("a", "b", "c")),  # no faster than what counts as noise
+    ],
+)
+def test_layers_are_kept_where_casts_do_not_cost_more(after: dict[str, float], kept: tuple[str, ...]) -> None:
+    net = graph()
+    names = {node.outputs[0]: node.name for node in net.nodes}
+    before = {names[name]: 1.0 for name in NAMES}
+    reduced = {names[name]: after.get(name, 0.5) for name in NAMES}
+    assert set(kept_fp32(net, "bf16", before, reduced, BUILT_IN, 1)) == set(kept)
