@@ -235,8 +235,8 @@ def _patches_bytes(call: Call) -> int:
 
 
 def _product(call: Call) -> Work:
-    columns = call.shape(1)[0] // call.attribute("group")
-    return Work(_flops(call) // 2, columns)
+    groups = int(call.attribute("group"))
+    return Work(_flops(call) // 2, call.shape(1)[0] // groups, parts=groups)
 
 
 def _gathered_product(call: Call) -> Work:

@@ -79,6 +79,7 @@ class Work:
         moved_bytes: read and written on the way: packing, transforms.
         workspace_bytes: where those bytes go round: how much must stay near.
         kept_bytes: held for good beyond the op's own weights.
+        parts: products that are packed and written apart, one for each group of channels.
     """
 
     multiply_adds: int
@@ -86,6 +87,7 @@ class Work:
     moved_bytes: int = 0
     workspace_bytes: int = 0
     kept_bytes: int = 0
+    parts: int = 1
 
 
 @dataclass(frozen=True)

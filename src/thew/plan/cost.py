@@ -62,7 +62,7 @@ class Costs:
             particular first.
         levels: (bytes of one core's share, bytes a second of one core), from the nearest cache to memory, of size 0.
         transpose_factor: how much slower bytes move where source and destination run along different axes.
-        step_seconds: of a step that does nothing.
+        step_seconds: of a step that does nothing, and of each part of one that falls into parts.
         shared_threads: threads that still add bandwidth beyond a core's own caches.
         byte_seconds: what a byte that is kept for good is worth, where memory is short (see `thew.plan.within`).
     """
@@ -113,7 +113,7 @@ class Costs:
         compute = work.multiply_adds * waste / (self.rate(row) * self.efficiency(row) * threads)
         memory = self.transfer_seconds(passed_bytes, passed_bytes, threads)
         moved = self.transfer_seconds(work.moved_bytes, work.workspace_bytes, threads)
-        fixed = self.step_seconds + self.byte_seconds * work.kept_bytes
+        fixed = self.step_seconds * work.parts + self.byte_seconds * work.kept_bytes
         return Cost(compute, memory + moved, fixed, work.multiply_adds, work.workspace_bytes)
 
 

@@ -148,3 +148,10 @@ def test_a_survey_lists_what_is_legal_and_can_be_forced():
     for key, found in ways.items():
         for way in found:
             assert build_plan(graph, board, choices={key: way.choice}).choices[key] == way.choice
+
+
+def test_parts_cost_a_step_each():
+    """Groups of channels are packed and written apart: many small ones are no work for a wide tile."""
+    row = next(row for row in ROWS if row.algorithm == "implicit")
+    one, many = (BUILT_IN.step_cost(Work(1000, parts=parts), row, 0, 1).seconds for parts in (1, 384))
+    assert many - one == pytest.approx(383 * BUILT_IN.step_seconds)
