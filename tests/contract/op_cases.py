@@ -113,7 +113,10 @@ def unidirectional(source: Source) -> Case:
 
 def two_types(source: Source) -> Case:
     inputs = binary(source)[1]
-    return {}, [inputs[0], np.abs(inputs[1]).astype(to_numpy(source.number_type()))]
+    exponents, kind = np.abs(inputs[1]), source.number_type()
+    if kind not in FLOATS and exponents.dtype.kind != "i":
+        exponents = np.nan_to_num(exponents, posinf=3)  # no integer says infinity
+    return {}, [inputs[0], exponents.astype(to_numpy(kind))]
 
 
 def variadic(source: Source, dtypes: tuple[str, ...] = FLOATS) -> Case:

@@ -154,8 +154,8 @@ def test_pads_are_resolved(how: str, expected: tuple[int, ...]) -> None:
 
 def test_candidates_follow_the_geometry() -> None:
     depthwise = call("conv", [(1, 8, 5, 5), (16, 1, 3, 3)], group=8)
-    pointwise = call("conv", [(1, 8, 5, 5), (16, 8, 1, 1)])
-    strided = call("conv", [(1, 8, 5, 5), (16, 8, 1, 1)], strides=(2, 2))
+    pointwise = call("conv", [(1, 32, 5, 5), (64, 32, 1, 1)])
+    strided = call("conv", [(1, 32, 5, 5), (64, 32, 1, 1)], strides=(2, 2))
     voxels = call("conv", [(1, 8, 5, 5, 5), (16, 8, 1, 1, 1)])
     assert (is_depthwise(depthwise), is_depthwise(pointwise)) == (True, False)
     assert (is_pointwise(pointwise), is_pointwise(strided), is_pointwise(depthwise)) == (True, True, False)
