@@ -235,8 +235,8 @@ def _patches_bytes(call: Call) -> int:
 
 
 def _product(call: Call) -> Work:
-    groups = int(call.attribute("group"))
-    return Work(_flops(call) // 2, call.shape(1)[0] // groups, parts=groups)
+    groups, (channels, *taps) = int(call.attribute("group")), call.shape(1)
+    return Work(_flops(call) // 2, channels // groups, parts=groups, depth=prod(taps))
 
 
 def _gathered_product(call: Call) -> Work:

@@ -80,6 +80,7 @@ class Work:
         workspace_bytes: where those bytes go round: how much must stay near.
         kept_bytes: held for good beyond the op's own weights.
         parts: products that are packed and written apart, one for each group of channels.
+        depth: extent summed over, which a row of tiles pads to whole ones; 0 where that is no matter.
     """
 
     multiply_adds: int
@@ -88,6 +89,7 @@ class Work:
     workspace_bytes: int = 0
     kept_bytes: int = 0
     parts: int = 1
+    depth: int = 0
 
 
 @dataclass(frozen=True)

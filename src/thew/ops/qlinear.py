@@ -98,8 +98,8 @@ _SIDE_BY_SIDE = 4  # elements of a column in a vector: a 32-bit lane
 
 
 def _convolution_work(call: Call) -> Work:
-    groups = int(call.attribute("group"))
-    return Work(_conv_flops(call) // 2, _SIDE_BY_SIDE * call.shape(_weight(call))[0] // groups, parts=groups)
+    groups, (channels, *taps) = int(call.attribute("group")), call.shape(_weight(call))
+    return Work(_conv_flops(call) // 2, _SIDE_BY_SIDE * channels // groups, parts=groups, depth=prod(taps))
 
 
 def _product_work(call: Call) -> Work:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from thew.plan.target import KernelRow
 
 # By ISA; one that extends another (avx512_fp16) goes by its name up to the underscore.
-_VECTOR_BYTES = {"amx": 64, "avx512": 64, "avx": 32, "avx2": 32, "x86_64_v2": 16, "neon": 16}
+_VECTOR_BYTES = {"amx": 128, "avx512": 64, "avx": 32, "avx2": 32, "x86_64_v2": 16, "neon": 16}
+_DEPTH_BYTES = {"amx": 64}  # of a tile's rows: what is summed over fills them, or zeros do
 # Multiply-adds a second of one core, in fp32 at a nominal 3 GHz; other types by what they fill of a vector. Wider
 # vectors count as faster even half empty, so that without calibration the best ISA is always taken.
 _RATES = {"amx": 500e9, "avx512": 72e9, "avx": 35e9, "avx2": 35e9, "x86_64_v2": 10e9, "neon": 24e9}
@@ -109,7 +110,7 @@ class Costs:
     def step_cost(self, work: Work, row: KernelRow, passed_bytes: int, threads: int) -> Cost:
         """Estimate for a step that does `work` by a row and passes so many bytes from inputs to outputs."""
         lanes = _of(_VECTOR_BYTES, row.isa) // size_bytes(row.acc if row.a in HALVES else row.a)
-        waste = -(-work.columns // lanes) * lanes / work.columns if work.columns else 1.0
+        waste = _padded(work.columns, lanes) * _padded(work.depth, _DEPTH_BYTES.get(row.isa, 1) // size_bytes(row.a))
         compute = work.multiply_adds * waste / (self.rate(row) * self.efficiency(row) * threads)
         memory = self.transfer_seconds(passed_bytes, passed_bytes, threads)
         moved = self.transfer_seconds(work.moved_bytes, work.workspace_bytes, threads)
@@ -149,6 +150,11 @@ def nominal_rate(isa: str, dtype: str) -> float:
 def work_of(call: Call, candidate: Candidate) -> Work:
     """What running a call by a candidate takes."""
     return candidate.work(call) if candidate.work is not None else Work(get(call.node.op).flops(call) // 2)
+
+
+def _padded(extent: int, unit: int) -> float:
+    """By what an extent grows when it is filled up to whole units."""
+    return -(-extent // unit) * unit / extent if extent and unit > 1 else 1.0
 
 
 def _of(table: Mapping[str, Any], isa: str) -> Any:

@@ -155,3 +155,13 @@ def test_parts_cost_a_step_each():
     row = next(row for row in ROWS if row.algorithm == "implicit")
     one, many = (BUILT_IN.step_cost(Work(1000, parts=parts), row, 0, 1).seconds for parts in (1, 384))
     assert many - one == pytest.approx(383 * BUILT_IN.step_seconds)
+
+
+@pytest.mark.parametrize(("columns", "depth", "grows"), [(32, 32, 1), (1, 32, 32), (64, 9, 32 / 9), (33, 64, 64 / 33)])
+def test_tiles_that_stay_empty_cost_what_full_ones_do(columns, depth, grows):
+    """AMX, products of bf16: 32 columns of sums, and 32 elements of a row summed at a time."""
+    row = KernelRow("conv_implicit_bf16_amx", "conv", "implicit", "bf16", "bf16", "fp32", 32, 32, 32, "amx")
+    full = BUILT_IN.step_cost(Work(1 << 20), row, 0, 1).compute_seconds
+    assert BUILT_IN.step_cost(Work(1 << 20, columns, depth=depth), row, 0, 1).compute_seconds == pytest.approx(
+        full * grows
+    )
