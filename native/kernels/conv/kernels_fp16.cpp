@@ -1,21 +1,13 @@
-// The rows of conv of fp16: multiplied as it is where the ISA does, else widened to fp32.
+// The rows of conv of fp16.
 #include "kernels/conv/entry.hpp"
 #include "kernels/matmul/half_tiles.hpp"
 
 namespace thew {
 namespace {
 
-#if defined(__ARM_FEATURE_FP16_VECTOR_ARITHMETIC) || defined(__AVX512FP16__)
-using Numbers = HalfProducts;
-constexpr DType kSum = DType::fp16;
-#else
-using Numbers = Widened<Fp16>;
-constexpr DType kSum = DType::fp32;
-#endif
-
 constexpr ConvEntry kEntries[] = {
-    implicit_entry<HalfTilesOf<Numbers>>(DType::fp16, kSum),
-    pointwise_entry<HalfTilesOf<Numbers>>(DType::fp16, kSum),
+    implicit_entry<Fp16Tiles>(DType::fp16, kFp16Sum),
+    pointwise_entry<Fp16Tiles>(DType::fp16, kFp16Sum),
 };
 
 }  // namespace
