@@ -70,7 +70,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._connection = sqlite3.connect(":memory:" if path is None else path, timeout=_LOCK_SECONDS)
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            _log_ahead(self._connection)
             self._connection.execute(schema)
             self._connection.commit()
         except sqlite3.DatabaseError as error:
@@ -91,6 +91,19 @@ class Store:
     def close(self) -> None:
         """Lets the file go."""
         self._connection.close()
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Write-ahead logging; SQLite's own timeout does not hold while others turn the same new file to it."""
+    until = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 class Cache(Store):
