@@ -42,7 +42,7 @@ def search(
     space: Annotated[bool, typer.Option("--space", help="Show the space and its size, and search nothing.")] = False,
 ) -> None:
     """Finds by reinforcement learning the plan that is fastest or smallest on this machine within the bounds."""
-    from thew.search.prepare import read
+    from thew.compress.post_training import read
     from thew.search.run import search as find
 
     source = models.load(model, common.seed)

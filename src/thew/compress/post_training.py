@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from thew.compress.calibration import policy_of
@@ -119,7 +120,7 @@ class Calibrator:
     def _observed(self, names: tuple[str, ...]) -> Seen:
         return observe(self.graph, names, self.feeds, self.batch, self.threads, self.progress)
 
-    @property
+    @cached_property
     def layers(self) -> dict[str, Layer]:
         """The layers that may be quantised, by key."""
         return layers(self.graph)

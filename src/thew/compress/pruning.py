@@ -186,11 +186,7 @@ def prune(
         training = Training(finetune_epochs, learning_rate, batch_size, threads, seed, progress)
         graph = finetune(graph, samples, training, masks)
     before = after = None
-    asked = (
-        samples
-        if validation is None
-        else Data(np.ascontiguousarray(validation[0], np.float32), np.asarray(validation[1]))
-    )
+    asked = samples if validation is None else labelled(validation)
     if asked is not None:
         judge = Judge(source, asked, threads=threads, cache=cache or default_path())
         before, after = judge.before, judge.accuracy(graph)

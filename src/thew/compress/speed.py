@@ -15,7 +15,7 @@ import numpy as np
 from thew.compress.observe import Progress, silent
 from thew.compress.post_training import DEFAULT_METHOD, Calibrator, Method, Quantized
 from thew.compress.samples import Feeds
-from thew.passes.quantisable import Layer, layers
+from thew.passes.quantisable import Layer
 from thew.runtime.session import InferenceSession
 
 ROUNDS = 15
@@ -85,7 +85,7 @@ def layer_times(
         for times, session in zip(found, sessions, strict=True):
             for row in session.explain(shapes, rounds=1).rows:
                 times[row.layer] = min(times.get(row.layer, np.inf), row.seconds or 0.0)
-    known = layers(calibrator.graph)
+    known = calibrator.layers
     groups = _groups(known, [name for times in found for name in times])
     members = {key: position for position, group in enumerate(groups) for key in group}
     sums = np.zeros((len(groups), 2))
@@ -133,7 +133,7 @@ def keep_faster(
     sessions = {"float": InferenceSession(calibrator.graph, threads=threads), "whole": runner, "chosen": session}
     final = race(sessions, feeds)
     if final["float"] < final["chosen"]:
-        best = calibrator.quantize(tuple(layers(calibrator.graph)), method)
+        best = calibrator.quantize(tuple(calibrator.layers), method)
         final["chosen"] = final["float"]
     return best, Timing(final["float"], final["whole"], final["chosen"], tuple(times))
 

@@ -58,7 +58,7 @@ class Environment:
                 if not is_view(way):
                     trial = step_trial(call, way, self.target.threads)
                     trials.setdefault(trial.key, trial)
-        Formulation(self.graph, target, {key: [[way] for way in found] for key, found in ways.items()})
+        Formulation(self.graph, target, single(ways))
         return list(trials.values())
 
     def _ways(self) -> dict[str, list[Alternative]]:
@@ -95,7 +95,7 @@ class Environment:
 
     def formulation(self) -> Formulation:
         """The planner's problem at measured costs."""
-        return Formulation(self.graph, self.target, _single(self.alternatives))
+        return Formulation(self.graph, self.target, single(self.alternatives))
 
     def table(self) -> Table:
         """The game: a layer is a node with more than one way to run, or one."""
@@ -133,7 +133,7 @@ class Environment:
         return ()
 
 
-def _single(alternatives: Mapping[str, list[Alternative]]) -> dict[str, list[list[Alternative]]]:
+def single(alternatives: Mapping[str, list[Alternative]]) -> dict[str, list[list[Alternative]]]:
     """Each alternative as a group of its own."""
     return {key: [[way] for way in ways] for key, ways in alternatives.items()}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from math import inf, prod
 
@@ -22,7 +23,7 @@ from thew.plan import Choice, key_of
 from thew.plan.alternatives import ANY, OTHER, Alternative, satisfies
 from thew.plan.choose import Formulation
 from thew.plan.cost import Cost
-from thew.search.environment import Environment, Known, distinct
+from thew.search.environment import Environment, Known, distinct, single
 from thew.search.game import Assignment, Risk, Table
 from thew.search.measure import Trial
 from thew.search.space import LEVELS
@@ -65,10 +66,11 @@ class MixedEnvironment(Environment):
     def trials(self) -> list[Trial]:
         """All that is to be measured: both graphs, and the ways between them."""
         found = {trial.key: trial for trial in (*super().trials(), *self.integers.trials())}
-        for conversion in self._conversions().values():
+        for conversion in self._conversions.values():
             found.update({trial.key: trial for trial in conversion.trials()})
         return list(found.values())
 
+    @cached_property
     def _conversions(self) -> dict[tuple[str, str], Environment]:
         """For every value with integers behind it, the way there and the way back as graphs of one node."""
         made = {}
@@ -88,7 +90,7 @@ class MixedEnvironment(Environment):
         self._known, self._refused = known, refused
         super().fill(known, refused)
         self.integers.fill(known, refused)
-        for way, conversion in self._conversions().items():
+        for way, conversion in self._conversions.items():
             conversion.fill(known, refused)
             self.between[way] = min((one.cost.seconds for one in conversion.alternatives["y"]), default=inf)
         for node in self.graph.nodes:
@@ -185,7 +187,9 @@ class MixedEnvironment(Environment):
         if all(way.choice.precision != INTEGER for way in picks.values()):
             return super().network(chosen)
         kept = self.kept(chosen)
-        form = self._forms.setdefault(kept, self._quantised(kept))
+        if kept not in self._forms:
+            self._forms[kept] = self._quantised(kept)
+        form = self._forms[kept]
         space = self._space(form)
         space.fill(self._known, self._refused)
         free = dict(space.alternatives)
@@ -239,9 +243,7 @@ class _MixedFormulation(Formulation):
 
     def __init__(self, space: MixedEnvironment) -> None:
         self._space = space
-        super().__init__(
-            space.graph, space.target, {key: [[way] for way in ways] for key, ways in space.alternatives.items()}
-        )
+        super().__init__(space.graph, space.target, single(space.alternatives))
 
     def _orders(self, name: str) -> tuple[str, ...]:
         layouts = super()._orders(name)

@@ -15,10 +15,9 @@ import numpy as np
 from thew.compress import Calibrator, Method
 from thew.ir import Graph, TensorType
 from thew.ir.graph import Array
-from thew.passes import pipeline
 from thew.plan import build_plan
+from thew.runtime import survey
 from thew.runtime.device import target
-from thew.runtime.executable import prepare_graph
 from thew.runtime.session import InferenceSession
 from thew.search.objective import Objective
 from thew.search.result import Tried
@@ -34,9 +33,8 @@ _SAMPLES = 32  # that calibrations are compared on
 
 def planned_graph(source: Graph, types: Mapping[str, TensorType], settings: Settings) -> Graph:
     """The graph that is planned under these settings."""
-    options = settings.options
-    loaded = pipeline.run(source, pipeline.limited(pipeline.LOAD, options.fusion, options.folding))
-    return prepare_graph(loaded, types, options)
+    shapes = {name: known.static_shape for name, known in types.items()}
+    return survey.planned_graph(source, shapes, settings.options)
 
 
 def facts_of(source: Graph, settings: Settings, calibrator: Calibrator | None) -> frozenset[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from thew.compress import Calibrator
 from thew.compress.accuracy import Data
+from thew.compress.observe import Progress, silent
 from thew.errors import InputError
 from thew.ir import Graph, TensorType
 from thew.passes import pipeline
@@ -21,7 +22,6 @@ from thew.search.network_level import choose_settings, facts_of, planned_graph
 from thew.search.objective import LATENCY, Objective
 from thew.search.result import Tried
 from thew.search.space import LEVELS, Settings
-from thew.search.trial import Progress
 
 PRECISIONS = (FLOAT, INTEGER)
 
@@ -60,10 +60,6 @@ class Scope:
     tune: bool = True
     budget_seconds: float = 300.0
     cache: str | os.PathLike[str] | None = None
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""
 
 
 def prepare(
@@ -113,15 +109,6 @@ def calibrator_for(
     if data is None or INTEGER not in precisions or is_quantised:
         return None
     return Calibrator(source, data.x, threads=threads, progress=progress)
-
-
-def read(model: str | os.PathLike[str] | bytes | Graph) -> Graph:
-    """The model as a graph."""
-    if isinstance(model, Graph):
-        return model
-    from thew.onnx import read as read_onnx
-
-    return read_onnx(model)
 
 
 def types_of(

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from thew.compress.accuracy import Data
+from thew.compress.observe import Progress, silent
+from thew.compress.post_training import read
 from thew.errors import InputError, UnsupportedError
 from thew.ir import Graph
 from thew.plan import build_plan
@@ -20,10 +22,10 @@ from thew.search.layers import layers_of
 from thew.search.network_level import planned_graph
 from thew.search.objective import LATENCY, Goal, Objective
 from thew.search.pareto import non_dominated
-from thew.search.prepare import PRECISIONS, Scope, calibrator_for, prepare, read, silent, types_of
+from thew.search.prepare import PRECISIONS, Scope, calibrator_for, prepare, types_of
 from thew.search.result import Confirmation, Point, Result
 from thew.search.space import LEVELS, Settings, check_levels, size_of
-from thew.search.trial import BLAS, DEFAULT, Network, Progress, Samples, Trials
+from thew.search.trial import BLAS, DEFAULT, Network, Samples, Trials
 
 BASELINES = ("random", "greedy", "exact", "cautious")
 SEEDS = 10  # of the agents' regrets
@@ -103,11 +105,10 @@ def search(
     samples = None if whole is None else Samples.split(whole, seed)
     source = read(model)
     types = types_of(source, whole, input_shapes or {}, _BATCH if "throughput" in wanted.weights else 1)
-    may_lose = samples.calibration if samples is not None and max_accuracy_drop is not None else None
-    calibrator = calibrator_for(source, may_lose, precisions, threads, progress)
     scope = Scope(check_levels(levels), wanted, budget_seconds=budget_seconds, cache=cache)
-    if "network" not in scope.levels:
-        calibrator = None
+    may_lose = max_accuracy_drop is not None and "network" in scope.levels
+    calibrated = samples.calibration if samples is not None and may_lose else None
+    calibrator = calibrator_for(source, calibrated, precisions, threads, progress)
     with ExitStack() as stack:
         meter = stack.enter_context(choose_meter()) if wanted.needs_energy else None
         prepared = prepare(source, types, threads, calibrator, scope, progress)

@@ -11,6 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from thew.compress.accuracy import Accuracy, Data, keeps_accuracy, right_answers
+from thew.compress.observe import Progress
 from thew.errors import InputError
 from thew.ir import Graph, TensorType
 from thew.ir.graph import Array
@@ -25,7 +26,6 @@ _ROUNDS = 15
 _TURN_SECONDS = 5e-3  # of one network in one round
 _ENERGY_SECONDS = 1.0
 _SHARES = (0.2, 0.4)  # of the samples: for calibration, for the search; the rest confirms
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

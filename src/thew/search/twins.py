@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 from thew.compress import Calibrator, Quantized
 from thew.ir import Graph, Node, TensorType
-from thew.passes import pipeline
-from thew.passes.quantisable import layers
 from thew.passes.requantise import Quantisation
 from thew.plan import PlanOptions, key_of
-from thew.runtime.executable import prepare_graph
+from thew.runtime.survey import planned_graph
 
 _MOST = 8  # nodes of a twin: beyond, two parts of the graphs do not correspond
 
@@ -48,8 +46,7 @@ class Quantised:
                 values = [one.outputs[0] for one in model.consumers.get(stored, ()) if one.op == "dequantize_linear"]
                 name = source if source in given else values[0]
                 integers[name], floats[name] = stored, source
-        loaded = pipeline.run(model, pipeline.limited(pipeline.LOAD, options.fusion, options.folding))
-        graph = prepare_graph(loaded, types, options)
+        graph = planned_graph(model, {name: known.static_shape for name, known in types.items()}, options)
         return Quantised(graph, Quantisation.of(made.kept, made.encodings, made.weights), integers, floats)
 
 
@@ -80,7 +77,7 @@ def between(graph: Graph, result: str, operands: Collection[str]) -> tuple[Node,
 
 def twins_of(graph: Graph, calibrator: Calibrator, quantised: Quantised) -> dict[str, Twin]:
     """The twins of the nodes of a float graph that have one, by key."""
-    known = layers(calibrator.graph)
+    known = calibrator.layers
     twins = {}
     for node in graph.nodes:
         operands = [name for name in node.inputs if name and name not in graph.constants]

@@ -6,10 +6,12 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from thew.bench.study.pieces import Piece
+from thew.bench.study.plots import save
 from thew.bench.tasks import DQNTask
 
 PRECISIONS = ("mixed-fp16", "mixed-bf16", "mixed-fp64-fp16")
@@ -65,10 +67,12 @@ def write_dqn_report(paths: Sequence[Path], folder: Path, plots: bool = True) ->
             )  # fmt: skip
             lines.append("| " + " | ".join(map(str, cells)) + " |")
     if plots and reports:
-        _plot(reports, folder / "ratios.svg")
+        save(_ratios, reports, folder / "ratios.svg")
         lines += ["", "![Times of the peers over Thew's](ratios.svg)"]
     for log in sorted(folder.glob("*.csv")) if plots else ():
-        _curve(log, log.with_suffix(".svg"))
+        with log.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        save(partial(_curve, title=log.stem), rows, log.with_suffix(".svg"))
         lines += ["", f"![Returns of a run: {log.stem}]({log.stem}.svg)"]
     path = folder / "index.md"
     path.write_text("\n".join(lines) + "\n")
@@ -85,9 +89,8 @@ def _machine(reports: Sequence[Any]) -> Iterator[str]:
         yield ""
 
 
-def _plot(reports: Sequence[Any], path: Path) -> None:
+def _ratios(figure: Any, reports: Sequence[Any]) -> None:
     """Time of each contender over Thew's."""
-    figure = _figure()
     axes = figure.subplots()
     bars = [
         (f"{TITLES[r['results'][0]['task']['work']]}, {r['piece']['threads']}T, {c['name']}", c["ratio_to_first"])
@@ -99,34 +102,15 @@ def _plot(reports: Sequence[Any], path: Path) -> None:
         axes.text(ratio, place, f" {ratio:.2f}", va="center", fontsize=7)
     axes.axvline(1.0, color="black", lw=1)
     axes.set_xlabel("time over that of Thew in fp32")
-    _save(figure, path)
 
 
-def _curve(log: Path, path: Path) -> None:
+def _curve(figure: Any, rows: Sequence[Any], title: str) -> None:
     """Returns by environment steps: of the last 100 games of training, and of evaluations."""
-    with log.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    figure = _figure()
     axes = figure.subplots()
     for name, style in (("charts/episodic_return", "-"), ("eval/episodic_return", "o")):
         points = [(float(row["global_step"]), float(row[name])) for row in rows if row.get(name)]
         if points:
             axes.plot(*zip(*points, strict=True), style, label=name)
-    axes.set(xlabel="environment steps", ylabel="return", title=log.stem)
+    axes.set(xlabel="environment steps", ylabel="return", title=title)
     axes.grid(alpha=0.3)
     axes.legend()
-    _save(figure, path)
-
-
-def _figure() -> Any:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "thew", "svg.fonttype": "none", "font.size": 9})
-    return Figure(figsize=(9, 4), layout="constrained")
-
-
-def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, metadata={"Date": None})
-    path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text().splitlines()))

@@ -20,9 +20,10 @@ import numpy as np
 
 from thew.bench.machine import describe
 from thew.compress.accuracy import Data
+from thew.compress.post_training import read
 from thew.search.agents import make_agent, play
 from thew.search.game import Table
-from thew.search.prepare import PRECISIONS, Scope, calibrator_for, prepare, read, types_of
+from thew.search.prepare import PRECISIONS, Scope, calibrator_for, prepare, types_of
 from thew.search.run import search
 from thew.search.space import LEVELS
 from thew.search.trial import Samples

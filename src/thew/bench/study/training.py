@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from thew.bench.study.pieces import Piece
+from thew.bench.study.plots import save
 from thew.bench.tasks import TrainingTask
 
 SHAPES = {"lenet5": (1, 28, 28), "vgg11": (3, 32, 32)}
@@ -105,7 +106,7 @@ def write_training_report(paths: Sequence[Path], folder: Path, plots: bool = Tru
     ablations = [report for report in reports if report not in steps]
     lines = ["# Study of training", "", *_machine(reports), *_steps(steps), *_techniques(ablations, folder)]
     if plots and steps:
-        _plot(steps, folder / "speed.svg")
+        save(_speeds, steps, folder / "speed.svg")
         lines += ["", "![Samples a second by batch](speed.svg)"]
     path = folder / "index.md"
     path.write_text("\n".join(lines) + "\n")
@@ -176,11 +177,8 @@ def _cells(found: Any) -> str:
     return f"{found['name']} | {times} | {found['ratio_to_first']:.2f} | {found['peak_rss_bytes'] / 1e6:.0f}"
 
 
-def _plot(reports: Sequence[Any], path: Path) -> None:
+def _speeds(figure: Any, reports: Sequence[Any]) -> None:
     """Samples a second by batch: a panel a network, a line a contender and number of threads."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4), layout="constrained")
     for axes, model in zip(figure.subplots(1, len(SHAPES)), SHAPES, strict=True):
         lines: dict[str, list[tuple[int, float]]] = {}
         for report in (report for report in reports if _model(report) == model):
@@ -193,5 +191,3 @@ def _plot(reports: Sequence[Any], path: Path) -> None:
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("samples / s")
     figure.axes[0].legend(fontsize=7)
-    figure.savefig(path, metadata={"Date": None})
-    path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text().splitlines()))
