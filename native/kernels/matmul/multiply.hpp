@@ -131,33 +131,5 @@ struct Lanes {
     }
 };
 
-// Sums of a wider type than the products: parts of N::kBlock k, added up between blocks.
-template <class Inner>
-struct InBlocks {
-    static constexpr bool kPanels = Inner::kPanels, kTakesColumns = Inner::kTakesColumns;
-    static constexpr int kRequestDepth = Inner::kRequestDepth;
-    using Scope = NoScope;
-    template <class N>
-    static constexpr int kDepth = Inner::template kDepth<N>;
-
-    template <class N, int H, int V, bool, class Request>
-    static THEW_INLINE void multiply(const typename N::A* a, std::int64_t ld, std::int64_t a_step,
-                                     const typename N::B* b, std::int64_t k, Request&& request,
-                                     Vec<typename N::Sum> (&acc)[H][V * kSumsOfVector<N>]) {
-        std::int64_t a_block = N::kBlock * a_step;
-        if constexpr (kPanels) a_block = N::kBlock * Inner::kPanelRows;
-        for (std::int64_t rest = k; rest > 0; rest -= N::kBlock, a += a_block, b += N::kBlock * V * kVectorOfB<N>) {
-            typename N::Part part[H][V];
-            unroll<H * V>([&](auto i) THEW_FLAT { part[i / V][i % V] = typename N::Part{}; });
-            const std::int64_t depth = rest < N::kBlock ? rest : N::kBlock;
-            Inner::template multiply<N, H, V, false>(a, ld, a_step, b, depth, request, part);
-            unroll<H * V>([&](auto i) THEW_FLAT {
-                constexpr int row = i / V, v = i % V;
-                N::gain(acc[row][2 * v], acc[row][2 * v + 1], part[row][v]);
-            });
-        }
-    }
-};
-
 }  // namespace
 }  // namespace thew

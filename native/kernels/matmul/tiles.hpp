@@ -13,16 +13,14 @@ namespace {
 template <class N>
 struct ChooseTile {
     static constexpr int kRows = kVectorRegisters == 32 ? 14 : kVectorBytes == 32 ? 6 : 4;
-    using Multiply = std::conditional_t<kSumsOfVector<N> == 1, Broadcast, InBlocks<Broadcast>>;
-    using Tiles = TileSet<N, kRows, 2, Multiply>;
+    using Tiles = TileSet<N, kRows, 2, Broadcast>;
 };
 #if defined(__aarch64__)
 template <class N>
 struct ChooseLanesTile {
     static constexpr int kLane = kVectorBytes / sizeof(typename N::A);
     static constexpr int kRows = 3 * kLane, kVectors = 24 / kRows;  // 24 accumulators, 3 vectors of a
-    using Multiply = std::conditional_t<kSumsOfVector<N> == 1, Lanes<kRows>, InBlocks<Lanes<kRows>>>;
-    using Tiles = TileSet<N, kRows, kVectors, Multiply>;
+    using Tiles = TileSet<N, kRows, kVectors, Lanes<kRows>>;
 };
 template <class N>
 using TilesOf = typename ChooseLanesTile<N>::Tiles;
