@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +84,16 @@ def test_python_imports_run_downwards(path: Path) -> None:
         if not allowed:
             wrong.append(f"{name}:{line} imports thew.{target}")
     assert not wrong, f"'{room}' may import only rooms below it: {wrong}"
+
+
+def test_what_may_be_absent_is_said_to_be() -> None:
+    """Types are checked with the base dependencies alone: pyproject.toml names every other package as optional."""
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    base = {re.split(r"\W", requirement, maxsplit=1)[0] for requirement in settings["project"]["dependencies"]}
+    lenient = [rule for rule in settings["tool"]["mypy"]["overrides"] if rule.get("ignore_missing_imports")]
+    optional = {name.split(".")[0] for rule in lenient for name in rule["module"]}
+    imported = {module.split(".")[0] for path in PYTHON_FILES for _, module in imported_modules(path)}
+    assert imported - set(sys.stdlib_module_names) - base - {"thew"} <= optional
 
 
 def test_only_two_files_import_the_native_module() -> None:
