@@ -17,7 +17,7 @@ NATIVE = REPOSITORY / "native"
 
 # Bottom up. Rooms of one level do not know each other.
 LEVELS = (
-    ("_version", "errors"),
+    ("_version", "errors", "files"),
     ("dtypes",),
     ("ir",),
     ("ops",),

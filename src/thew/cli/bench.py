@@ -17,6 +17,7 @@ from thew.cli.options import Common, command
 from thew.cli.scaling import scaling
 from thew.cli.study import study
 from thew.errors import Error
+from thew.files import write_atomically
 
 if TYPE_CHECKING:
     from thew.bench import Task
@@ -289,7 +290,7 @@ def _finish(collected: Sequence[dict[str, Any]], as_json: bool, out: Path | None
     if as_json:
         show.as_json(report)
     if out is not None:
-        out.write_text(json.dumps(report, indent=1) + "\n")
+        write_atomically(out, json.dumps(report, indent=1) + "\n")
     for result in collected:
         told = [contender["settings"].get("precision", "fp32") for contender in result["contenders"]]
         within = AGREE_16 if {"fp16", "bf16"} & set(told) else agreement

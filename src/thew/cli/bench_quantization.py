@@ -10,6 +10,7 @@ import typer
 
 from thew.cli import models, samples, show
 from thew.cli.options import Common
+from thew.files import write_atomically
 
 
 def bench_quantization(
@@ -51,7 +52,7 @@ def bench_quantization(
     kept = {"layers": len(outcome.layers), "kept": list(outcome.kept), "slower": list(outcome.slower), "absent": absent}
     report = {**describe(), "model": model, "threads": common.threads, "rounds": rounds, **kept, "results": results}
     if out is not None:
-        out.write_text(json.dumps(report, indent=1) + "\n")
+        write_atomically(out, json.dumps(report, indent=1) + "\n")
     if common.json:
         show.as_json(report)
         return

@@ -11,6 +11,7 @@ import typer
 from thew.cli import show
 from thew.cli.options import Common, command
 from thew.errors import InputError
+from thew.files import write_atomically
 
 if TYPE_CHECKING:
     from thew.runtime.cache import Cache
@@ -42,7 +43,7 @@ def contents(common: Common) -> None:
 def export(common: Common, file: Annotated[Path, typer.Argument(help="Where to write them, as JSON.")]) -> None:
     """Writes this machine's measurements to a file."""
     text = _cache().export()
-    file.write_text(text, encoding="utf-8")
+    write_atomically(file, text)
     show.note(f"written to {file}")
 
 

@@ -12,6 +12,7 @@ from thew.cli import show
 from thew.cli.options import Common
 from thew.cli.train import Compression
 from thew.errors import InputError
+from thew.files import write_atomically
 
 
 def scaling(
@@ -82,7 +83,7 @@ def _report(common: Common, result: dict[str, Any], out: Path | None) -> None:
 
     report = {**describe(), **result}
     if out is not None:
-        out.write_text(json.dumps(report, indent=1) + "\n")
+        write_atomically(out, json.dumps(report, indent=1) + "\n")
     if common.json:
         show.as_json(report)
         return

@@ -21,7 +21,8 @@ TRAINERS = "torch,torch-compile,tensorflow,jax"
 def study(
     common: Common,
     model: Annotated[
-        str, typer.Argument(help="An ONNX file, a network of the zoo such as resnet50, dqn, training, or search.")
+        str,
+        typer.Argument(help="An ONNX file, a network of the zoo such as resnet50, dqn, training, learning, or search."),
     ] = "resnet50",
     folder: Annotated[Path, typer.Option(help="Where files, plots and report go; what is there is kept.")] = Path(
         "study"
@@ -44,18 +45,25 @@ def study(
     networks: Annotated[
         str, typer.Option(help="Of search: model=data pairs with commas; data as thew search has them.")
     ] = "",
-    part: Annotated[str, typer.Option(help="Of search: its pieces with commas; by default all.")] = "",
+    part: Annotated[
+        str, typer.Option(help="Of search: its pieces with commas; of learning: recipes or precisions; by default all.")
+    ] = "",
     episodes: Annotated[int, typer.Option(min=1, help="Of search: of every agent.")] = 500,
-    seeds: Annotated[int, typer.Option(min=1, help="Of search: searches of every agent.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="Of search: searches of every agent; of learning: runs.")] = 10,
     data: Annotated[str, typer.Option(help="For training: a data set such as mnist, for accuracies.")] = "",
     plots: Annotated[bool, typer.Option(help="Draw plots; needs pip install 'thew[plots]'.")] = True,
 ) -> None:
     """Throughput, latency (p50, p90, p99) and energy by threads and batch, against the peers; and an ablation.
 
     Of search: agents by seed on measured tables, found plans against BLAS in fp32, levels of the space alone.
+    Of learning: accuracy on held-out samples of LeNet-5 and VGG11 in every precision, over seeds.
     """
+    parts = [one for one in part.split(",") if one]
     if model == "search":
-        _of_searches(common, folder, networks, [one for one in part.split(",") if one], episodes, seeds, plots)
+        _of_searches(common, folder, networks, parts, episodes, seeds, plots)
+        return
+    if model == "learning":
+        _of_learning(common, folder, parts, seeds, plots)
         return
     from thew.bench import Settings
     from thew.bench.energy import watched
@@ -126,6 +134,29 @@ def _of_searches(
                 whole.run(network, part, show.note)
             bar.advance(name)
     report = write_search_report(folder, [Path(path).stem for path, *_ in pairs], plots)
+    if common.json:
+        show.as_json({"report": str(report)})
+    else:
+        show.line(f"report in {report}")
+
+
+def _of_learning(common: Common, folder: Path, parts: list[str], seeds: int, plots: bool) -> None:
+    from thew.bench.study import LearningStudy, runs_of, write_learning_report
+    from thew.bench.study.learning import PRECISIONS, RECIPES
+
+    if unknown := set(parts) - {*RECIPES, *PRECISIONS}:
+        known = ", ".join((*RECIPES, *PRECISIONS))
+        raise typer.BadParameter(f"--part must be of {known}, got {', '.join(sorted(unknown))}")
+    recipes = [one for one in RECIPES if one in parts] or list(RECIPES)
+    precisions = [one for one in PRECISIONS if one in parts] or list(PRECISIONS)
+    whole = LearningStudy(folder)
+    runs = runs_of(recipes, precisions, seeds, common.threads or 1)
+    with show.progress("study of learning", len(runs)) as bar:
+        for run in runs:
+            if not whole.run(run):
+                raise typer.Exit(1)
+            bar.advance(run.name)
+    report = write_learning_report(folder, plots)
     if common.json:
         show.as_json({"report": str(report)})
     else:

@@ -7,7 +7,6 @@ give back the node they hold. The file appears whole or not at all.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from thew.dtypes import from_numpy
 from thew.errors import InputError, UnsupportedError
+from thew.files import write_atomically
 from thew.ir import Graph, Node, TensorType
 from thew.onnx.element_types import number_of
 from thew.onnx.foreign import IMPURE, PURE, parse_model, type_proto
@@ -308,29 +308,3 @@ def _onnx_names() -> dict[str, str]:
 def onnx_name(op: str) -> str | None:
     """ONNX's name of an op, or None."""
     return _onnx_names().get(op.replace("_", ""))
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file that appears whole or not at all, also when the machine stops in between."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent or Path(), prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent or Path(), os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,6 +15,7 @@ from typing import Any
 from thew._version import __version__
 from thew.dtypes import size_bytes
 from thew.errors import ModelError, PlanError
+from thew.files import write_atomically
 from thew.ir import TensorType, Value
 from thew.passes.requantise import Quantisation
 from thew.plan.choices import Choice, Choices
@@ -124,17 +124,7 @@ class Plan:
         """Writes the plan as JSON, atomically."""
         document = {"format": FORMAT, "version": __version__, **dataclasses.asdict(self)}
         document["digest"] = _digest(document)
-        path = Path(path)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "w") as file:
-                json.dump(document, file, default=dict, separators=(",", ":"))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_atomically(path, json.dumps(document, default=dict, separators=(",", ":")))
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Plan:

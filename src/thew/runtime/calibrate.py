@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -21,6 +20,7 @@ import numpy as np
 
 from thew._version import __version__
 from thew.dtypes import to_numpy
+from thew.files import write_atomically
 from thew.ir import Graph, GraphBuilder
 from thew.passes.specialise import specialise
 from thew.plan import BUILT_IN, Choice, Costs, PlanOptions, Target, Way, build_plan, survey
@@ -59,10 +59,7 @@ def save_costs(device: str, costs: Costs) -> Path:
     """Writes the rates of a device, atomically: where to."""
     path = costs_path(device)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    with os.fdopen(handle, "w") as file:
-        json.dump(asdict(costs), file, indent=1)
-    os.replace(temporary, path)
+    write_atomically(path, json.dumps(asdict(costs), indent=1))
     return path
 
 

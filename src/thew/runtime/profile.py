@@ -11,9 +11,9 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
+from thew.files import write_atomically
 from thew.plan import Step
 from thew.runtime.device import peak_flops
 from thew.runtime.executable import DeferredStage, Executable, NativeStage, PythonStage, Stage
@@ -64,7 +64,7 @@ class Profile:
 
     def save_trace(self, path: str | os.PathLike[str]) -> None:
         """Writes the fastest run in the Trace Event Format, which ui.perfetto.dev and chrome://tracing open."""
-        Path(path).write_text(json.dumps({"traceEvents": list(self.events), "displayTimeUnit": "ms"}))
+        write_atomically(path, json.dumps({"traceEvents": list(self.events), "displayTimeUnit": "ms"}))
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import asdict
 from importlib.resources import files
 from math import inf
-from pathlib import Path
 from typing import Any
 
+from thew.files import write_atomically
 from thew.search.result import Layer, Result
 
 _PARTS = {"/*STYLE*/": "report.css", "/*SCRIPT*/": "report.js"}
@@ -44,13 +43,5 @@ def _layer(layer: Layer) -> dict[str, Any]:
 
 
 def write_report(result: Result, path: str | os.PathLike[str]) -> None:
-    """Writes the page to a temporary file beside `path`, and moves it there."""
-    target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, suffix=".html")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(report_page(result))
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+    """Writes the page, atomically."""
+    write_atomically(path, report_page(result))

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thew.errors import CheckpointError, InputError, ModelError
+from thew.files import write_atomically
 from thew.ir import Graph
 from thew.ir.graph import Array
 from thew.ir.parse import parse_graph
 from thew.ir.text import print_graph
 from thew.nn import GraphModule, Module
-from thew.onnx.writer import write_atomically
 from thew.optim import optimizer_from, schedule_from
 from thew.train.history import History
 from thew.train.loop import Counters

@@ -6,6 +6,7 @@ that are missing. The report and its plots are made of the files.
 """
 
 from thew.bench.study.dqn import dqn_pieces, dqn_task, write_dqn_report
+from thew.bench.study.learning import LearningStudy, runs_of, write_learning_report
 from thew.bench.study.pieces import Ablation, Cell, Piece, pieces_of
 from thew.bench.study.report import write_report
 from thew.bench.study.run import Study
@@ -15,6 +16,7 @@ from thew.bench.study.training import accuracies, training_pieces, training_task
 __all__ = [
     "Ablation",
     "Cell",
+    "LearningStudy",
     "Piece",
     "SearchStudy",
     "SearchedNetwork",
@@ -23,9 +25,11 @@ __all__ = [
     "dqn_pieces",
     "dqn_task",
     "pieces_of",
+    "runs_of",
     "training_pieces",
     "training_task",
     "write_dqn_report",
+    "write_learning_report",
     "write_report",
     "write_search_report",
     "write_training_report",

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from thew.bench.study.pieces import Piece
 from thew.bench.study.plots import save
 from thew.bench.tasks import DQNTask
+from thew.files import write_atomically
 
 PRECISIONS = ("mixed-fp16", "mixed-bf16", "mixed-fp64-fp16")
 TITLES = {"step": "gradient step", "act": "greedy action", "environment": f"{DQNTask.steps} environment steps"}
@@ -75,7 +76,7 @@ def write_dqn_report(paths: Sequence[Path], folder: Path, plots: bool = True) ->
         save(partial(_curve, title=log.stem), rows, log.with_suffix(".svg"))
         lines += ["", f"![Returns of a run: {log.stem}]({log.stem}.svg)"]
     path = folder / "index.md"
-    path.write_text("\n".join(lines) + "\n")
+    write_atomically(path, "\n".join(lines) + "\n")
     return path
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from thew.bench.study.plots import write_plots
 from thew.bench.study.tables import Files, Row, ordered, read
 from thew.bench.study.techniques import label, named
+from thew.files import write_atomically
 
 NAME = "index.md"
 
@@ -29,7 +30,7 @@ def write_report(model: str, paths: Sequence[Path], folder: Path, plots: bool = 
     drawn = write_plots(files, folder) if plots else []
     lines = [f"# Study of {model}", "", *_machine(files), *_peers(files, drawn), *_techniques(files, drawn)]
     path = folder / NAME
-    path.write_text("\n".join([*lines, *_absent(files), *_method(files)]) + "\n")
+    write_atomically(path, "\n".join([*lines, *_absent(files), *_method(files)]) + "\n")
     return path
 
 

@@ -16,6 +16,7 @@ from thew.bench.machine import describe
 from thew.bench.rounds import Settings, measure
 from thew.bench.study.pieces import Piece
 from thew.bench.tasks import Task
+from thew.files import write_atomically
 
 MakeTask = Callable[[Any, str], tuple[Task, int]]  # (piece, folder) → the work, its operations (0: not told)
 
@@ -62,7 +63,7 @@ class Study:
         while missing and (budget_seconds is None or time.monotonic() - started < budget_seconds):
             piece = missing.pop(0)
             report = json.dumps(self._measure(piece, make_task, tick), indent=1)
-            self.path(piece).write_text(report + "\n")
+            write_atomically(self.path(piece), report + "\n")
         return missing
 
     def _measure(self, piece: Piece, make_task: MakeTask, tick: Callable[[str], None]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 from thew.bench.machine import describe
 from thew.compress.accuracy import Data
 from thew.compress.post_training import read
+from thew.files import write_atomically
 from thew.search.agents import make_agent, play
 from thew.search.game import Table
 from thew.search.prepare import PRECISIONS, Scope, calibrator_for, prepare, types_of
@@ -76,9 +76,7 @@ class SearchStudy:
         command = f"thew bench study search --networks {Path(network.path).name}=DATA --part {part}"
         command += f" --episodes {self.episodes} --seeds {self.seeds}"
         whole = {"network": network.name, **describe(), "command": command, "load": os.getloadavg(), **found}
-        with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=".part", delete=False) as file:
-            json.dump(whole, file, indent=1)
-        os.replace(file.name, path)
+        write_atomically(path, json.dumps(whole, indent=1))
 
     def _searched(self, network: SearchedNetwork, part: str) -> dict[str, Any]:
         """A search over all levels by the agent, or over one of them by the exact optimum."""
@@ -150,7 +148,7 @@ def write_search_report(folder: Path, names: Sequence[str], plots: bool = True) 
         _plot(list(parts["agents"].values()), folder / "curves.svg")
         lines += ["![Regret by episode](curves.svg)", ""]
     path = folder / "index.md"
-    path.write_text("\n".join(lines))
+    write_atomically(path, "\n".join(lines))
     return path
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from thew.bench.study.pieces import Piece
 from thew.bench.study.plots import save
 from thew.bench.tasks import TrainingTask
+from thew.files import write_atomically
 
 SHAPES = {"lenet5": (1, 28, 28), "vgg11": (3, 32, 32)}
 TECHNIQUES = {  # of a plan, by what the study calls them
@@ -95,7 +96,9 @@ def accuracies(
         found[variant] = trainer.evaluate(test)
         tick(variant)
     path = folder / "accuracy.json"
-    path.write_text(json.dumps({"data": data, "epochs": epochs, "seed": seed, "variants": found}, indent=1) + "\n")
+    write_atomically(
+        path, json.dumps({"data": data, "epochs": epochs, "seed": seed, "variants": found}, indent=1) + "\n"
+    )
     return path
 
 
@@ -109,7 +112,7 @@ def write_training_report(paths: Sequence[Path], folder: Path, plots: bool = Tru
         save(_speeds, steps, folder / "speed.svg")
         lines += ["", "![Samples a second by batch](speed.svg)"]
     path = folder / "index.md"
-    path.write_text("\n".join(lines) + "\n")
+    write_atomically(path, "\n".join(lines) + "\n")
     return path
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from thew import nn, optim
 from thew.errors import CheckpointError, InputError, ModelError
+from thew.files import write_atomically
 from thew.search.agents.agent import Agent
 from thew.search.agents.q_learning import epsilon_of
 from thew.search.features import of_labels, width
@@ -102,7 +103,7 @@ class DeepQ(Agent):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the network's weights as safetensors, for another search to start from."""
-        Path(path).write_bytes(pack(self._network.state_dict(), {"agent": self.name}))
+        write_atomically(path, pack(self._network.state_dict(), {"agent": self.name}))
 
     def ask(self) -> Assignment:
         """The option of least Q for each layer, save for a share ε of the choices."""
