@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import Any, ClassVar
 
 from thew.bench.study.pieces import Piece
 from thew.bench.study.plots import save
+from thew.bench.study.tables import about_machine, head
 from thew.bench.tasks import DQNTask
 from thew.files import write_atomically
 
+_METHOD = "Contenders take turns; ratios are medians over rounds. The environment is one and the same for all."
 PRECISIONS = ("mixed-fp16", "mixed-bf16", "mixed-fp64-fp16")
 TITLES = {"step": "gradient step", "act": "greedy action", "environment": f"{DQNTask.steps} environment steps"}
 
@@ -57,7 +59,7 @@ def write_dqn_report(paths: Sequence[Path], folder: Path, plots: bool = True) ->
     """Writes the report, with plots, of the pieces that are measured and of runs whose logs (CSV) lie beside them."""
     reports = [json.loads(path.read_text()) for path in paths if path.exists()]
     columns = ("work", "threads", "batch", "contender", "median ms", "minimum ms", "times Thew's fp32")
-    lines = ["# Study of DQN", "", *_machine(reports), f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    lines = ["# Study of DQN", "", *about_machine(reports, _METHOD), *head(columns)]
     for report in reports:
         about = report["piece"]
         for found in report["results"][0]["contenders"]:
@@ -78,16 +80,6 @@ def write_dqn_report(paths: Sequence[Path], folder: Path, plots: bool = True) ->
     path = folder / "index.md"
     write_atomically(path, "\n".join(lines) + "\n")
     return path
-
-
-def _machine(reports: Sequence[Any]) -> Iterator[str]:
-    for report in reports[-1:]:
-        machine = report["machine"]
-        yield (
-            f"Machine: {machine['cpu']}, {len(machine['cpus_allowed'])} CPUs, instruction set {machine['isas'][0]}. "
-            "Contenders take turns; ratios are medians over rounds. The environment is one and the same for all."
-        )
-        yield ""
 
 
 def _ratios(figure: Any, reports: Sequence[Any]) -> None:

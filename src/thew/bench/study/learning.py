@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from thew.bench.machine import describe
 from thew.bench.study.plots import save
+from thew.bench.study.tables import about_machine, head
 from thew.files import write_atomically
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("fp32", "mixed-bf16", "mixed-fp16", "mixed-fp64-fp16")
 BATCH = 64
+_METHOD = (
+    f"SGD with momentum 0.9, batch {BATCH}, one cycle of the learning rate; accuracy is that on held-out samples after "
+    "the last epoch. The spread of the seeds is what a precision's accuracy is judged by."
+)
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ def write_learning_report(folder: Path, plots: bool = True) -> Path:
         "median",
         "reached the target after",
     )
-    lines = ["# Study of learning", "", *_machine(reports), f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    lines = ["# Study of learning", "", *about_machine(reports, _METHOD), *head(columns)]
     for recipe in RECIPES:
         for precision in PRECISIONS:
             lines += _line(recipe, precision, [r for r in reports if _is(r, recipe, precision)])
@@ -160,17 +165,6 @@ def write_learning_report(folder: Path, plots: bool = True) -> Path:
 
 def _is(report: Any, recipe: str, precision: str) -> bool:
     return bool(report["run"]["recipe"] == recipe and report["run"]["precision"] == precision)
-
-
-def _machine(reports: Sequence[Any]) -> Iterator[str]:
-    for report in reports[-1:]:
-        machine = report["machine"]
-        yield (
-            f"Machine: {machine['cpu']}, best ISA {machine['isas'][0]}, {report['run']['threads']} thread(s). SGD with "
-            f"momentum 0.9, batch {BATCH}, one cycle of the learning rate; accuracy is that on held-out samples after "
-            "the last epoch. The spread of the seeds is what a precision's accuracy is judged by."
-        )
-        yield ""
 
 
 def _line(recipe: str, precision: str, reports: Sequence[Any]) -> Iterator[str]:

@@ -32,6 +32,10 @@ AGENTS = ("q-learning", "deep-q", "random", "greedy", "single-library", "anneali
 _MOST_EPISODES = {"bayesian": 100}  # a trial of Optuna costs as much as some hundred of the others
 SHORT = 100  # episodes of the short budget
 _POINTS = 60  # of a curve that is kept
+_METHOD = (
+    "One thread. Plans are timed in turn with the default plan and BLAS in fp32; accuracy is that on samples that neither "
+    "calibration nor search had seen."
+)
 PARTS = ("all", *LEVELS, "agents")
 _DROP = 0.01
 Tick = Callable[[str], None]
@@ -142,7 +146,9 @@ def write_search_report(folder: Path, names: Sequence[str], plots: bool = True) 
             path = folder / f"{name}_{part}.json"
             if path.exists():
                 found[name] = json.loads(path.read_text())
-    lines = ["# Study of searches", "", *_machine(parts), *_plans(list(parts["all"].values())), *_levels(parts)]
+    reports = [report for found in parts.values() for report in found.values()]
+    about = about_machine(reports, _METHOD)
+    lines = ["# Study of searches", "", *about, *_plans(list(parts["all"].values())), *_levels(parts)]
     lines += _agents(list(parts["agents"].values()))
     if plots and parts["agents"]:
         _plot(list(parts["agents"].values()), folder / "curves.svg")
@@ -153,21 +159,9 @@ def write_search_report(folder: Path, names: Sequence[str], plots: bool = True) 
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(columns)} |"
-    yield "|" + "---|" * len(columns)
+    yield from head(columns)
     yield from (f"| {' | '.join(row)} |" for row in rows)
     yield ""
-
-
-def _machine(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    for report in [one for found in parts.values() for one in found.values()][:1]:
-        about = report["machine"]
-        yield (
-            f"Machine: {about['cpu']}, {len(about['cpus_allowed'])} CPUs, instruction set {about['isas'][0]}. "
-            "One thread. Plans are timed in turn with the default plan and BLAS in fp32; accuracy is that on samples "
-            "that neither calibration nor search had seen."
-        )
-        yield ""
 
 
 def _plans(reports: Sequence[Any]) -> Iterator[str]:
@@ -235,7 +229,8 @@ def _agents(reports: Sequence[Any]) -> Iterator[str]:
 
 
 def _plot(reports: Sequence[Any], path: Path) -> None:
-    from thew.bench.study.plots import save
+    from thew.bench.study.tables import about_machine, head
+from thew.bench.study.plots import save
 
     def draw(figure: Any, rows: Sequence[Any]) -> None:
         for axes, report in zip(figure.subplots(1, len(rows), sharey=True, squeeze=False)[0], rows, strict=True):

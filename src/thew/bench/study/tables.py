@@ -88,3 +88,16 @@ def ordered(rows: Iterable[Row], key: str) -> list[Any]:
     """The different values of a field, rising; contenders in the order in which they appear."""
     values = dict.fromkeys(getattr(row, key) for row in rows)
     return list(values) if key == "contender" else sorted(values, key=lambda value: (value is None, value))
+
+
+def about_machine(reports: Sequence[Any], method: str) -> Iterable[str]:
+    """What the last report was taken on, and how all were; nothing where there is none."""
+    for report in reports[-1:]:
+        machine = report["machine"]
+        cpus = f"{machine['cpu']}, {len(machine['cpus_allowed'])} CPUs, best instruction set {machine['isas'][0]}"
+        yield from (f"Machine: {cpus}. {method}", "")
+
+
+def head(columns: Sequence[str]) -> Iterable[str]:
+    """The first two lines of a table in Markdown."""
+    return (f"| {' | '.join(columns)} |", "|" + "---|" * len(columns))

@@ -12,9 +12,14 @@ from typing import Any, ClassVar
 
 from thew.bench.study.pieces import Piece
 from thew.bench.study.plots import save
+from thew.bench.study.tables import about_machine, head
 from thew.bench.tasks import TrainingTask
 from thew.files import write_atomically
 
+_METHOD = (
+    "One step is forward, loss, backward and SGD with momentum on cross-entropy; contenders take turns, and ratios are "
+    "medians over rounds of a contender's time over Thew's in fp32 with all techniques."
+)
 SHAPES = {"lenet5": (1, 28, 28), "vgg11": (3, 32, 32)}
 TECHNIQUES = {  # of a plan, by what the study calls them
     "layouts": "convolution: images innermost, channels last",
@@ -107,7 +112,8 @@ def write_training_report(paths: Sequence[Path], folder: Path, plots: bool = Tru
     reports = [json.loads(path.read_text()) for path in paths if path.exists()]
     steps = [report for report in reports if "techniques" not in report["results"][0]["title"]]
     ablations = [report for report in reports if report not in steps]
-    lines = ["# Study of training", "", *_machine(reports), *_steps(steps), *_techniques(ablations, folder)]
+    about = about_machine(reports, _METHOD)
+    lines = ["# Study of training", "", *about, *_steps(steps), *_techniques(ablations, folder)]
     if plots and steps:
         save(_speeds, steps, folder / "speed.svg")
         lines += ["", "![Samples a second by batch](speed.svg)"]
@@ -116,20 +122,9 @@ def write_training_report(paths: Sequence[Path], folder: Path, plots: bool = Tru
     return path
 
 
-def _machine(reports: Sequence[Any]) -> Iterator[str]:
-    for report in reports[-1:]:
-        machine = report["machine"]
-        yield (
-            f"Machine: {machine['cpu']}, {len(machine['cpus_allowed'])} CPUs, best ISA {machine['isas'][0]}. One "
-            "step is forward, loss, backward and SGD with momentum on cross-entropy; contenders take turns, and ratios "
-            "are medians over rounds of a contender's time over Thew's in fp32 with all techniques."
-        )
-        yield ""
-
-
 def _steps(reports: Sequence[Any]) -> Iterator[str]:
     columns = ("network", "batch", "threads", "contender", "median ms", "minimum ms", "× Thew", "peak MB")
-    yield from ("## Against the peers", "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns))
+    yield from ("## Against the peers", "", *head(columns))
     for report in reports:
         for found in report["results"][0]["contenders"]:
             yield f"| {_model(report)} | {report['piece']['batch']} | {report['piece']['threads']} | {_cells(found)} |"
@@ -147,7 +142,7 @@ def _techniques(reports: Sequence[Any], folder: Path) -> Iterator[str]:
         about = f"{trained['data']} after {trained['epochs']} epoch(s)"
         yield f"Accuracy: of LeNet-5 on held-out {about} from one seed, whose path each rounding bends."
         yield ""
-    yield from (f"| {' | '.join(columns)} |", "|" + "---|" * len(columns))
+    yield from head(columns)
     for report in reports:
         for found in report["results"][0]["contenders"]:
             known = trained["variants"].get(found["name"], {}) if _model(report) == "lenet5" else {}
