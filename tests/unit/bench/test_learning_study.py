@@ -65,13 +65,13 @@ def test_the_report_has_a_line_a_precision(tmp_path, plots):
     for seed, accuracy in enumerate((0.985, 0.991, 0.993)):
         history = {"val_accuracy": [0.9, accuracy], "seconds": [60.0, 60.0]}
         report = {
-            "machine": {"cpu": "a CPU", "isas": ["avx2"]},
+            "machine": {"cpu": "a CPU", "cpus_allowed": [0], "isas": ["avx2"]},
             "run": {"recipe": "lenet5_mnist", "precision": "mixed-fp16", "seed": seed, "threads": 1},
             "recipe": {"target": RECIPES["lenet5_mnist"].target},
             "history": history,
         }
         (tmp_path / f"{seed}.json").write_text(json.dumps(report))
     text = write_learning_report(tmp_path, plots).read_text()
-    row = "| lenet5_mnist | mixed-fp16 | 3 | 0.9850, 0.9910, 0.9930 | 0.9910 | 99%: 2 of 3, 2 epochs, 2 min |"
+    row = "| lenet5_mnist | mixed-fp16 | 1 | 3 | 0.9850, 0.9910, 0.9930 | 0.9910 | 99%: 2 of 3, 2 epochs, 2 min |"
     assert row in text
     assert (tmp_path / "lenet5_mnist.svg").exists() == plots

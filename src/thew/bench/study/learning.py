@@ -146,6 +146,7 @@ def write_learning_report(folder: Path, plots: bool = True) -> Path:
     columns = (
         "network and data",
         "precision",
+        "threads",
         "seeds",
         "accuracy of each seed",
         "median",
@@ -178,7 +179,8 @@ def _line(recipe: str, precision: str, reports: Sequence[Any]) -> Iterator[str]:
         epochs, seconds = (statistics.median(values) for values in zip(*reached, strict=True))
         when += f", {epochs:g} epochs, {seconds / 60:.2g} min"
     every = ", ".join(f"{accuracy:.4f}" for accuracy in last)
-    yield f"| {recipe} | {precision} | {len(reports)} | {every} | {statistics.median(last):.4f} | {when} |"
+    threads, median = reports[0]["run"]["threads"], statistics.median(last)
+    yield f"| {recipe} | {precision} | {threads} | {len(reports)} | {every} | {median:.4f} | {when} |"
 
 
 def _reached(history: Any, target: float) -> tuple[int, float] | None:

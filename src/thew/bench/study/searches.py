@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from thew.bench.machine import describe
+from thew.bench.study.tables import about_machine, head
 from thew.compress.accuracy import Data
 from thew.compress.post_training import read
 from thew.files import write_atomically
@@ -33,8 +34,8 @@ _MOST_EPISODES = {"bayesian": 100}  # a trial of Optuna costs as much as some hu
 SHORT = 100  # episodes of the short budget
 _POINTS = 60  # of a curve that is kept
 _METHOD = (
-    "One thread. Plans are timed in turn with the default plan and BLAS in fp32; accuracy is that on samples that neither "
-    "calibration nor search had seen."
+    "One thread. Plans are timed in turn with the default plan and BLAS in fp32; accuracy is that on samples that "
+    "neither calibration nor search had seen."
 )
 PARTS = ("all", *LEVELS, "agents")
 _DROP = 0.01
@@ -229,8 +230,7 @@ def _agents(reports: Sequence[Any]) -> Iterator[str]:
 
 
 def _plot(reports: Sequence[Any], path: Path) -> None:
-    from thew.bench.study.tables import about_machine, head
-from thew.bench.study.plots import save
+    from thew.bench.study.plots import save
 
     def draw(figure: Any, rows: Sequence[Any]) -> None:
         for axes, report in zip(figure.subplots(1, len(rows), sharey=True, squeeze=False)[0], rows, strict=True):
