@@ -189,7 +189,8 @@ FLOATS = [name for name, case in CASES.items() if not case.is_quantised]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "precision"), [(name, "fp32") for name in CASES] + [(name, "fp16") for name in FLOATS]
+    ("name", "precision"),
+    [(name, "fp32") for name in CASES] + [(name, half) for name in FLOATS for half in ("fp16", "bf16")],
 )
 def test_accuracy(shared_data: Path, name: str, precision: str) -> None:
     case = CASES[name]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thew.cli import models, show
+from thew.cli.bench_layers import bench_layers
 from thew.cli.bench_quantization import bench_quantization
 from thew.cli.options import Common, command
 from thew.cli.scaling import scaling
@@ -64,7 +65,7 @@ def bench_model(
         raise typer.BadParameter(f"--precision must be fp32, which all peers have, got {common.precision}")
 
     with tempfile.TemporaryDirectory(prefix="thew-bench-") as folder:
-        path, shapes, flops = as_file(model, folder, common.seed, batch, size)
+        path, shapes, flops = models.as_file(model, folder, common.seed, batch, size)
         task = ModelTask(common.threads, common.seed, folder, path, shapes)
         title = f"{model}, batch {batch}"
         if not energy and meter is None:
@@ -93,7 +94,7 @@ def bench_training(
     from thew.bench import TrainingTask
 
     with tempfile.TemporaryDirectory(prefix="thew-bench-") as folder:
-        path, shapes, _ = as_file(model, folder, common.seed, batch, None)
+        path, shapes, _ = models.as_file(model, folder, common.seed, batch, None)
         ((_, shape),) = shapes.values()
         classes = thew.InferenceSession(path).get_outputs()[0].shape
         task = TrainingTask(
@@ -157,25 +158,10 @@ app.command("training")(command(bench_training))
 app.command("matmul")(command(bench_matmul))
 app.command("overhead")(command(bench_overhead))
 app.command("peers")(command(bench_peers))
+app.command("layers")(command(bench_layers))
 app.command("scaling")(command(scaling))
 app.command("quantization")(command(bench_quantization))
 app.command("study")(command(study))
-
-
-def as_file(model: str, folder: str, seed: int, batch: int, size: int | None) -> tuple[str, dict[str, Any], int]:
-    """The model as an ONNX file for everybody, its input shapes, and the operations of one inference."""
-    import thew
-
-    source = models.load(model, seed, batch)
-    if isinstance(source, str):
-        path = source
-    else:
-        path = str(Path(folder) / "model.onnx")
-        thew.export_onnx(source, path)
-    session = thew.InferenceSession(path)
-    shapes = {d.name: (models.dtype_name(d.type), models.shape_of(d, batch, size)) for d in session.get_inputs()}
-    plans = session.prepare({name: shape for name, (_, shape) in shapes.items()}).plans
-    return path, shapes, sum(plan.flops for plan in plans)
 
 
 def _relu_model(folder: str) -> str:

@@ -27,6 +27,22 @@ def load(model: str, seed: int = 0, batch: int | None = None) -> Graph | str:
     )
 
 
+def as_file(model: str, folder: str, seed: int, batch: int, size: int | None) -> tuple[str, dict[str, Any], int]:
+    """The model as an ONNX file for everybody, its input shapes, and the operations of one inference."""
+    import thew
+
+    source = load(model, seed, batch)
+    if isinstance(source, str):
+        path = source
+    else:
+        path = str(Path(folder) / "model.onnx")
+        thew.export_onnx(source, path)
+    session = thew.InferenceSession(path)
+    shapes = {d.name: (dtype_name(d.type), shape_of(d, batch, size)) for d in session.get_inputs()}
+    plans = session.prepare({name: shape for name, (_, shape) in shapes.items()}).plans
+    return path, shapes, sum(plan.flops for plan in plans)
+
+
 def shape_of(declared: Any, batch: int = 1, size: int | None = None) -> tuple[int, ...]:
     """The shape to feed an input: an unknown extent in front is the batch, any other is `size` or 224."""
     if declared.shape is None:

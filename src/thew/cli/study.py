@@ -166,7 +166,7 @@ def _of_learning(common: Common, folder: Path, parts: list[str], seeds: int, plo
 def _task(common: Common, model: str, piece: Any, folder: str) -> tuple[Task, int]:
     from thew.bench import ModelTask
     from thew.bench.study import dqn_task, training_task
-    from thew.cli.bench import as_file
+    from thew.cli.models import as_file
 
     if model == "dqn":
         return dqn_task(piece, folder, common.seed), 0

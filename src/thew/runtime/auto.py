@@ -2,16 +2,16 @@
 
 A network is made ready in fp32 and in each reduced precision, and its steps are timed in turn. What each layer takes
 in either, and what a cast between layers is estimated to take, make a problem of the planner's kind
-(`thew.plan.solve`), whose solution says which layers keep fp32. What comes of it is timed as a whole against fp32, and
-is taken only where it wins. Nothing is assumed of an instruction set: on one core `vdpbf16ps` doubles fp32's rate, on
-another it halves it.
+(`thew.plan.solve`), whose solution says which layers keep fp32; a layer that was slower on 16 bits always does. What
+comes of it is timed as a whole against fp32, and is taken only where it wins. Nothing is assumed of an instruction set:
+on one core `vdpbf16ps` doubles fp32's rate, on another it halves it.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -42,13 +42,15 @@ def faster_settings(graph: Graph, types: Mapping[str, TensorType], settings: Set
     if in_fp32 is None:  # Python takes part: its time is not that of kernels
         return wide
     prepared = wide.prepare(graph, types)
-    before = _layer_seconds(graph, types, wide)
+    base = _layer_by_layer(graph, types, wide)
     best, best_share = wide, MARGIN
     for precision in HALVES:
         reduced = replace(wide, precision=precision)
-        after = _layer_seconds(graph, types, reduced)
-        if not after:
+        other = _layer_by_layer(graph, types, reduced)
+        if base is None or other is None:
             continue
+        before, after = _layer_seconds((base, other))
+        del other  # its weights go before the next plan's come
         costs, threads = settings.target.costs, settings.target.threads
         mixed = replace(reduced, kept_fp32=kept_fp32(prepared, precision, before, after, costs, threads))
         share = _share_of_time(in_fp32, Executable(graph, types, mixed))
@@ -60,7 +62,8 @@ def faster_settings(graph: Graph, types: Mapping[str, TensorType], settings: Set
 def kept_fp32(
     graph: Graph, precision: str, before: Mapping[str, float], after: Mapping[str, float], costs: Costs, threads: int
 ) -> tuple[str, ...]:
-    """First outputs of the nodes that are to keep fp32, such that all nodes and the casts between take least time.
+    """First outputs of the nodes that are to keep fp32, such that all nodes and the casts between take least time, and
+    none takes longer than in fp32.
 
     Args:
         graph: prepared in fp32.
@@ -76,8 +79,9 @@ def kept_fp32(
     variables: dict[str, int] = {}
     for node in graph.nodes:  # option 0: fp32; 1: reduced
         known = names[node.name] == 1 and node.name in before and node.name in after
-        gained = MARGIN * before[node.name] - after[node.name] if known else 0.0
-        variables[key_of(node)] = problem.variable([gained, 0.0 if key_of(node) in can else inf])
+        wide, reduced = (before[node.name], after[node.name]) if known else (0.0, 0.0)
+        may = key_of(node) in can and reduced <= wide
+        variables[key_of(node)] = problem.variable([MARGIN * wide - reduced, 0.0 if may else inf])
     makers = {name: node for node in graph.nodes for name in node.outputs if name}
     for node in graph.nodes:
         for name in dict.fromkeys(filter(None, node.inputs)):
@@ -94,16 +98,24 @@ def kept_fp32(
     return tuple(key for key, variable in variables.items() if chosen[variable] == 0 and key in can)
 
 
-def _layer_seconds(graph: Graph, types: Mapping[str, TensorType], settings: Settings) -> dict[str, float]:
-    """Seconds of each step by name, the least of some runs, no step in strips; none where Python takes part."""
-    stage = Executable(graph, types, replace(settings, options=replace(settings.options, strips=False))).single
-    if stage is None:
-        return {}
-    arrays = _zeros(stage)
-    best = np.full(len(stage.plan.steps), np.inf)
-    for _ in range(ROUNDS + 1):
-        best = np.minimum(best, stage.program.profile(arrays))
-    return dict(zip((step.name for step in stage.plan.steps), map(float, best), strict=True))
+def _layer_by_layer(graph: Graph, types: Mapping[str, TensorType], settings: Settings) -> NativeStage | None:
+    """The network with no step in strips, so that each has a time of its own; None where Python takes part."""
+    return Executable(graph, types, replace(settings, options=replace(settings.options, strips=False))).single
+
+
+def _layer_seconds(stages: Sequence[NativeStage]) -> list[dict[str, float]]:
+    """Seconds of each step by name, the least of some runs, all stages run in turn: what else the machine does, it
+    does to all of them.
+    """
+    arrays = [zeros(stage) for stage in stages]
+    best = [np.full(len(stage.plan.steps), np.inf) for stage in stages]
+    for _ in range(2 * ROUNDS):
+        for index, stage in enumerate(stages):
+            best[index] = np.minimum(best[index], stage.program.profile(arrays[index]))
+    return [
+        dict(zip((step.name for step in stage.plan.steps), map(float, least), strict=True))
+        for stage, least in zip(stages, best, strict=True)
+    ]
 
 
 def _share_of_time(in_fp32: NativeStage, other: Executable) -> float:
@@ -111,7 +123,7 @@ def _share_of_time(in_fp32: NativeStage, other: Executable) -> float:
     if other.single is None:
         return inf
     stages = (in_fp32, other.single)
-    arrays = [_zeros(stage) for stage in stages]
+    arrays = [zeros(stage) for stage in stages]
     best = [inf, inf]
     for _ in range(2 * ROUNDS):
         for index, stage in enumerate(stages):
@@ -121,6 +133,7 @@ def _share_of_time(in_fp32: NativeStage, other: Executable) -> float:
     return best[1] / best[0]
 
 
-def _zeros(stage: NativeStage) -> tuple[Array, ...]:
+def zeros(stage: NativeStage) -> tuple[Array, ...]:
+    """Inputs of nothing but zeros, and room for outputs, as the stage's program takes them."""
     values = (*stage.plan.inputs, *stage.plan.outputs)
     return tuple(np.zeros(value.type.static_shape, to_numpy(value.type.dtype)) for value in values)
