@@ -2,9 +2,9 @@
 
 A network is made ready in fp32 and in each reduced precision, and its steps are timed in turn. What each layer takes
 in either, and what a cast between layers is estimated to take, make a problem of the planner's kind
-(`thew.plan.solve`), whose solution says which layers keep fp32; a layer that was slower on 16 bits always does. What
-comes of it is timed as a whole against fp32, and is taken only where it wins. Nothing is assumed of an instruction set:
-on one core `vdpbf16ps` doubles fp32's rate, on another it halves it.
+(`thew.plan.solve`), whose solution says which layers keep fp32; all that were not faster on 16 bits do. What comes of
+it is timed as a whole against fp32, and is taken only where it wins. Nothing is assumed of an instruction set: on one
+core `vdpbf16ps` doubles fp32's rate, on another it halves it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from thew.runtime.executable import Executable, NativeStage, Settings
 
 ROUNDS = 5  # the fastest of each counts
 MARGIN = 0.97  # of fp32's time: less is noise
+ATTEMPTS = 3  # at a mixed network none of whose layers is slower
 
 
 def faster_settings(graph: Graph, types: Mapping[str, TensorType], settings: Settings) -> Settings:
@@ -49,21 +50,55 @@ def faster_settings(graph: Graph, types: Mapping[str, TensorType], settings: Set
         other = _layer_by_layer(graph, types, reduced)
         if base is None or other is None:
             continue
-        before, after = _layer_seconds((base, other))
-        del other  # its weights go before the next plan's come
-        costs, threads = settings.target.costs, settings.target.threads
-        mixed = replace(reduced, kept_fp32=kept_fp32(prepared, precision, before, after, costs, threads))
+        mixed = _mixed(graph, types, reduced, prepared, base, other)
         share = _share_of_time(in_fp32, Executable(graph, types, mixed))
         if share < best_share:
             best, best_share = mixed, share
     return best
 
 
+def _mixed(
+    graph: Graph,
+    types: Mapping[str, TensorType],
+    reduced: Settings,
+    prepared: Graph,
+    base: NativeStage,
+    other: NativeStage,
+) -> Settings:
+    """The settings under which no layer takes longer than in fp32, also among the layers that it then stands between.
+
+    Args:
+        graph: as loaded.
+        types: static types of its inputs.
+        reduced: settings that reduce all that may be.
+        prepared: the graph prepared in fp32.
+        base: the network in fp32, layer by layer.
+        other: the same under `reduced`.
+    """
+    target = reduced.target
+    before, after = _layer_seconds((base, other))
+    for _ in range(ATTEMPTS):
+        kept = kept_fp32(prepared, reduced.precision, before, after, target.costs, target.threads)
+        mixed = replace(reduced, kept_fp32=kept)
+        tried = _layer_by_layer(graph, types, mixed)
+        if tried is None:
+            return mixed
+        wide, taken = _layer_seconds((base, tried))
+        on_16_bits = {step.name for step in tried.plan.steps if any(view.dtype in HALVES for view in step.outputs)}
+        slower = [name for name in on_16_bits & wide.keys() if taken[name] > wide[name]]
+        if not slower:
+            return mixed
+        after.update(dict.fromkeys(slower, inf))
+    return replace(
+        reduced, kept_fp32=kept_fp32(prepared, reduced.precision, before, after, target.costs, target.threads)
+    )
+
+
 def kept_fp32(
     graph: Graph, precision: str, before: Mapping[str, float], after: Mapping[str, float], costs: Costs, threads: int
 ) -> tuple[str, ...]:
     """First outputs of the nodes that are to keep fp32, such that all nodes and the casts between take least time, and
-    none takes longer than in fp32.
+    each that is timed takes less than in fp32.
 
     Args:
         graph: prepared in fp32.
@@ -80,8 +115,8 @@ def kept_fp32(
     for node in graph.nodes:  # option 0: fp32; 1: reduced
         known = names[node.name] == 1 and node.name in before and node.name in after
         wide, reduced = (before[node.name], after[node.name]) if known else (0.0, 0.0)
-        may = key_of(node) in can and reduced <= wide
-        variables[key_of(node)] = problem.variable([MARGIN * wide - reduced, 0.0 if may else inf])
+        may = key_of(node) in can and reduced <= MARGIN * wide
+        variables[key_of(node)] = problem.variable([MARGIN * wide, reduced if may else inf])
     makers = {name: node for node in graph.nodes for name in node.outputs if name}
     for node in graph.nodes:
         for name in dict.fromkeys(filter(None, node.inputs)):
