@@ -18,6 +18,7 @@ import pytest
 
 import thew
 import thew.onnx
+from thew.dtypes import HALVES
 
 BATCH = 32
 FLOAT_POINTS, QUANTISED_POINTS = 0.2, 0.5  # of accuracy, in percent
@@ -203,7 +204,9 @@ def test_accuracy(shared_data: Path, name: str, precision: str) -> None:
     found = found.reshape(len(images), -1)
     accuracy = 100 * (found[:, case.labels_from :].argmax(1) == labels).mean()
     allowed = QUANTISED_POINTS if case.is_quantised else FLOAT_POINTS
-    assert abs(accuracy - case.accuracy) <= allowed + 1e-9, f"{accuracy:.2f} % right, {case.accuracy} % expected"
+    lost = case.accuracy - accuracy  # 16 bits may turn a few pictures that fp32 has wrong by chance
+    is_within = (lost if precision in HALVES else abs(lost)) <= allowed + 1e-9
+    assert is_within, f"{accuracy:.2f} % right, {case.accuracy} % expected"
 
 
 @pytest.mark.slow

@@ -207,3 +207,36 @@ def test_ends_stay_wide_where_something_lies_between(read_graph: Read) -> None:
     assert [line.split(" = ")[0] for line in lines(text) if " = " in line and "cast" not in line][2:] == [
         "%n: fp32[1,1]", "%a: fp32[1,1]", "%b: fp16[1,1]", "%c: fp16[1,1]", "%d: fp32[1,1]", "%z: fp32[1,1]",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", HALVES)
+def test_errors_of_a_filters_weights_add_up_to_less_than_one(precision: str) -> None:
+    """Each weight is within a step, and their sum within half a step of the largest: rounded alone, it would be 8."""
+    rng = np.random.default_rng(0)
+    weights = {"conv": rng.uniform(0.5, 1, (7, 12, 3, 3)), "matmul": rng.uniform(0.5, 1, (108, 7))}
+    b = GraphBuilder("g")
+    x, y = b.input("x", "fp32", (1, 12, 5, 5)), b.input("y", "fp32", (2, 108))
+    outputs = [
+        b.node("conv", [x, b.constant(weights["conv"].astype(np.float32), "conv")]),
+        b.node("matmul", [y, b.constant(weights["matmul"].astype(np.float32), "matmul")]),
+    ]
+    graph = reduce_precision(specialised(b.graph(outputs)), precision)
+    step = {"fp16": 2.0**-11, "bf16": 2.0**-8}[precision]  # between neighbours from a half to one
+    for op, axes in (("conv", (1, 2, 3)), ("matmul", (0,))):
+        (narrow,) = (a for name, a in graph.constants.items() if name.startswith(op) and a.dtype.itemsize == 2)
+        errors = narrow.astype(np.float64) - weights[op].astype(np.float32)
+        assert np.abs(errors).max() <= step
+        assert np.abs(errors.sum(axes)).max() <= step / 2 * (1 + 1e-3)
+
+
+def test_weights_that_overflow_carry_nothing_on(read_graph: Read) -> None:
+    text = reduced(
+        read_graph,
+        """
+        graph g(%x: fp32[1,3]) -> (%y) {
+          const %w: fp32[3,1] = [1e6, 1.0, 2.0]
+          %y: fp32[1,1] = matmul(%x, %w)
+        }
+        """,
+    )
+    assert "fp16[3,1] = [inf, 1.0, 2.0]" in text
