@@ -199,7 +199,7 @@ def test_parts_of_wider_memory(row: Any) -> None:
 def test_nan_and_inf_stay_in_their_tiles(row: Any) -> None:
     """Every output whose window holds one is NaN or Inf; those of tiles that do not read it are as if it were not."""
     m, r = sizes(row)
-    case = Case(18, 21, 4 * m, 4 * m, (r, r), pads=(r // 2,) * 4, n=2)
+    case = Case(18, 21, 4 * m, 4 * m, (r, r), pads=(r // 2, r // 2, (r - 1) // 2, (r - 1) // 2), n=2)
     x, weight, _ = operands(case, row)
     spoilt = x.copy()
     spoilt[0, 2, 2 * m, 2 * m], spoilt[1, 17, 0, 0] = np.nan, np.inf

@@ -28,6 +28,17 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool dry) {
 
 }  // namespace
 
+const MoveEntry& entry_of_size(const MoveEntry& other, std::int64_t bytes) {
+    for (const Table<MoveEntry>* table : kTables) {
+        for (int i = 0; i < table->count; ++i) {
+            const MoveEntry& entry = table->entries[i];
+            if (entry.row.isa == other.row.isa && static_cast<std::int64_t>(dtype_bytes(entry.row.a)) == bytes)
+                return entry;
+        }
+    }
+    throw PlanError("move: elements must be of 1, 2, 4 or 8 bytes, got " + std::to_string(bytes));
+}
+
 extern const Family move_family{"move", rows, make};
 
 }  // namespace thew

@@ -18,6 +18,9 @@ std::unique_ptr<Step> make_gather(const StepDesc& desc, const MoveEntry& entry, 
 std::unique_ptr<Step> make_pad(const StepDesc& desc, const MoveEntry& entry, bool dry);
 std::unique_ptr<Step> make_resize(const StepDesc& desc, const MoveEntry& entry, bool dry);
 
+// The entry for elements of so many bytes, 1 to 8, on the instruction set of another entry.
+const MoveEntry& entry_of_size(const MoveEntry& other, std::int64_t bytes);
+
 // The elements of a constant input, of any integer or floating-point type but halves. Throws PlanError where it is not
 // constant.
 std::vector<double> constant_numbers(const StepDesc& desc, std::size_t input);

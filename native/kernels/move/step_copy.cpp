@@ -1,5 +1,6 @@
 // copy and fill: rows where both sides have consecutive elements (or the input one element), transposed blocks where
-// the consecutive dimensions differ, and an element-wise loop for everything else.
+// the consecutive dimensions differ, and an element-wise loop for everything else. Rows of 2, 4 or 8 bytes are
+// elements.
 #include <algorithm>
 
 #include "kernels/elementwise_step.hpp"
@@ -73,6 +74,47 @@ int transposed_dimension(const StridedLoop& loop) {
     return -1;
 }
 
+// Runs `wide`, whose elements are rows of what `narrow` moves, where both addresses are aligned to them.
+class AlignedStep : public Step {
+public:
+    AlignedStep(std::unique_ptr<Step> wide, std::unique_ptr<Step> narrow, std::int64_t bytes)
+        : wide_(std::move(wide)), narrow_(std::move(narrow)), mask_(static_cast<std::uintptr_t>(bytes) - 1) {}
+
+    void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
+        const auto in = reinterpret_cast<std::uintptr_t>(inputs[0].data);
+        const auto out = reinterpret_cast<std::uintptr_t>(outputs[0].data);
+        (((in | out) & mask_) == 0 ? wide_ : narrow_)->run(inputs, outputs, workers, scratch);
+    }
+
+private:
+    std::unique_ptr<Step> wide_, narrow_;
+    std::uintptr_t mask_;
+};
+
+// Takes rows of 2, 4 or 8 consecutive bytes, aligned to that but for the loop's addresses, as elements. Says whether it
+// could.
+bool widen(StridedLoop& loop) {
+    const int last = loop.rank - 1;
+    const std::int64_t element = loop.bytes[0], bytes = element * loop.extent[last];
+    if (loop.rank < 3 || loop.extent[last] == 1 || (bytes != 2 && bytes != 4 && bytes != 8)) return false;
+    for (int n = 0; n < 2; ++n) {
+        if (loop.stride[n][last] != element) return false;
+        for (int d = 0; d < last; ++d) {
+            if (loop.stride[n][d] % bytes != 0) return false;
+        }
+    }
+    loop.elements /= loop.extent[last];
+    loop.bytes[0] = loop.bytes[1] = bytes;
+    loop.rank = last;
+    return true;
+}
+
+std::unique_ptr<Step> copy_of(const StridedLoop& loop, const MoveEntry& entry) {
+    const int n = loop.elements == 0 ? -1 : transposed_dimension(loop);
+    if (n >= 0) return std::make_unique<TransposeStep>(loop, n, entry);
+    return std::make_unique<ElementwiseStep<Nothing>>(loop, entry.copy, Nothing{});
+}
+
 class FillStep : public Step {
 public:
     FillStep(const StridedLoop& loop, LeafKernel copy, Scalar value) : loop_(loop), copy_(copy), value_(value) {}
@@ -94,9 +136,10 @@ std::unique_ptr<Step> make_copy(const StepDesc& desc, const MoveEntry& entry, bo
     require_counts(desc, 1, 1);
     require_dtype(desc, desc.inputs[0], entry.row.a, "the input");
     const StridedLoop loop = loop_of(desc, 1);
-    const int n = loop.elements == 0 ? -1 : transposed_dimension(loop);
-    if (n >= 0) return std::make_unique<TransposeStep>(loop, n, entry);
-    return std::make_unique<ElementwiseStep<Nothing>>(loop, entry.copy, Nothing{});
+    StridedLoop wide = loop;
+    if (!widen(wide)) return copy_of(loop, entry);
+    return std::make_unique<AlignedStep>(copy_of(wide, entry_of_size(entry, wide.bytes[0])), copy_of(loop, entry),
+                                         wide.bytes[0]);
 }
 
 std::unique_ptr<Step> make_fill(const StepDesc& desc, const MoveEntry& entry, bool) {

@@ -107,7 +107,9 @@ def _by_planes(call: Call) -> Work:
 
 
 # F(m×m, r×r): m and r by algorithm of the family "winograd".
-WINOGRAD: Mapping[str, tuple[int, int]] = {"4x4_3x3": (4, 3), "2x2_5x5": (2, 5), "2x2_3x3": (2, 3), "6x6_3x3": (6, 3)}
+WINOGRAD: Mapping[str, tuple[int, int]] = {
+    "4x4_3x3": (4, 3), "2x2_5x5": (2, 5), "2x2_3x3": (2, 3), "6x6_3x3": (6, 3), "3x3_2x2": (3, 2), "5x5_2x2": (5, 2),
+}  # fmt: skip
 _NEVER_BY_DEFAULT = ("6x6_3x3",)  # no faster than F(4×4, 3×3), and five times less accurate
 _FEWEST_CHANNELS, _FEWEST_TILES = 8, 12
 _FEWEST_TILES_A_TRANSFORM = 64  # where weights are no constants, and so transformed at each run

@@ -256,6 +256,12 @@ def _repeated(graph: Graph, node: Node) -> Layouts:
     yield PLAIN, (ANY,) * len(node.inputs), (PLAIN,)
 
 
+def _regrouped(graph: Graph, node: Node) -> Layouts:
+    """A copy from any strides into an image of its own."""
+    for layout in (PLAIN, CHANNELS_LAST) if has_layouts(_shape(graph, node.outputs[0])) else (PLAIN,):
+        yield layout, (ANY,), (layout,)
+
+
 def _turned(graph: Graph, node: Node) -> Layouts:
     """A transposed view: what lies in one layout may come out in the other."""
     shape = _shape(graph, node.inputs[0])
@@ -277,12 +283,14 @@ def _turned(graph: Graph, node: Node) -> Layouts:
 _VIEWS = {
     "concat": _written,
     "conv_transpose": _channels_last,
+    "depth_to_space": _regrouped,
     "dropout": _as_it_lies,
     "expand": _expanded,
     "hold": _as_it_lies,
     "identity": _as_it_lies,
     "pad": _written,
     "slice": _part,
+    "space_to_depth": _regrouped,
     "split": _part,
     "tile": _repeated,
     "transpose": _turned,

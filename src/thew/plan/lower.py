@@ -287,35 +287,30 @@ def _tile(builder: Builder, node: Node, call: Call) -> None:
 
 
 def _depth_to_space(builder: Builder, node: Node, call: Call) -> None:
-    view = builder.source(node)
-    n, c, h, w = view.shape
-    b = int(call.attribute("blocksize"))
-    depth = c // (b * b)
-    if call.attribute("mode") == "CRD":
-        split, order = (n, depth, b, b, h, w), (0, 1, 4, 2, 5, 3)
-    else:
-        split, order = (n, b, b, depth, h, w), (0, 3, 4, 1, 5, 2)
-    _regroup(builder, node, view, split, order)
+    whole, b = builder.output(node.outputs[0], builder.decided[key_of(node)][0].writes[0]), call.attribute("blocksize")
+    builder.copy(_channels_as_blocks(builder.source(node), b, call.attribute("mode")), _blocks(whole, b), node.name)
+    _alias(builder, node, whole)
 
 
 def _space_to_depth(builder: Builder, node: Node, call: Call) -> None:
-    view = builder.source(node)
-    n, c, h, w = view.shape
-    b = int(call.attribute("blocksize"))
-    order = (0, 1, 3, 5, 2, 4) if call.attribute("mode") == "CRD" else (0, 3, 5, 1, 2, 4)
-    _regroup(builder, node, view, (n, c, h // b, b, w // b, b), order)
-
-
-def _regroup(builder: Builder, node: Node, view: Located, split: tuple[int, ...], order: tuple[int, ...]) -> None:
-    """Writes the permutation of a reshaped view, densely."""
-    strides = plain_strides(split)
-    shape = tuple(split[axis] for axis in order)
-    source = replace(view, shape=shape, strides=tuple(strides[axis] for axis in order))
-    found = builder.graph.type_of(node.outputs[0])
-    assert found is not None
-    whole = builder.fresh(found.dtype, found.static_shape, "plain")
-    builder.copy(source, replace(whole, shape=shape, strides=plain_strides(shape)), node.name)
+    whole, b = builder.output(node.outputs[0], builder.decided[key_of(node)][0].writes[0]), call.attribute("blocksize")
+    builder.copy(_blocks(builder.source(node), b), _channels_as_blocks(whole, b, call.attribute("mode")), node.name)
     _alias(builder, node, whole)
+
+
+def _blocks(image: Located, b: int) -> Located:
+    """(n, c, h·b, w·b) as (n, c, h, row in the block, w, column in the block)."""
+    (n, c, h, w), (by_n, by_c, by_h, by_w) = image.shape, image.strides
+    return replace(image, shape=(n, c, h // b, b, w // b, b), strides=(by_n, by_c, by_h * b, by_h, by_w * b, by_w))
+
+
+def _channels_as_blocks(image: Located, b: int, mode: str) -> Located:
+    """(n, c·b², h, w) as (n, c, h, row in the block, w, column in the block); DCR has the channel innermost."""
+    (n, channels, h, w), (by_n, by_c, by_h, by_w) = image.shape, image.strides
+    c = channels // (b * b)
+    of_c, of_row, of_column = (b * b, b, 1) if mode == "CRD" else (1, b * c, c)
+    strides = (by_n, of_c * by_c, by_h, of_row * by_c, by_w, of_column * by_c)
+    return replace(image, shape=(n, c, h, b, w, b), strides=strides)
 
 
 VIEWS: dict[str, Callable[[Builder, Node, Call], None]] = {

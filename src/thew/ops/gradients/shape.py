@@ -114,12 +114,8 @@ def _gather(back: Backward) -> Gradients:
 
 @differentiate_by("depth_to_space")
 def _depth_to_space(back: Backward) -> Gradients:
-    n, c, h, w = back.call.shape(0)
-    b = back.call.attribute("blocksize")
-    split = back.reshaped(back.dy, (n, c // b**2, h, b, w, b))
-    # DCR reads the channels as (row, column, rest), CRD as (rest, row, column).
-    order = (0, 1, 3, 5, 2, 4) if back.call.attribute("mode") == "CRD" else (0, 3, 5, 1, 2, 4)
-    return [back.reshaped(back.op("transpose", split, perm=order), (n, c, h, w))]
+    how = {name: back.call.attribute(name) for name in ("blocksize", "mode")}
+    return [back.op("space_to_depth", back.dy, **how)]
 
 
 @differentiate_by("space_to_depth")
