@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from thew.cli import main
 from thew.errors import CheckpointError, InputError
 
 pytest.importorskip("gymnasium")
+from thew.rl.logs import Log, Row
+
 QUICK: dict[str, Any] = {"learning_starts": 500, "batch_size": 64, "buffer_size": 8000}
 
 
@@ -76,10 +80,53 @@ def test_a_checkpoint_goes_on(tmp_path):
         thew.rl.DQN.load(tmp_path / "b.ckpt")
 
 
+class _Stop(Log):
+    """Ends a run at a row, as a signal would."""
+
+    def __init__(self, agent: thew.rl.DQN, step: float) -> None:
+        self._agent, self._step = agent, step
+
+    def write(self, row: Row) -> None:
+        if row["global_step"] == self._step:
+            self._agent.stop("tested")
+
+
+@pytest.mark.parametrize(
+    ("env_id", "changes", "total"),
+    [
+        ("CartPole-v1", {"num_envs": 2, "n_step": 3, "prioritized": True, "batch_size": 8}, 600),
+        ("ALE/Breakout-v5", {"buffer_size": 200, "learning_starts": 60, "batch_size": 4, "n_step": 3}, 100),
+    ],
+)
+def test_a_run_that_was_stopped_goes_on_to_the_bit(env_id, changes, total, tmp_path):
+    """Rows, weights and what the environments show are those of a run without a stop; half way, games are under way."""
+    if env_id.startswith("ALE"):
+        pytest.importorskip("ale_py")
+    given = {"learning_starts": 100, "buffer_size": 400, **changes}
+    whole = thew.rl.DQN(env_id, seed=5, **given)
+    rows = whole.learn(total, log_every=total // 10)
+    begun = thew.rl.DQN(env_id, seed=5, **given)
+    half = begun.learn(
+        total, [_Stop(begun, total // 2)], log_every=total // 10, checkpoint=tmp_path / "a.ckpt", checkpoint_replay=True
+    )
+    resumed = thew.rl.DQN.load(tmp_path / "a.ckpt")
+    assert resumed.counters.steps == total // 2
+    half += resumed.learn(total, log_every=total // 10)
+    for one, other in zip(rows, half, strict=True):
+        for name in ("global_step", "charts/episodic_return", "losses/td_loss", "losses/q_values"):
+            assert one.get(name) == other.get(name), name
+    assert "losses/td_loss" in rows[-1]
+    for one, other in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(whole.stacks, resumed.stacks)
+
+
 def test_killed_at_any_moment_it_resumes(tmp_path):
-    saved = tmp_path / "run.ckpt"
+    """What it has written stays, each row once."""
+    saved, rows = tmp_path / "run.ckpt", tmp_path / "rows.csv"
     command = [sys.executable, "-m", "thew", "dqn", "train", "CartPole-v1", "--checkpoint", saved, "--resume",
-               "--checkpoint-every", "50", "--learning-starts", "100", "--batch-size", "8"]  # fmt: skip
+               "--checkpoint-every", "50", "--checkpoint-replay", "--learning-starts", "100", "--batch-size", "8",
+               "--buffer-size", "500", "--csv", rows, "--log-every", "20"]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen([*map(str, command), "--total-timesteps", "100000000"], env=environment)
     deadline = time.monotonic() + 60
@@ -91,6 +138,33 @@ def test_killed_at_any_moment_it_resumes(tmp_path):
     assert steps >= 50
     assert main([*map(str, command[3:]), "--total-timesteps", str(steps + 150)]) == 0
     assert thew.rl.DQN.load(saved).counters.steps == steps + 150
+    found = [int(float(row.partition(",")[0])) for row in rows.read_text().splitlines()[1:]]
+    assert found == list(range(20, steps + 151, 20))
+
+
+def test_actors_on_ranks_are_those_of_one_process(tmp_path):
+    """The learner and two ranks with an environment each: the losses of one process with both."""
+    pytest.importorskip("mpi4py")
+    launcher = shutil.which("mpirun", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if launcher is None:
+        pytest.skip("mpirun is not there")
+    train = ["dqn", "train", "CartPole-v1", "--total-timesteps", "300", "--learning-starts", "100", "--batch-size", "8"]
+    train += ["--num-envs", "2", "--buffer-size", "200", "--log-every", "100", "--json"]
+    crowded = {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OMPI_MCA_rmaps_base_oversubscribe": "1"}
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_mpi_yield_when_idle": "1"}
+    environment = {**os.environ, **crowded, **root, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = []
+    for launch in ([], [launcher, "-n", "3"]):
+        done = subprocess.run(
+            [*launch, sys.executable, "-m", "thew", *train],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append([(row["global_step"], row.get("losses/td_loss")) for row in json.loads(done.stdout)["rows"]])
+    assert found[0] == found[1] and found[0][-1][1] is not None
 
 
 def test_the_command_trains_plays_and_exports(capsys, tmp_path):

@@ -52,11 +52,17 @@ def train(
     total_timesteps: Annotated[int, typer.Option(min=1, help="Steps of all environments together.")] = 100_000,
     checkpoint: Annotated[Path | None, typer.Option(help="Save to this file now and then, and at the end.")] = None,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 50_000,
+    checkpoint_replay: Annotated[
+        bool, typer.Option("--checkpoint-replay", help="Checkpoints have the replay memory and the games under way.")
+    ] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint where there is one.")] = False,
     replay_memory: Annotated[
         str, typer.Option(help="Size of the replay memory, as 1GB, in place of buffer-size.")
     ] = "",
     replay_file: Annotated[Path | None, typer.Option(help="Keep frames in this file, mapped into memory.")] = None,
+    replay_compression: Annotated[
+        bool, typer.Option("--replay-compression", help="Compress frames: a tenth of the memory, a tenth more time.")
+    ] = False,
     actors: Annotated[int, typer.Option(min=0, help="Threads that step environments while the learner learns.")] = 0,
     eval_every: Annotated[int, typer.Option(min=0, help="Steps between evaluations; 0 for none.")] = 0,
     log_every: Annotated[int, typer.Option(min=1, help="Steps of a row of the logs.")] = 1000,
@@ -65,24 +71,41 @@ def train(
     export: Annotated[Path | None, typer.Option(help="Write the policy to this ONNX file.")] = None,
     **changes: Any,
 ) -> None:
-    """Learns to play an environment; SIGINT ends it at a step's end, with a checkpoint."""
+    """Learns to play an environment; SIGINT ends it at a step's end, with a checkpoint.
+
+    Under mpirun the first process learns, and the others step the environments.
+    """
     from thew.rl import DQN
     from thew.rl.logs import CSVLog, ProgressLog, TensorBoardLog
+    from thew.rl.ranks import serve
+    from thew.train.parallel import group_of, launched_size
 
+    group = group_of(launched_size() > 1)
+    if group.rank > 0:
+        serve(group)
+        return
+    if group.size > 1:
+        changes.setdefault("num_envs", group.size - 1)
     memory = bytes_of(replay_memory) if replay_memory else None
-    where: dict[str, Any] = {"actors": actors, "replay_memory": memory, "replay_file": replay_file}
+    where: dict[str, Any] = {"actors": actors, "group": group, "replay_memory": memory, "replay_file": replay_file}
+    if replay_compression:
+        where["replay_compression"] = True
     if resume and checkpoint is not None and checkpoint.exists():
         agent = DQN.load(checkpoint, threads=common.threads, **where, **changes)
     else:
         agent = DQN(env_id, common.precision, common.threads, common.seed, **where, **changes)
     show.note(f"{env_id}: replay of {agent.replay.capacity} frames, {show.size(agent.replay.memory_bytes)}")
-    logs: list[Log] = [*([CSVLog(csv)] if csv else []), *([TensorBoardLog(tensorboard)] if tensorboard else [])]
+    steps = agent.counters.steps or None  # where it goes on
+    logs: list[Log] = [*([CSVLog(csv, steps)] if csv else []), *([TensorBoardLog(tensorboard)] if tensorboard else [])]
     if sys.stderr.isatty():
         logs.append(ProgressLog(total_timesteps))
-    rows = agent.learn(
-        total_timesteps, logs, log_every=log_every, checkpoint=checkpoint, checkpoint_every=checkpoint_every,
-        eval_every=eval_every,
-    )  # fmt: skip
+    try:
+        rows = agent.learn(
+            total_timesteps, logs, log_every=log_every, checkpoint=checkpoint, checkpoint_every=checkpoint_every,
+            checkpoint_replay=checkpoint_replay, eval_every=eval_every,
+        )  # fmt: skip
+    finally:
+        agent.environments.close()
     if export is not None:
         agent.export_onnx(export)
     if common.json:

@@ -11,6 +11,7 @@ touch nothing in common, so that a run is a function of its seed, whatever the n
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,16 +21,18 @@ import numpy as np
 from thew.errors import InputError
 from thew.ir.graph import Array
 from thew.nn import init
-from thew.rl.environments import Environments, Step, make
+from thew.rl.environments import Environments, Episode, Step, make
 from thew.rl.graph import Networks
 from thew.rl.hyperparameters import Hyperparameters, preset
 from thew.rl.learner import Learner, Result
 from thew.rl.logs import Log, Meter, closing_all
 from thew.rl.network import QNetwork
 from thew.rl.observation import observation_of
+from thew.rl.ranks import RankEnvironments
 from thew.rl.replay import Replay, capacity_of
 from thew.runtime.device import parse_cores, target
 from thew.runtime.executable import Settings
+from thew.train.parallel import Group
 from thew.train.precision import precision_of
 from thew.train.signals import stopping_on_signals
 
@@ -58,7 +61,10 @@ class DQN:
         isa: use nothing better than this instruction set.
         replay_memory: bytes of the replay memory, in place of `buffer_size`.
         replay_file: a file that frames are kept in, mapped into memory.
+        replay_compression: frames are compressed without loss; what they take is then known when they are there.
         env_options: for `gymnasium.make`.
+        group: the processes of an MPI job, of which this is the first and the others step the environments
+            (`thew.rl.ranks`).
         hyperparameters: those of `Hyperparameters`, where they differ from the preset.
 
     Raises:
@@ -83,7 +89,9 @@ class DQN:
         isa: str | None = None,
         replay_memory: int | None = None,
         replay_file: str | os.PathLike[str] | None = None,
+        replay_compression: bool = False,
         env_options: dict[str, Any] | None = None,
+        group: Group | None = None,
         **hyperparameters: Any,
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 1024:
@@ -92,6 +100,8 @@ class DQN:
         first = make(env_id, **self.env_options)
         self.observation = observation_of(first.observation_space, hyperparameters.get("frame_stack", 4))
         if replay_memory is not None:
+            if replay_compression:
+                raise InputError("replay: compressed frames differ in size; give buffer_size in place of replay_memory")
             hyperparameters["buffer_size"] = capacity_of(replay_memory, self.observation)
         self.hyperparameters: Hyperparameters = preset(self.observation).with_changes(hyperparameters)
         given = self.hyperparameters
@@ -99,14 +109,19 @@ class DQN:
         self.precision = precision_of(precision)
         with init.seeded(seed):
             networks = [QNetwork(self.observation, self.actions, given.dueling) for _ in range(2)]
-        self.replay = Replay(self.observation, given, replay_file)
+        self.replay = Replay(self.observation, given, replay_file, replay_compression)
         settings = Settings(target(threads, isa), parse_cores(cores))
         self.learner = Learner(Networks(*networks), self.replay, given, self.precision, settings)
-        others = [make(env_id, **self.env_options) for _ in range(given.num_envs - 1)]
-        self.environments = Environments([first, *others], seed, actors)
+        self.environments: Environments | RankEnvironments
+        if group is not None and group.size > 1:
+            self.environments = RankEnvironments(group, env_id, self.env_options, given.num_envs, seed)
+        else:
+            others = [make(env_id, **self.env_options) for _ in range(given.num_envs - 1)]
+            self.environments = Environments([first, *others], seed, actors)
         self.counters = Counters()
+        self.games: deque[Episode] = deque(maxlen=100)  # the last ones
         self.random = np.random.default_rng(seed)
-        self._stacks: Array | None = None  # what each environment shows, None before the first reset
+        self.stacks: Array | None = None  # what each environment shows, None before the first reset
 
     @property
     def network(self) -> QNetwork:
@@ -121,6 +136,7 @@ class DQN:
         log_every: int = 1000,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 50_000,
+        checkpoint_replay: bool = False,
         eval_every: int = 0,
     ) -> list[dict[str, float]]:
         """Trains until so many environment steps have been taken, those before a resumption among them.
@@ -133,12 +149,14 @@ class DQN:
             log_every: steps a row.
             checkpoint: a file to save to, at the end too.
             checkpoint_every: steps between checkpoints.
+            checkpoint_replay: checkpoints have the replay memory, and whoever resumes goes on as if there had been no
+                stop.
             eval_every: steps between evaluations, on seeds of their own; 0 for none.
 
         Returns:
             The rows, under CleanRL's names.
         """
-        counters, meter = self.counters, Meter()
+        counters, meter = self.counters, Meter(self.games)
         counters.total, counters.stopped = total_timesteps, ""
         rows: list[dict[str, float]] = []
         with closing_all(logs), stopping_on_signals(self.stop):
@@ -157,9 +175,9 @@ class DQN:
                     for log in logs:
                         log.write(rows[-1])
                 if checkpoint is not None and is_due(checkpoint_every):
-                    self.save(checkpoint)
+                    self.save(checkpoint, replay=checkpoint_replay)
         if checkpoint is not None:
-            self.save(checkpoint)
+            self.save(checkpoint, replay=checkpoint_replay)
         return rows
 
     def stop(self, why: str) -> None:
@@ -189,7 +207,9 @@ class DQN:
 
         Args:
             path: the file.
-            replay: with the replay memory; without, a resumed run fills it anew before it learns.
+            replay: with the replay memory and the games under way: a resumed run is then the same as one without a
+                stop, where environments repeat themselves. Without, it begins new games, and fills the memory anew
+                before it learns.
         """
         from thew.rl import checkpoint
 
@@ -218,10 +238,10 @@ class DQN:
 
     def _advance(self, meter: Meter) -> None:
         counters = self.counters
-        if self._stacks is None:
-            self._stacks = self._first_stacks()
+        if self.stacks is None:
+            self.stacks = self._first_stacks()
         with meter.time("act"):
-            actions = self._choose(self._stacks)
+            actions = self._choose(self.stacks)
         self.environments.send(actions)
         for _ in range(self._updates_due()):
             with meter.time("learn"):
@@ -266,15 +286,25 @@ class DQN:
             self.replay.begin(index, frame)
         return np.stack([self.observation.begin(frame) for frame in frames])
 
+    def resume_games(self, stacks: Array, states: Sequence[dict[str, Any]]) -> None:
+        """Brings the environments back to where they showed these observations (`Environments.state`)."""
+        self.stacks = stacks.copy()
+        found = self.environments.restore(states, [self.observation.newest(stack) for stack in stacks])
+        for index, first in enumerate(found):
+            if first is not None:
+                self.replay.abandon(index)
+                self.replay.begin(index, first)
+                self.stacks[index] = self.observation.begin(first)
+
     def _store(self, index: int, action: int, step: Step) -> None:
         reward = float(np.sign(step.reward)) if self.hyperparameters.clip_reward else step.reward
         self.replay.add(index, action, reward, step.frame, step.terminated, step.truncated)
-        assert self._stacks is not None
+        assert self.stacks is not None
         if step.first is None:
-            self._stacks[index] = self.observation.push(self._stacks[index], step.frame)
+            self.stacks[index] = self.observation.push(self.stacks[index], step.frame)
         else:
             self.replay.begin(index, step.first)
-            self._stacks[index] = self.observation.begin(step.first)
+            self.stacks[index] = self.observation.begin(step.first)
 
     def _row(self, meter: Meter) -> dict[str, float]:
         counters = self.counters

@@ -3,6 +3,9 @@
 `send` starts the steps of all, `receive` gives what came of them: in between, the caller may learn. With workers, steps
 run on threads (native code lets them: learning and emulators hold no lock); without, in `receive` itself. What comes
 out is the same, so that runs repeat whatever the number of workers.
+
+Every game has a seed of its own, so that it is a function of that and its actions: a checkpoint holds these, and who
+goes on plays them again. That takes no environment's help, but that it repeats itself; `restore` sees whether it did.
 """
 
 from __future__ import annotations
@@ -107,15 +110,17 @@ class Environments:
 
     Args:
         envs: from `make`.
-        seed: the first episode of environment i is seeded with seed + i; later ones follow.
+        seed: the seed of each game follows from it, the environment's number and the game's.
         workers: threads that step them; 0 for none.
+        first: number of the first environment.
     """
 
-    def __init__(self, envs: Sequence[Any], seed: int, workers: int = 0) -> None:
+    def __init__(self, envs: Sequence[Any], seed: int, workers: int = 0, first: int = 0) -> None:
         self.envs = list(envs)
-        self.seed = seed
+        self._seed, self._first = seed, first
+        self._games = [0] * len(self.envs)  # begun so far
+        self._played: list[list[int]] = [[] for _ in self.envs]  # actions of the games under way
         self._returns = [0.0] * len(self.envs)
-        self._lengths = [0] * len(self.envs)
         self._pool = ThreadPoolExecutor(workers, "thew-actor") if workers else None
         self._actions: Array = np.zeros(len(self.envs), np.int64)
         self._futures: list[Future[Step]] = []
@@ -129,8 +134,29 @@ class Environments:
         return self._pool is not None
 
     def reset(self) -> list[Array]:
-        """The first frames of new episodes."""
-        return [env.reset(seed=self.seed + index)[0] for index, env in enumerate(self.envs)]
+        """The first frames of new games."""
+        return [self._begin(index) for index in range(len(self))]
+
+    def state(self) -> list[dict[str, Any]]:
+        """Of each environment, for JSON: the number of its game and the actions that were played in it."""
+        return [{"game": n, "played": list(played)} for n, played in zip(self._games, self._played, strict=True)]
+
+    def skip(self, states: Sequence[dict[str, Any]]) -> None:
+        """Goes on with other games than those of a `state`, which may be of another number of environments."""
+        begun = max((int(state["game"]) for state in states), default=0)
+        self._games = [begun] * len(self)
+
+    def restore(self, states: Sequence[dict[str, Any]], shown: Sequence[Array]) -> list[Array | None]:
+        """Plays the games of a `state` again.
+
+        Args:
+            states: of each environment.
+            shown: the frame that each must then show.
+
+        Returns:
+            None for each that shows it, and the first frame of a new game of one that does not repeat itself.
+        """
+        return [self._play_again(index, *each) for index, each in enumerate(zip(states, shown, strict=True))]
 
     def send(self, actions: Array) -> None:
         """Starts a step of each."""
@@ -144,6 +170,11 @@ class Environments:
             return [future.result() for future in self._futures]
         return [self._step(index) for index in range(len(self))]
 
+    def step(self, actions: Array) -> list[Step]:
+        """What comes of a step of each."""
+        self.send(actions)
+        return self.receive()
+
     def close(self) -> None:
         """Ends the threads and the environments."""
         if self._pool is not None:
@@ -151,15 +182,30 @@ class Environments:
         for env in self.envs:
             env.close()
 
+    def _begin(self, index: int) -> Array:
+        """The first frame of the next game of an environment."""
+        numbers = (self._seed, self._first + index, self._games[index])
+        self._games[index] += 1
+        self._played[index], self._returns[index] = [], 0.0
+        frame: Array = self.envs[index].reset(seed=int(np.random.SeedSequence(numbers).generate_state(1)[0] >> 1))[0]
+        return frame
+
+    def _play_again(self, index: int, state: dict[str, Any], shown: Array) -> Array | None:
+        self._games[index] = int(state["game"]) - 1
+        frame = self._begin(index)
+        for self._actions[index] in state["played"]:
+            step = self._step(index)
+            frame = step.frame if step.first is None else step.first
+        return None if np.array_equal(frame, shown) else self._begin(index)
+
     def _step(self, index: int) -> Step:
-        env = self.envs[index]
-        frame, reward, terminated, truncated, info = env.step(int(self._actions[index]))
+        env, action = self.envs[index], int(self._actions[index])
+        frame, reward, terminated, truncated, info = env.step(action)
         self._returns[index] += float(reward)
-        self._lengths[index] += 1
+        self._played[index].append(action)
         if not (terminated or truncated):
             return Step(frame, float(reward), False, False)
-        episode = None
-        if info.get("game_over", True):
-            episode = Episode(self._returns[index], self._lengths[index])
-            self._returns[index], self._lengths[index] = 0.0, 0
-        return Step(frame, float(reward), bool(terminated), bool(truncated), env.reset()[0], episode)
+        if not info.get("game_over", True):
+            return Step(frame, float(reward), bool(terminated), bool(truncated), env.reset()[0])
+        episode = Episode(self._returns[index], len(self._played[index]))
+        return Step(frame, float(reward), bool(terminated), bool(truncated), self._begin(index), episode)

@@ -16,6 +16,7 @@ from thew.ir.graph import Array
 from thew.nn import Tensor
 from thew.nn.trace import Trace
 from thew.optim import Optimizer
+from thew.passes.split_phases import split_phases
 from thew.rl.hyperparameters import Hyperparameters
 from thew.rl.network import QNetwork
 from thew.rl.observation import Observation
@@ -25,6 +26,7 @@ from thew.train.precision import Precision
 from thew.train.step import StepGraph, step_of, with_parameters
 
 DRAWS, BETA = "replay.draws", "replay.beta"
+SLOTS, SHARES, BEFORE, AFTER = "replay.slots", "replay.shares", "replay.before", "replay.after"  # where drawn apart
 _LEAST_ERROR = 1e-6  # what a priority adds to a TD error, so that no transition is lost
 
 
@@ -71,7 +73,7 @@ def gradient_step(
     graph, read = networks.finish(trace, [losses.mean(0), both])
     online = {id(array) for array in networks.online.parameters()}
     trained = [name for name, array in read.items() if id(array) in online]
-    return step_of(precision.cast(graph), trained, read, optimizer, precision)
+    return step_of(precision.cast(split_phases(graph)), trained, read, optimizer, precision)
 
 
 def greedy(networks: Networks, observation: Observation, count: int, dtype: str) -> tuple[Graph, dict[str, Array]]:
@@ -95,38 +97,55 @@ class _Batch:
     shares: Tensor
 
 
-def _drawn(trace: Trace, replay: Replay, count: int) -> _Batch:
-    memory = {name: trace.input(name, array.shape, dtype) for name, (array, dtype) in replay.described().items()}
-    draws = trace.input(DRAWS, (count,), "fp64")
-    slots, shares = trace.node("sample_sum_tree", [memory[TREE], draws], 2)
+def drawing(replay: Replay, count: int) -> Graph:
+    """The graph that draws alone, where frames are handed in: slots, shares, slots of the frames before and after."""
+    trace = Trace("dqn_draw", {}, {}, "fp32")
+    memory = _memory(trace, replay)
+    slots, shares = trace.node("sample_sum_tree", [memory[TREE], trace.input(DRAWS, (count,), "fp64")], 2)
+    return with_parameters(trace.finish([slots, shares, *_numbers(replay, memory, slots)]), {}, trace.dtype)
 
-    def column(name: str, dtype: str) -> Tensor:
-        return memory[name].op("gather", slots).op("cast", to=dtype)
 
+def _memory(trace: Trace, replay: Replay) -> dict[str, Tensor]:
+    return {name: trace.input(name, array.shape, dtype) for name, (array, dtype) in replay.described().items()}
+
+
+def _numbers(replay: Replay, memory: dict[str, Tensor], slots: Tensor) -> tuple[Tensor, Tensor]:
+    """The slots (count · stack,) of the frames that observations before and after consist of."""
     length = np.array(replay.length)
     place = slots.op("mod", length)  # within its ring
     ring = slots - place
 
-    def stacks(places: Tensor) -> Tensor:
-        """The observations that end at these places of each ring."""
-        numbers = (ring + places).reshape(-1, 1)
-        seen = replay.observation
-        if seen.stack > 1:
-            age = memory[AGE].op("gather", numbers.reshape(-1)).op("cast", to="int64").reshape(-1, 1)
-            back = age.op("min", np.arange(seen.stack)[None, ::-1])
-            numbers = ring.reshape(-1, 1) + (places.reshape(-1, 1) - back + length).op("mod", length)
-        return memory[FRAMES].op("gather", numbers).reshape(count, *seen.shape)
+    def numbers(places: Tensor) -> Tensor:
+        """The frames of the observations that end at these places of each ring."""
+        ends, stack = (ring + places).reshape(-1, 1), replay.observation.stack
+        if stack == 1:
+            return ends.reshape(-1)
+        age = memory[AGE].op("gather", ends.reshape(-1)).op("cast", to="int64").reshape(-1, 1)
+        back = age.op("min", np.arange(stack)[None, ::-1])
+        return (ring.reshape(-1, 1) + (places.reshape(-1, 1) - back + length).op("mod", length)).reshape(-1)
 
-    return _Batch(
-        stacks(place),
-        column(ACTION, "int64").reshape(-1, 1),
-        column(REWARD, trace.dtype),
-        column(DISCOUNT, trace.dtype),
-        stacks((place + column(AHEAD, "int64")).op("mod", length)),
-        memory[TREE],
-        slots,
-        shares,
-    )
+    ahead = memory[AHEAD].op("gather", slots).op("cast", to="int64")
+    return numbers(place), numbers((place + ahead).op("mod", length))
+
+
+def _drawn(trace: Trace, replay: Replay, count: int) -> _Batch:
+    memory, seen = _memory(trace, replay), replay.observation
+    shape = (count, *seen.shape)
+    if replay.packed:
+        slots, shares = trace.input(SLOTS, (count,), "int64"), trace.input(SHARES, (count,), "fp64")
+        before, after = (trace.input(name, shape, seen.dtype) for name in (BEFORE, AFTER))
+    else:
+        slots, shares = trace.node("sample_sum_tree", [memory[TREE], trace.input(DRAWS, (count,), "fp64")], 2)
+        before, after = (
+            memory[FRAMES].op("gather", numbers).reshape(*shape) for numbers in _numbers(replay, memory, slots)
+        )
+
+    def column(name: str, dtype: str) -> Tensor:
+        return memory[name].op("gather", slots).op("cast", to=dtype)
+
+    action = column(ACTION, "int64").reshape(-1, 1)
+    reward, discount = column(REWARD, trace.dtype), column(DISCOUNT, trace.dtype)
+    return _Batch(before, action, reward, discount, after, memory[TREE], slots, shares)
 
 
 def _importance(trace: Trace, shares: Tensor) -> Tensor:

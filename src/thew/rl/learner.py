@@ -11,7 +11,7 @@ import numpy as np
 from thew.dtypes import to_numpy
 from thew.ir.graph import Array
 from thew.optim import Adam
-from thew.rl.graph import BETA, DRAWS, Networks, gradient_step, greedy
+from thew.rl.graph import AFTER, BEFORE, BETA, DRAWS, SHARES, SLOTS, Networks, drawing, gradient_step, greedy
 from thew.rl.hyperparameters import Hyperparameters
 from thew.rl.replay import Replay
 from thew.runtime.executable import Executable, Settings, States
@@ -70,6 +70,7 @@ class Learner:
             LIMIT: np.array([np.inf if optimizer.clip_norm is None else optimizer.clip_norm]),
             SCALING: precision.scaling.hyper(),
         }
+        self._drawing = self._planned_drawing(given.batch_size) if replay.packed else None
         self._actors: dict[int, Executable] = {}
 
     def step(self, draws: Array, beta: float) -> Result:
@@ -81,9 +82,27 @@ class Learner:
         """
         self._numbers[DRAWS][:] = draws
         self._numbers[BETA][0] = beta
+        self._hand_in_frames()
         results = _run(self.executable, self._numbers)
         loss, (values, errors) = (results[position] for position in self._positions)
         return Result(float(loss), values, errors)
+
+    def _planned_drawing(self, count: int) -> Executable:
+        graph = drawing(self.replay, count)
+        types = {value.name: value.type for value in graph.inputs}
+        kept = {name: array for name, array in self.replay.arrays.items() if name in types}
+        return Executable(graph, types, self.settings, states=States(kept, {}))
+
+    def _hand_in_frames(self) -> None:
+        """Draws, and unpacks the frames, where they are compressed."""
+        packed = self.replay.packed
+        if packed is None or self._drawing is None:
+            return
+        slots, shares, before, after = _run(self._drawing, self._numbers)
+        frames = packed.take(np.concatenate([before, after]))
+        shape = (2, len(slots), *self.replay.observation.shape)
+        stacks = dict(zip((BEFORE, AFTER), frames.reshape(shape), strict=True))
+        self._numbers.update({SLOTS: slots, SHARES: shares, **stacks})
 
     def set_rate(self, factor: float) -> None:
         """The learning rate from now on, as a share of the first."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from thew.errors import UnsupportedError
+from thew.onnx.writer import write_atomically
 from thew.rl.environments import Episode
 from thew.rl.learner import Result
 
@@ -22,10 +23,10 @@ Row = Mapping[str, float]
 
 
 class Meter:
-    """Times, losses and games since the last row."""
+    """Times and losses since the last row; `games`, the last ones, go on over rows."""
 
-    def __init__(self, window: int = 100) -> None:
-        self._games: deque[Episode] = deque(maxlen=window)  # the last ones, over rows too
+    def __init__(self, games: deque[Episode]) -> None:
+        self._games = games
         self._start()
 
     def _start(self) -> None:
@@ -98,10 +99,19 @@ COLUMNS = (
 
 
 class CSVLog(Log):
-    """Appends rows to a CSV file, flushed at once; what a row lacks stays empty."""
+    """Appends rows to a CSV file, flushed at once; what a row lacks stays empty.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    Args:
+        path: the file.
+        steps: how far the run has come, where it was resumed: rows beyond are taken out, since they will come again.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], steps: int | None = None) -> None:
         self._path = Path(path)
+        if steps is not None and self._path.exists():
+            head, *rows = self._path.read_text().splitlines(keepends=True)
+            kept = [row for row in rows if float(row.partition(",")[0]) <= steps]
+            write_atomically(self._path, "".join([head, *kept]).encode())
 
     def write(self, row: Row) -> None:
         """Appends a line, and the names before the first."""

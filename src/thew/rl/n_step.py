@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from typing import Any, NamedTuple
 
 
 class Return(NamedTuple):
@@ -47,3 +48,11 @@ class NStep:
         whole = len(self._pending) if terminated or truncated else int(self._pending[0].ahead == self._steps)
         done, self._pending = self._pending[:whole], self._pending[whole:]
         return [Return(each.slot, each.reward, each.discount * (not terminated), each.ahead) for each in done]
+
+    def state(self) -> list[Any]:
+        """What is not whole yet, for JSON."""
+        return [astuple(each) for each in self._pending]
+
+    def restore(self, state: Iterable[Any] = ()) -> None:
+        """Goes on from there; from nothing by default."""
+        self._pending = [_Pending(*each) for each in state]

@@ -41,6 +41,10 @@ class Observation:
         """The next observation: the oldest frame out, this one in."""
         return self.begin(frame) if self.stack == 1 else np.concatenate([observation[1:], frame[None]])
 
+    def newest(self, observation: Array) -> Array:
+        """The frame that came last."""
+        return observation if self.stack == 1 else np.asarray(observation[-1])
+
     @property
     def frame_bytes(self) -> int:
         """Of one frame."""

@@ -5,14 +5,14 @@ the target bootstraps. Stacks are made when they are drawn, from `age`, the fram
 gives each slot its priority; 0 keeps one from being drawn: its rewards are not in yet, it ends an episode, or frames of
 its stack are overwritten. Uniform replay is a tree of ones.
 
-All arrays are states of the learner's graph (`thew.rl.learner`), which reads them where they lie.
+All arrays are states of the learner's graph (`thew.rl.learner`), which reads them where they lie. Compressed frames are
+no array: the learner then draws first, and hands the frames in.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from thew.ir.graph import Array
 from thew.rl.hyperparameters import Hyperparameters
 from thew.rl.n_step import NStep
 from thew.rl.observation import Observation
+from thew.rl.packed import PackedFrames
 from thew.runtime.native import bind_kernel, supported_rows
 
 FRAMES, AGE, ACTION, REWARD = "replay.frames", "replay.age", "replay.action", "replay.reward"
@@ -51,18 +52,33 @@ class Replay:
         observation: what is stored.
         hyperparameters: `buffer_size` slots are shared by `num_envs` environments.
         path: a file to keep the frames in, mapped into memory; by default they are in memory.
+        is_packed: frames are compressed.
+
+    Raises:
+        InputError: frames in a file are to be compressed.
     """
 
     def __init__(
-        self, observation: Observation, hyperparameters: Hyperparameters, path: str | os.PathLike[str] | None = None
+        self,
+        observation: Observation,
+        hyperparameters: Hyperparameters,
+        path: str | os.PathLike[str] | None = None,
+        is_packed: bool = False,
     ) -> None:
+        if is_packed and path is not None:
+            raise InputError(
+                "replay: frames in a file must be as they are, got both a file and compression; choose one"
+            )
         given = hyperparameters
         self.observation = observation
         self.length = given.buffer_size // given.num_envs
         self.capacity = self.length * given.num_envs
         shape, dtype = (self.capacity, *observation.frame_shape), to_numpy(observation.dtype)
-        frames = np.zeros(shape, dtype) if path is None else np.memmap(Path(path), dtype, "w+", shape=shape)
-        self.arrays: dict[str, Array] = {FRAMES: frames}
+        self.packed = PackedFrames(self.capacity, observation.frame_shape, np.dtype(dtype)) if is_packed else None
+        self.arrays: dict[str, Array] = {}
+        if not is_packed:
+            self.arrays[FRAMES] = np.zeros(shape, dtype) if path is None else np.memmap(path, dtype, "w+", shape=shape)
+        self._frames = self.packed or self.arrays[FRAMES]
         self.arrays.update((name, np.zeros(self.capacity, to_numpy(kind))) for name, kind in _COLUMNS.items())
         self.arrays[TREE] = np.zeros(2 * self.capacity)
         self.priority = 1.0  # of transitions not seen by the learner yet: the largest so far
@@ -76,12 +92,27 @@ class Replay:
 
     def position(self) -> dict[str, Any]:
         """Where the rings stand, for JSON; the arrays are the rest."""
-        return {"heads": self._heads, "written": self.written, "priority": self.priority}
+        pending = [returns.state() for returns in self._returns]
+        return {"heads": self._heads, "written": self.written, "priority": self.priority, "pending": pending}
 
-    def restore(self, position: Mapping[str, Any]) -> None:
-        """Goes on from there, the arrays being as they were; episodes under way are lost."""
+    def saved(self) -> dict[str, Array]:
+        """All that a checkpoint needs beside the position."""
+        return {**self.arrays, **(self.packed.arrays(FRAMES) if self.packed else {})}
+
+    def restore(self, position: Mapping[str, Any], found: Mapping[str, Array]) -> None:
+        """Goes on from there, with what `saved` gave. Raises KeyError or ValueError where it is of another replay."""
+        for name, array in self.arrays.items():
+            np.copyto(array, found[name])
+        if self.packed:
+            self.packed.restore(FRAMES, found)
         self._heads, self.written = list(position["heads"]), int(position["written"])
         self.priority = float(position["priority"])
+        for returns, pending in zip(self._returns, position["pending"], strict=True):
+            returns.restore(pending)
+
+    def abandon(self, environment: int) -> None:
+        """Forgets the transitions whose rewards will not come in any more."""
+        self._returns[environment].restore()
 
     def described(self) -> dict[str, tuple[Array, str]]:
         """The arrays with their dtypes, by name."""
@@ -89,8 +120,8 @@ class Replay:
 
     @property
     def memory_bytes(self) -> int:
-        """Of all arrays."""
-        return sum(array.nbytes for array in self.arrays.values())
+        """Of all arrays, and of what is compressed by now."""
+        return sum(array.nbytes for array in self.arrays.values()) + (self.packed.nbytes if self.packed else 0)
 
     @property
     def total(self) -> float:
@@ -124,7 +155,7 @@ class Replay:
         self._prioritise(environment * self.length + reaching, 0.0)
         slot = self._slot(environment)
         self.written += 1
-        self.arrays[FRAMES][slot] = frame
+        self._frames[slot] = frame
         self.arrays[AGE][slot] = age
 
     def _prioritise(self, slot: int, priority: float) -> None:

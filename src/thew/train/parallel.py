@@ -86,6 +86,12 @@ class Group:
         """The text of the first process that has one, in all of them."""
         return text
 
+    def send(self, value: Any, rank: int) -> None:
+        """Hands a value to another process, which need not wait for it yet."""
+
+    def receive(self, rank: int) -> Any:
+        """What another process sends next; waits asleep."""
+
     def abort(self, why: str) -> None:
         """Ends the other processes too, and this one, where there are others."""
 
@@ -107,6 +113,7 @@ class _MPIGroup(Group):
             self.exchange = Exchange(self.size, how.bucket_bytes, compression, how.sync_batch_norm)
         self.calls = {BEGIN: self._begin, END: self._end, PROGRESS: self._progress}
         self._pending: dict[str, Any] = {}
+        self._sent: list[Any] = []  # what may not have been received yet
         self._kinds: dict[str, tuple[Any, int, Any]] = {  # datatype, bytes and operation
             "fp32": (MPI.FLOAT, 4, MPI.SUM),
             "fp64": (MPI.DOUBLE, 8, MPI.SUM),
@@ -164,6 +171,17 @@ class _MPIGroup(Group):
         if not self.total([bool(text)])[0]:
             return ""
         return str(next(found for found in self.gathered(text) if found))
+
+    def send(self, value: Any, rank: int) -> None:
+        """Pickled."""
+        self._sent = [request for request in self._sent if not request.Test()]
+        self._sent.append(self._world.isend(value, rank))
+
+    def receive(self, rank: int) -> Any:
+        """Looks every fifth of a millisecond."""
+        while not self._world.iprobe(rank):
+            time.sleep(0.0002)
+        return self._world.recv(source=rank)
 
     def abort(self, why: str) -> None:
         """Says why, and ends the job."""

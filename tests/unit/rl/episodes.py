@@ -35,9 +35,9 @@ class Transition:
 class Recorded:
     """A replay memory filled by several environments, and what each of its slots must hold."""
 
-    def __init__(self, seen: Observation, given: Hyperparameters, steps: int) -> None:
+    def __init__(self, seen: Observation, given: Hyperparameters, steps: int, is_packed: bool = False) -> None:
         self.seen, self.given = seen, given
-        self.replay = Replay(seen, given)
+        self.replay = Replay(seen, given, is_packed=is_packed)
         self.random = np.random.default_rng(5)
         self._at: dict[int, tuple[Episode, int]] = {}
         for environment in range(given.num_envs):

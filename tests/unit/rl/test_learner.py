@@ -47,11 +47,13 @@ CASES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("seen", [VECTOR, STACKED], ids=["vector", "stacked"])
+@pytest.mark.parametrize(
+    ("seen", "is_packed"), [(VECTOR, False), (STACKED, False), (STACKED, True)], ids=["vector", "stacked", "packed"]
+)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_errors_losses_and_priorities_are_those_of_the_definition(case, seen):
+def test_errors_losses_and_priorities_are_those_of_the_definition(case, seen, is_packed):
     given = Hyperparameters(buffer_size=90, batch_size=BATCH, learning_rate=RATE, gamma=0.9, **case)
-    recorded = Recorded(seen, given, 150)
+    recorded = Recorded(seen, given, 150, is_packed)
     learner, tree = learner_of(recorded, "fp32"), recorded.replay.arrays[TREE]
     random = np.random.default_rng(2)
     for beta in (0.4, 1.0):

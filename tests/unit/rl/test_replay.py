@@ -38,3 +38,22 @@ def test_frames_may_lie_in_a_file(tmp_path):
     frame = np.arange(42, dtype=np.uint8).reshape(6, 7)
     replay.begin(0, frame)
     assert np.array_equal(np.fromfile(tmp_path / "frames", np.uint8)[:42], frame.reshape(-1))
+
+
+def test_compressed_frames_are_what_they_were(tmp_path):
+    """Also by way of a checkpoint's arrays; a slot that is written again gives its memory back."""
+    given, random = Hyperparameters(buffer_size=20), np.random.default_rng(0)
+    replay = Replay(STACKED, given, is_packed=True)
+    frames = [random.integers(0, 3, (6, 7)).astype(np.uint8) for _ in range(25)]
+    replay.begin(0, frames[0])
+    for frame in frames[1:]:
+        replay.add(0, 1, 0.0, frame, False, False)
+    other = Replay(STACKED, given, is_packed=True)
+    other.restore(replay.position(), replay.saved())
+    slots = np.array([5, 19, 0, 5])
+    for each in (replay, other):
+        assert each.packed is not None and each.total == replay.total
+        np.testing.assert_array_equal(each.packed.take(slots), [frames[5], frames[19], frames[20], frames[5]])
+        assert each.packed.nbytes < 20 * 41 + 20 * 42
+    with pytest.raises(InputError, match="choose one"):
+        Replay(STACKED, given, tmp_path / "frames", is_packed=True)
