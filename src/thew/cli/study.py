@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from thew.bench.tasks import Task
 
 PEERS = "onnxruntime,openvino,torch,torch-compile,litert,ncnn,mnn,armnn"
-AGENTS = "torch,stable-baselines3"
+AGENTS = "torch,tensorflow,stable-baselines3"
 TRAINERS = "torch,torch-compile,tensorflow,jax"
 
 

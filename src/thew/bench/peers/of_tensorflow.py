@@ -1,12 +1,14 @@
-"""TensorFlow: a training step as one graph (`tf.function`)."""
+"""TensorFlow: a training step as one graph (`tf.function`), and so a gradient step and an action of DQN."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from thew.bench.peers import Ready
-from thew.bench.tasks import Task, TrainingTask
+from thew.bench.tasks import DQNTask, Task, TrainingTask
 
 VERSION_OF = ("tensorflow",)
 
@@ -18,14 +20,32 @@ def environment(threads: int) -> Mapping[str, str]:
 
 def prepare(task: Task) -> Ready | None:
     """The step, traced."""
-    if not isinstance(task, TrainingTask):
+    if not isinstance(task, TrainingTask | DQNTask):
         return None
     import tensorflow as tf
 
-    from thew.bench.peers.channels_last_ops import Kernels, read_network
-
     tf.config.threading.set_intra_op_parallelism_threads(task.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    return _dqn(task) if isinstance(task, DQNTask) else _training(tf, task)
+
+
+def _dqn(task: DQNTask) -> Ready | None:
+    """CleanRL's agent, where no environment takes part."""
+    from thew.bench.peers.dqn_tensorflow import Agent
+
+    if task.work == "environment":
+        return None
+    agent, settings = Agent(task), {"graph": True, "layout": "channels_last", "optimizer": "Adam, fused"}
+    if task.work == "act":
+        seen = task.feeds()["observation"]
+        return Ready(lambda: [np.array([agent.act(seen)])], settings)
+    slots = task.slots()
+    return Ready(lambda: [np.array([agent.step(slots)])], settings)
+
+
+def _training(tf: Any, task: TrainingTask) -> Ready:
+    from thew.bench.peers.channels_last_ops import Kernels, read_network
+
     network, feeds = read_network(task.path, "tensorflow"), task.feeds()
     weights = {name: tf.Variable(array) for name, array in network.weights.items()}
     velocities = [tf.Variable(tf.zeros_like(weight)) for weight in weights.values()]
