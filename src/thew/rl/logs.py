@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from thew.errors import UnsupportedError
-from thew.onnx.writer import write_atomically
+from thew.files import write_atomically
 from thew.rl.environments import Episode
 from thew.rl.learner import Result
 
@@ -111,7 +111,7 @@ class CSVLog(Log):
         if steps is not None and self._path.exists():
             head, *rows = self._path.read_text().splitlines(keepends=True)
             kept = [row for row in rows if float(row.partition(",")[0]) <= steps]
-            write_atomically(self._path, "".join([head, *kept]).encode())
+            write_atomically(self._path, "".join([head, *kept]))
 
     def write(self, row: Row) -> None:
         """Appends a line, and the names before the first."""
