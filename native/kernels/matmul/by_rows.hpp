@@ -32,7 +32,7 @@ __attribute__((noinline)) void finish_rows(int rows, const Wide<T>* sums, const 
             write_tile<1, V, false>(acc, row);
         }
     }
-    if (write.activation > Activation::clip) activate_rows(write, rows);
+    if (write.activation > kLastInRegisters) activate_rows(write, rows);
 }
 
 template <class Inner>

@@ -9,7 +9,7 @@
 // holding all of k row by row; what pads it is zero.
 //
 // Numbers: row.a is the type in memory of every operand, row.acc that of the sums. fp16 and bf16 are summed in fp32,
-// and c is rounded once (after an activation beyond a clip, once more). Rows whose acc is fp16 multiply and sum in
+// and c is rounded once (after an activation of exponentials, once more). Rows whose acc is fp16 multiply and sum in
 // fp16, but no more than 192 k at a time, whose sums are added in fp32: |error| ≤ (min(k, 192) + 2)·2^-11·Σ|terms|, and
 // a sum of so many beyond 65504 is infinite.
 //

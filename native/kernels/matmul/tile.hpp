@@ -74,7 +74,7 @@ THEW_INLINE void end_tile(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write) {
     } else {
         write_tile<H, V, false>(acc, write);
     }
-    if (write.activation > Activation::clip) activate_rows(write, H);
+    if (write.activation > kLastInRegisters) activate_rows(write, H);
 }
 
 template <class N, int H, int V, bool kNarrow, class Multiply>

@@ -44,6 +44,35 @@ THEW_INLINE Vec<Wide<T>> fetch(const T* from, int v, int columns) {
     return kWhole || left >= L ? load_widened(at) : load_widened_partial(at, left > 0 ? left : 0);
 }
 
+// The last activation that a tile applies in registers. Those after it are exponentials: written out for every sum of
+// every tile they would be most of the library, and beside their arithmetic another load and store is little.
+inline constexpr Activation kLastInRegisters = Activation::hard_swish;
+
+// acc = function(acc) for every vector of a tile.
+template <int H, int V, class T, class Function>
+THEW_INLINE void each_sum(Vec<T> (&acc)[H][V], const Function& function) {
+    unroll<H>([&](auto i) THEW_FLAT { unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = function(acc[i][v]); }); });
+}
+
+template <int H, int V, class T>
+THEW_INLINE void activate_sums(Vec<T> (&acc)[H][V], Activation activation, T p0, T p1) {
+    const Vec<T> first = splat(p0), second = splat(p1);
+    if (activation == Activation::relu || activation == Activation::clip) {
+        each_sum<H, V, T>(acc, [&](Vec<T> x) THEW_FLAT { return raise_to<T>(x, first); });
+    }
+    if (activation == Activation::clip) {
+        each_sum<H, V, T>(acc, [&](Vec<T> x) THEW_FLAT { return lower_to<T>(x, second); });
+    }
+    if (activation == Activation::leaky_relu) {
+        each_sum<H, V, T>(acc, [&](Vec<T> x) THEW_FLAT { return x < T(0) ? x * first : x; });
+    }
+    if (activation == Activation::hard_swish) {
+        const Vec<T> slope = splat(T(1.0 / 6)), half = splat(T(0.5)), one = splat(T(1));
+        each_sum<H, V, T>(
+            acc, [&](Vec<T> x) THEW_FLAT { return x * lower_to<T>(raise_to<T>(x * slope + half, Vec<T>{}), one); });
+    }
+}
+
 // c = activation(acc + addend), columns whole vectors or with a partial last one.
 template <int H, int V, bool kWhole, class T>
 THEW_INLINE void write_tile(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write) {
@@ -54,16 +83,7 @@ THEW_INLINE void write_tile(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write) {
             unroll<V>([&](auto v) THEW_FLAT { acc[i][v] += fetch<V, kWhole>(from, v, write.columns); });
         });
     }
-    if (write.activation == Activation::relu || write.activation == Activation::clip) {
-        const Vec<Sum> low = splat(write.p0);
-        unroll<H>([&](auto i)
-                      THEW_FLAT { unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = raise_to<Sum>(acc[i][v], low); }); });
-    }
-    if (write.activation == Activation::clip) {
-        const Vec<Sum> high = splat(write.p1);
-        unroll<H>([&](auto i)
-                      THEW_FLAT { unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = lower_to<Sum>(acc[i][v], high); }); });
-    }
+    activate_sums<H, V, Sum>(acc, write.activation, write.p0, write.p1);
     unroll<H>([&](auto i) THEW_FLAT {
         T* to = write.c + write.c_offset[i];
         unroll<V>([&](auto v) THEW_FLAT {
@@ -77,19 +97,34 @@ THEW_INLINE void write_tile(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write) {
     });
 }
 
-// Activations beyond a clip, over the tile just stored: kept out of the tiles, of which there are many.
-template <class T>
-__attribute__((noinline)) void activate_rows(const Write<T>& write, int rows) {
+// One activation over rows just stored: a loop of its own, which keeps its constants in registers.
+template <Activation kActivation, class T>
+THEW_INLINE void activate_rows_by(const Write<T>& write, int rows) {
     using Sum = Wide<T>;
     for (int i = 0; i < rows; ++i) {
         T* row = write.c + write.c_offset[i];
         int n = 0;
         for (; n + kLanes<Sum> <= write.columns; n += kLanes<Sum>) {
-            store_narrowed(row + n, activate<Sum>(write.activation, load_widened(row + n), write.p0, write.p1));
+            store_narrowed(row + n, activate<Sum>(kActivation, load_widened(row + n), write.p0, write.p1));
         }
-        const int tail = write.columns - n;
-        const Vec<Sum> last = load_widened_partial(row + n, tail);
-        store_narrowed_partial(row + n, activate<Sum>(write.activation, last, write.p0, write.p1), tail);
+        if (const int tail = write.columns - n; tail > 0) {
+            const Vec<Sum> last = load_widened_partial(row + n, tail);
+            store_narrowed_partial(row + n, activate<Sum>(kActivation, last, write.p0, write.p1), tail);
+        }
+    }
+}
+
+// Activations after kLastInRegisters, over the tile just stored: kept out of the tiles, of which there are many.
+template <class T>
+__attribute__((noinline)) void activate_rows(const Write<T>& write, int rows) {
+    switch (write.activation) {
+        case Activation::hard_sigmoid: return activate_rows_by<Activation::hard_sigmoid>(write, rows);
+        case Activation::sigmoid: return activate_rows_by<Activation::sigmoid>(write, rows);
+        case Activation::silu: return activate_rows_by<Activation::silu>(write, rows);
+        case Activation::tanh: return activate_rows_by<Activation::tanh>(write, rows);
+        case Activation::gelu: return activate_rows_by<Activation::gelu>(write, rows);
+        case Activation::elu: return activate_rows_by<Activation::elu>(write, rows);
+        default: return;  // done in registers
     }
 }
 

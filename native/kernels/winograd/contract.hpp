@@ -14,9 +14,9 @@
 // views is neither read nor written.
 //
 // Rounding: |error| ≤ (c + roundings of the transforms + 3)·eps · |Aᵀ| [ Σ_c (|G| |w| |Gᵀ|) ⊙ (|Bᵀ| |x| |B|) ] |A|, an
-// output of a tile shares in the magnitudes of its whole tile. By the same token a NaN or Inf in x makes every output
-// of the tiles that read it NaN or Inf (in all of the group's channels), and no other; one in w makes those of its
-// channel.
+// output of a tile shares in the magnitudes of its whole tile. By the same token a NaN or Inf in x makes outputs whose
+// window holds it NaN or Inf, and may make any other of the tiles that read it NaN (in all of the group's channels),
+// and none elsewhere; one in w makes those of its channel NaN.
 #pragma once
 
 #include "base/tensor.hpp"

@@ -1,4 +1,5 @@
-// The rows of conv of fp32 and fp64: the trunk's tiles under packers that gather patches.
+// The rows of fp32 and fp64 on the trunk, of all families that stand on it: in one unit, so that the register tiles,
+// which are most of the code, exist once an ISA.
 #include "kernels/conv/direct.hpp"
 #include "kernels/conv/entry.hpp"
 #include "kernels/conv/scatter.hpp"
@@ -28,7 +29,11 @@ constexpr ConvEntry direct(DType dtype) {
 }
 #endif
 
-constexpr ConvEntry kEntries[] = {
+constexpr MatmulEntry kMatmul[] = {
+    trunk_entry<TilesOf<Plain<float>>>("matmul", "packed", DType::fp32, DType::fp32),
+    trunk_entry<TilesOf<Plain<double>>>("matmul", "packed", DType::fp64, DType::fp64),
+};
+constexpr ConvEntry kConv[] = {
     implicit<float>(DType::fp32),  pointwise<float>(DType::fp32),
     implicit<double>(DType::fp64), pointwise<double>(DType::fp64),
 #if !defined(__aarch64__)
@@ -39,8 +44,10 @@ constexpr ConvEntry kEntries[] = {
 }  // namespace
 
 namespace THEW_ISA {
+extern const Table<MatmulEntry> matmul_float;
+const Table<MatmulEntry> matmul_float{kMatmul, sizeof(kMatmul) / sizeof(kMatmul[0])};
 extern const Table<ConvEntry> conv_float;
-const Table<ConvEntry> conv_float{kEntries, sizeof(kEntries) / sizeof(kEntries[0])};
+const Table<ConvEntry> conv_float{kConv, sizeof(kConv) / sizeof(kConv[0])};
 }  // namespace THEW_ISA
 
 }  // namespace thew
