@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_cases import DTYPES, layout_pairs, native, placed, rows
+from kernel_cases import DTYPES, layout_pairs, native, placed, relative, rows
 
 from thew import ops
 from thew.errors import PlanError
@@ -45,7 +45,7 @@ def test_derivatives(row: Any, activation: str) -> None:
         out = np.zeros_like(dy)
         given = {"activation": activation, "activation_parameters": parameters}
         native.run_kernel(row.name, "activation_grad", [dy, v], [out], given, (), 2)
-        tolerance = 16 * np.finfo(dtype).eps * np.abs(dy) * (1 + np.abs(v))
+        tolerance = relative(dtype, 16) * np.abs(dy) * (1 + np.abs(v))
         assert np.all(np.abs(out - exact(activation, parameters, dy, v)) <= tolerance)
 
 

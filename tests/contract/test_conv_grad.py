@@ -20,7 +20,13 @@ IMPLICIT = [row for row in rows("conv") if row.values[0].algorithm == "implicit"
 POINTWISE = [row for row in rows("conv") if row.values[0].algorithm == "pointwise"]
 BATCH = rows("conv_batch")
 PLANES = rows("conv_planes")
-LAYOUT_OF = {"conv_batch": "batch_innermost", "conv_planes": "plain"}  # of families that want one
+DEPTHWISE = [row for row in rows("depthwise") if row.values[0].algorithm == "direct"]
+DEPTHWISE_WEIGHT = [row for row in rows("depthwise") if row.values[0].algorithm == "gradient"]
+LAYOUT_OF = {
+    "conv_batch": "batch_innermost",
+    "conv_planes": "plain",
+    "depthwise": "channels_last",
+}  # of families that want one
 RNG = np.random.default_rng(17)
 
 
@@ -58,6 +64,14 @@ FLAT = (
     Case(3, 7, 7, 16, (3, 2), pads=(1, 1, 2, 0), dilations=(2, 3), n=2), Case(2, 13, 3, 4, pads=(3, 4, 4, 3)),
     Case(5, 3, 1, 35, (1, 7), pads=(0, 3, 0, 6), n=2), Case(4, 4, 5, 6, (1, 1), pads=NO_PADS, n=5),
 )  # fmt: skip
+# Remainders of strides that few taps reach or none, windows wider than what is summed at once, few columns inside.
+DEPTHS = (
+    Case(33, 33, 9, 11, group=33, n=2), Case(16, 16, 8, 8, strides=(2, 2), group=16, n=2),
+    Case(40, 40, 10, 9, (5, 5), (2, 2), (2, 2, 2, 2), group=40),
+    Case(7, 7, 9, 13, (3, 7), (1, 3), (2, 3, 1, 3), (2, 1), 7),
+    Case(20, 20, 5, 5, (1, 1), (2, 2), NO_PADS, group=20, n=2), Case(2, 2, 4, 4, pads=(3, 0, 2, 1), group=2),
+    Case(64, 64, 7, 2, (3, 3), group=64, n=3), Case(9, 9, 12, 12, (3, 3), (4, 3), group=9),
+)  # fmt: skip
 
 
 def cases(found: list[Any], some: tuple[Case, ...]) -> list[Any]:
@@ -71,8 +85,9 @@ def packs_columns(row: Any) -> bool:
 
 COLUMNS = [row for row in IMPLICIT if packs_columns(row.values[0])]
 GRAD_INPUT = cases(IMPLICIT, CASES) + cases(POINTWISE, POINTS) + cases(BATCH, BATCHES)
-GRAD_INPUT += cases(PLANES, FLAT)
+GRAD_INPUT += cases(PLANES, FLAT) + cases(DEPTHWISE, DEPTHS)
 GRAD_WEIGHT = cases(COLUMNS, CASES + POINTS) + cases(BATCH, BATCHES) + cases(PLANES, FLAT)
+GRAD_WEIGHT += cases(DEPTHWISE_WEIGHT, DEPTHS)
 
 
 def operands(case: Case, row: Any) -> tuple[Any, Any, Any]:
@@ -92,7 +107,8 @@ def exact(row: Any, op: str, case: Case, dy: Any, other: Any) -> tuple[Any, Any]
     (value,), (size,) = find(gradient_attributes(case), *wide), find(gradient_attributes(case), *map(np.abs, wide))
     _, weight, y = case.shapes()
     terms = weight[2] * weight[3] * case.oc // case.group if op == "conv_grad_input" else y[0] * y[2] * y[3]
-    return value, summed(row, terms) * size
+    least = 2.0**-25 if row.a == "fp16" else 0.0  # half of the smallest step, where a result is below normal numbers
+    return value, summed(row, terms) * size + least
 
 
 @pytest.mark.parametrize(("row", "case"), GRAD_INPUT)
@@ -132,6 +148,18 @@ def test_strides(row: Any, layout: str) -> None:
             out = placed(np.zeros_like(result), layout if which >= 2 else "plain")
             native.run_kernel(row.name, op, given, [out], gradient_attributes(case), (), 2)
             assert np.all(np.abs(out - value) <= tolerance), (op, which)
+
+
+@pytest.mark.parametrize("row", DEPTHWISE_WEIGHT)
+def test_threads_do_not_change_sums_of_depthwise_weights(row: Any) -> None:
+    case = Case(100, 100, 9, 8, group=100, n=2)
+    x, weight, dy = operands(case, row)
+    given, found = [as_row_wants(row, array, "") for array in (dy, x)], set()
+    for threads in (1, 2, 5):
+        dw = np.zeros_like(weight)
+        native.run_kernel(row.name, "conv_grad_weight", given, [dw], gradient_attributes(case), (), threads)
+        found.add(dw.tobytes())
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("row", [*COLUMNS, *BATCH, *PLANES])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from kernel_cases import DTYPES, LAYOUTS, native, placed, rows
@@ -53,7 +54,7 @@ def drawn(op: str, case: tuple[Any, ...], dtype: str, **more: Any) -> tuple[list
     sizes = [x.astype(np.float64)] if op == "max_pool_grad" else []
     (size,) = reference(known, *sizes, np.abs(dy).astype(np.float64))
     terms = int(np.prod([-(-k // s) for k, s in zip(case[1], case[2], strict=True)]))
-    return inputs, given, value, (terms + 2) * np.finfo(DTYPES[dtype]).eps * size
+    return inputs, given, value, (terms + 2) * float(ml_dtypes.finfo(DTYPES[dtype]).eps) * size
 
 
 @pytest.mark.parametrize("case", CASES)

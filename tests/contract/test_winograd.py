@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_cases import DTYPES, native, placed, rows
+from kernel_cases import DTYPES, epsilon, native, placed, relative, rows
 from test_conv import ACTIVATIONS, Case, attributes, channels, convolved
 
+from thew import ops
 from thew.errors import PlanError
 
 ROWS = rows("winograd")
@@ -70,7 +71,7 @@ def tiled(case: Case, x: Any, weight: Any, row: Any, squares: bool = False) -> A
 def tolerance(case: Case, x: Any, weight: Any, extra: Any, row: Any) -> Any:
     m, r = sizes(row)
     roundings = case.c // case.group + 2 * (m + r - 1) + 2 * (r + 1) + 3
-    return roundings * np.finfo(x.dtype).eps * (tiled(case, x, weight, row) + extra)
+    return relative(x.dtype, roundings) * (tiled(case, x, weight, row) + extra)
 
 
 def operands(case: Case, row: Any) -> tuple[Any, Any, Any]:
@@ -136,6 +137,49 @@ def test_gradients_of_the_input(row: Any) -> None:
         assert np.all(np.abs(dx - exact) <= tolerance(turned_case, dy, turned, 0, row)), case
 
 
+def of_gradient(case: Case, x: Any, dy: Any, row: Any) -> Any:
+    """What errors of the gradient of weights are relative to: |Gᵀ| [ Σ (|A| |dy| |Aᵀ|) ⊙ (|Bᵀ| |x| |B|) ] |G|."""
+    m, r = sizes(row)
+    output, g, b = map(np.abs, matrices(m, r))
+    tall, wide = -(-dy.shape[2] // m), -(-dy.shape[3] // m)
+    top, left = (max(pad, 0) for pad in case.pads[:2])
+    inside = np.abs(x[:, :, max(-case.pads[0], 0) :, max(-case.pads[1], 0) :]).astype(np.float64)
+    images = np.pad(inside, ((0, 0), (0, 0), (top, tall * m + r), (left, wide * m + r)))
+    gradients = np.pad(np.abs(dy).astype(np.float64), ((0, 0), (0, 0), (0, tall * m), (0, wide * m)))
+    total = np.zeros((case.group, case.oc // case.group, case.c // case.group, m + r - 1, m + r - 1))
+    for i, j in np.ndindex(tall, wide):
+        v = b @ images[:, :, i * m : i * m + m + r - 1, j * m : j * m + m + r - 1] @ b.T
+        d = output.T @ gradients[:, :, i * m : i * m + m, j * m : j * m + m] @ output
+        grouped = (array.reshape(case.n, case.group, -1, *array.shape[2:]) for array in (d, v))
+        total += np.einsum("ngoab,ngcab->gocab", *grouped)
+    return (g.T @ total @ g).reshape(case.oc, case.c // case.group, r, r)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_gradients_of_weights(row: Any) -> None:
+    """Tiles in one block and in two; weights in each order; the same bits for any number of workers.
+
+    Sums over tiles round once a tile; two lines of each transform at most a/2, (m + 2)/2 and (a + 2)/2 times.
+    """
+    m, r = sizes(row)
+    padded = (case for case in cases(row)[:-1] if min(case.pads) >= 0)  # the op's reference wants them so
+    for case in (*padded, Case(3, 700, 4 * m, 4 * m, (r, r), pads=(r // 2,) * 4, n=11)):
+        x, weight, _ = operands(case, row)
+        shape = convolved(case, x[:1], weight).shape[2:]
+        dy = RNG.standard_normal((case.n, case.oc, *shape)).astype(x.dtype)
+        found = attributes(case) | {"kernel_shape": (r, r), "auto_pad": "NOTSET"}
+        (exact,) = ops.get("conv_grad_weight").reference(found, dy.astype(np.float64), x.astype(np.float64))
+        tiles = case.n * -(-shape[0] // m) * -(-shape[1] // m)
+        bound = relative(x.dtype, tiles + 3 * (m + r) + m + 6) * of_gradient(case, x, dy, row)
+        bits = set()
+        for layout, threads in (("plain", 1), ("plain", 3), ("channels_last", 2), ("every_other", 1)):
+            dw = placed(np.full(weight.shape, np.nan, x.dtype), layout)
+            native.run_kernel(row.name, "conv_grad_weight", [last(dy), last(x)], [dw], found, (), threads)
+            assert np.all(np.abs(dw - exact) <= bound), (case, layout)
+            bits.add(np.ascontiguousarray(dw).tobytes())
+        assert len(bits) == 1, case
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_typical_error(row: Any) -> None:
     """On images as nets have them the root mean square error is that of c independent roundings of each product."""
@@ -146,7 +190,8 @@ def test_typical_error(row: Any) -> None:
     exact = convolved(case, x, weight)
     y = last(np.zeros(exact.shape, x.dtype))
     native.run_kernel(row.name, "conv", [last(x), weight], [y], attributes(case), (1,), 1)
-    squares = np.finfo(x.dtype).eps ** 2 * case.c * np.mean(tiled(case, x, weight, row, squares=True))
+    squares = epsilon(x.dtype) ** 2 * case.c * np.mean(tiled(case, x, weight, row, squares=True))
+    squares += relative(x.dtype, 0) ** 2 * np.mean(exact**2)
     assert np.mean((y - exact) ** 2) <= squares
 
 

@@ -56,6 +56,20 @@ def test_a_budget_changes_nothing_but_memory(share):
     assert np.isfinite(bound.step(x, y))
 
 
+def test_evaluations_run_in_parts_that_fit():
+    free, (x, y) = trainer_of(precision="fp64"), batch(33)
+    expected, prediction = free.evaluate((x, y), batch_size=33), free.predict(x)
+    whole = free.peak_memory_bytes
+    bound = trainer_of(whole // 3, precision="fp64")
+    found = bound.evaluate((x, y), batch_size=33)
+    assert bound.peak_memory_bytes <= whole // 3
+    assert found["loss"] == pytest.approx(expected["loss"], rel=1e-12) and found["accuracy"] == expected["accuracy"]
+    np.testing.assert_allclose(bound.predict(x), prediction, rtol=0, atol=1e-12)
+    assert bound.peak_memory_bytes <= whole // 3
+    with pytest.raises(MemoryLimitError, match="to evaluate one sample"):
+        trainer_of(10_000, precision="fp64").evaluate((x, y))
+
+
 def test_batch_norm_sees_whole_batches_while_that_fits():
     layers = (layer for _ in range(3) for layer in (nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU()))
     model = nn.Sequential(

@@ -1,6 +1,6 @@
 // The derivatives of one ISA, by activation. `V dy, V v, S s`: s.a and s.b are the activation's parameters.
 #include "kernels/activation_grad/contract.hpp"
-#include "kernels/elementwise.hpp"
+#include "kernels/elementwise_half.hpp"
 #include "simd/activation.hpp"
 
 namespace thew {
@@ -88,13 +88,18 @@ constexpr OpEntry entry(DType dtype) {
             sizeof(Derivatives<T>::kernels) / sizeof(OpKernel)};
 }
 
-constexpr OpEntry kEntries[] = {entry<float>(DType::fp32), entry<double>(DType::fp64)};
+constexpr OpEntry kEntries[] = {
+    entry<float>(DType::fp32),
+    entry<double>(DType::fp64),
+    half_entry<Fp16, Derivatives<float>, 2>("activation_grad", DType::fp16),
+    half_entry<Bf16, Derivatives<float>, 2>("activation_grad", DType::bf16),
+};
 
 }  // namespace
 
 namespace THEW_ISA {
 extern const Table<OpEntry> activation_grad_table;
-const Table<OpEntry> activation_grad_table{kEntries, 2};
+const Table<OpEntry> activation_grad_table{kEntries, 4};
 }  // namespace THEW_ISA
 
 }  // namespace thew

@@ -4,7 +4,7 @@
 //                                ox·sw - left + kx·dw] + residual[n, i·m + j, oy, ox]),   x = 0 outside the image
 //
 // Layout: x must be channels-last (channel stride 1), other strides free. y and residual have any strides; full speed
-// wants channel stride 1 and m == 1 in y. weight and bias are constants, repacked in make(). No alignment is asked
+// wants channel stride 1 and m == 1 in y. weight and bias are repacked, constants in make(). No alignment is asked
 // for; y may be the residual itself (same view), and overlaps nothing else. Any c: tails are copied through a buffer,
 // so memory outside the views is neither read nor written. Sums run over taps in order, one accumulator an output:
 // |error| <= (kh·kw + 2)·eps·Σ|terms|. fp16 and bf16 (row.a) are summed in fp32 (row.acc) and rounded once; where a

@@ -6,7 +6,9 @@
 #include "base/aligned.hpp"
 #include "kernels/activation_parse.hpp"
 #include "kernels/depthwise/contract.hpp"
+#include "kernels/depthwise/gradient.hpp"
 #include "kernels/dispatch.hpp"
+#include "kernels/scalar.hpp"
 #include "kernels/strided.hpp"
 #include "kernels/window.hpp"
 
@@ -34,8 +36,6 @@ inline void check_depthwise(const StepDesc& desc, const DepthwiseOperands& at, c
     require(at.x.stride[1] == 1 || c == 1, where(desc) +
                                                "x must be channels-last (channel stride 1), got channel stride " +
                                                std::to_string(at.x.stride[1]) + "; convert the layout");
-    require(desc.constant[1] && (!present(desc, 2) || desc.constant[2]),
-            where(desc) + "weight and bias must be constants; use a conv row");
     require(c > 0 && desc.attributes.integer("group", 1) == c && at.w.shape[1] == 1 && oc > 0 && oc % c == 0,
             where(desc) + "weight must be (c·m, 1, kh, kw) and group = c = " + std::to_string(c) + ", got (" +
                 std::to_string(oc) + ", " + std::to_string(at.w.shape[1]) + ", …); use a conv row");
@@ -53,6 +53,10 @@ inline void check_depthwise(const StepDesc& desc, const DepthwiseOperands& at, c
                 where(desc) + "residual must have y's shape " + shape_text(desc.outputs[0]) + ", got " +
                     shape_text(desc.inputs[3]) + "; add it in a step of its own");
     }
+}
+
+inline std::int64_t padded_channels(std::int64_t c) {
+    return (c + depthwise_padding - 1) / depthwise_padding * depthwise_padding;
 }
 
 inline DepthwiseArgs depthwise_arguments(const StepDesc& desc, const DepthwiseOperands& at) {
@@ -76,7 +80,7 @@ inline DepthwiseArgs depthwise_arguments(const StepDesc& desc, const DepthwiseOp
             .dilation_w = window.dilation[1],
             .pad_top = window.pad[0],
             .pad_left = window.pad[1],
-            .padded_c = (c + depthwise_padding - 1) / depthwise_padding * depthwise_padding,
+            .padded_c = padded_channels(c),
             .packed = nullptr,
             .zeros = nullptr,
             .epilogue = parse_epilogue(desc.attributes),
@@ -88,6 +92,40 @@ inline DepthwiseArgs depthwise_arguments(const StepDesc& desc, const DepthwiseOp
 
 // Lines of all multipliers, and the line that lies outside the image.
 inline std::int64_t depthwise_lines(const DepthwiseArgs& args) { return args.multiplier * (args.kh * args.kw + 2) + 1; }
+
+// Writes the lines: of each multiplier the bias, its taps, and one that bytes use; then zeros.
+template <class T>
+void pack_depthwise(DepthwiseArgs& args, const Tensor& weight, const Tensor* bias, std::byte* memory) {
+    auto element = [](const Tensor& tensor, std::int64_t offset) {
+        const auto bytes = static_cast<std::int64_t>(dtype_bytes(tensor.dtype));
+        return static_cast<T>(to_real(static_cast<const std::byte*>(tensor.data) + offset * bytes, tensor.dtype));
+    };
+    T* to = reinterpret_cast<T*>(memory);
+    for (std::int64_t j = 0; j < args.multiplier; ++j) {
+        for (std::int64_t tap = -1; tap <= args.kh * args.kw; ++tap) {
+            for (std::int64_t i = 0; i < args.padded_c; ++i, ++to) {
+                const std::int64_t oc = i * args.multiplier + j;
+                *to = T{0};
+                if (i >= args.c || tap == args.kh * args.kw) continue;
+                if (tap >= 0) {
+                    *to = element(weight, oc * weight.stride[0] + tap / args.kw * weight.stride[2] +
+                                              tap % args.kw * weight.stride[3]);
+                } else if (bias) {
+                    *to = element(*bias, oc * bias->stride[0]);
+                }
+            }
+        }
+    }
+    for (std::int64_t i = 0; i < args.padded_c; ++i) to[i] = T{0};
+    args.packed = memory;
+    args.zeros = to;
+}
+
+inline void pack_depthwise(DepthwiseArgs& args, DType sum, const Tensor& weight, const Tensor* bias,
+                           std::byte* memory) {
+    sum == DType::fp32 ? pack_depthwise<float>(args, weight, bias, memory)
+                       : pack_depthwise<double>(args, weight, bias, memory);
+}
 
 inline DepthwiseViews depthwise_views(const Tensor& image, const Tensor& result, const Tensor& residual) {
     const Tensor x = as_image(image), y = as_image(result), r = residual.rank > 0 ? as_image(residual) : Tensor{};
@@ -107,6 +145,17 @@ inline DepthwiseArgs depthwise_rows(DepthwiseArgs args, std::int64_t first, std:
     args.h = std::min(args.h, (last - 1) * args.stride_h - args.pad_top + (args.kh - 1) * args.dilation_h + 1);
     return args;
 }
+
+// In whole cache lines, so that what follows in scratch begins with one.
+inline std::size_t packed_depthwise_bytes(const DepthwiseArgs& args, DType sum) {
+    const std::size_t bytes =
+        checked_bytes(static_cast<std::size_t>(depthwise_lines(args) * args.padded_c), dtype_bytes(sum));
+    return (bytes + 63) / 64 * 64;
+}
+
+// step_grad_input.cpp, step_grad_weight.cpp.
+std::unique_ptr<Step> make_depthwise_grad_input(const StepDesc& desc, const DepthwiseEntry& entry);
+std::unique_ptr<Step> make_depthwise_grad_weight(const StepDesc& desc, const DepthwiseGradEntry& entry);
 
 // step_bytes.cpp: qlinear_conv.
 std::unique_ptr<Step> make_depthwise_bytes(const StepDesc& desc, const DepthwiseEntry& entry, bool dry);

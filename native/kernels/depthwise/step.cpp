@@ -1,47 +1,47 @@
-// Checks a depthwise convolution, repacks its weights, and runs it.
+// Checks a depthwise convolution, repacks its weights (here where they are constant, else at each run), and runs it.
 #include "kernels/depthwise/layout.hpp"
-#include "kernels/scalar.hpp"
 
 namespace thew {
 namespace {
 
 constexpr std::initializer_list<const Table<DepthwiseEntry>*> kTables = {THEW_TABLE_LIST(
     base, depthwise_table) THEW_TABLE_LIST(bf16, depthwise_bf16) THEW_TABLE_LIST(base, depthwise_bytes)};
+constexpr std::initializer_list<const Table<DepthwiseGradEntry>*> kGradTables = {THEW_TABLE_LIST(base, depthwise_grad)};
 
 class DepthwiseStep final : public Step {
 public:
-    DepthwiseStep(const DepthwiseEntry& entry, const DepthwiseArgs& args, int threads, std::size_t packed_bytes)
-        : entry_(entry), args_(args), threads_(threads), packed_bytes_(packed_bytes) {}
+    DepthwiseStep(const StepDesc& desc, const DepthwiseEntry& entry, const DepthwiseArgs& args, const Tensor& weight,
+                  bool dry)
+        : entry_(entry),
+          args_(args),
+          weight_(weight),
+          has_bias_(present(desc, 2)),
+          constant_(desc.constant[1] && (!has_bias_ || desc.constant[2])),
+          threads_(desc.threads),
+          packed_bytes_(packed_depthwise_bytes(args, entry.row.acc)) {
+        if (!constant_ || dry) return;
+        packed_ = AlignedBuffer(packed_bytes_);
+        pack_depthwise(args_, entry.row.acc, weight, has_bias_ ? &desc.inputs[2] : nullptr, packed_.data());
+    }
 
     std::size_t scratch_bytes() const override {
-        return static_cast<std::size_t>(entry_.scratch_bytes(args_)) * static_cast<std::size_t>(threads_);
+        return (constant_ ? 0 : packed_bytes_) +
+               static_cast<std::size_t>(entry_.scratch_bytes(args_)) * static_cast<std::size_t>(threads_);
     }
-    std::size_t packed_bytes() const override { return packed_bytes_; }
-    bool packs(std::size_t input) const override { return input == 1 || input == 2; }
-
-    // Line 0 of each multiplier is the bias, line 1 + t tap t, then one that bytes use; a last line is zeros.
-    template <class T>
-    void pack(const Tensor& weight, const Tensor* bias) {
-        packed_ = AlignedBuffer(packed_bytes_);
-        T* to = packed_.as<T>();
-        for (std::int64_t j = 0; j < args_.multiplier; ++j) {
-            for (std::int64_t tap = -1; tap <= args_.kh * args_.kw; ++tap) {
-                for (std::int64_t i = 0; i < args_.padded_c; ++i, ++to) {
-                    const std::int64_t oc = i * args_.multiplier + j;
-                    const bool present = i < args_.c && tap < args_.kh * args_.kw;
-                    *to = !present ? T{0} : static_cast<T>(tap >= 0 ? weight_at(weight, oc, tap) : bias_at(bias, oc));
-                }
-            }
-        }
-        for (std::int64_t i = 0; i < args_.padded_c; ++i) to[i] = T{0};
-        args_.packed = packed_.data();
-        args_.zeros = to;
-    }
+    std::size_t packed_bytes() const override { return constant_ ? packed_bytes_ : 0; }
+    bool packs(std::size_t input) const override { return constant_ && (input == 1 || input == 2); }
 
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
-        run_with(args_, inputs, outputs, workers, scratch);
+        DepthwiseArgs args = args_;
+        if (!constant_) {
+            Tensor weight = weight_;
+            weight.data = inputs[1].data;
+            pack_depthwise(args, entry_.row.acc, weight, has_bias_ ? &inputs[2] : nullptr, scratch);
+            scratch += packed_bytes_;
+        }
+        run_with(args, inputs, outputs, workers, scratch);
     }
-    RowWindow row_window() const override { return depthwise_window(args_); }
+    RowWindow row_window() const override { return constant_ ? depthwise_window(args_) : RowWindow{}; }
     void run_rows(const Tensor* inputs, const Tensor* outputs, std::int64_t first, std::int64_t last,
                   std::byte* scratch) const override {
         run_with(depthwise_rows(args_, first, last), inputs, outputs, Workers{1, nullptr, nullptr}, scratch);
@@ -54,42 +54,35 @@ private:
                    scratch);
     }
 
-    static double element(const Tensor& tensor, std::int64_t offset) {
-        const auto bytes = static_cast<std::int64_t>(dtype_bytes(tensor.dtype));
-        return to_real(static_cast<const std::byte*>(tensor.data) + offset * bytes, tensor.dtype);
-    }
-    double weight_at(const Tensor& weight, std::int64_t oc, std::int64_t tap) const {
-        return element(weight,
-                       oc * weight.stride[0] + tap / args_.kw * weight.stride[2] + tap % args_.kw * weight.stride[3]);
-    }
-    static double bias_at(const Tensor* bias, std::int64_t oc) {
-        return bias ? element(*bias, oc * bias->stride[0]) : 0;
-    }
-
     const DepthwiseEntry& entry_;
     DepthwiseArgs args_;
+    Tensor weight_;
+    bool has_bias_, constant_;
     int threads_;
     std::size_t packed_bytes_;
     AlignedBuffer packed_;
 };
 
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool dry) {
-    if (dtype_bytes(row.a) == 1) return make_depthwise_bytes(desc, entry_of(kTables, row), dry);
+    if (desc.op == "conv_grad_weight") return make_depthwise_grad_weight(desc, entry_of(kGradTables, row));
+    const DepthwiseEntry& entry = entry_of(kTables, row);
+    if (desc.op == "conv_grad_input") return make_depthwise_grad_input(desc, entry);
+    if (dtype_bytes(row.a) == 1) return make_depthwise_bytes(desc, entry, dry);
     const DepthwiseOperands at = depthwise_operands(desc, row);
     check_depthwise(desc, at, row);
-    const DepthwiseArgs args = depthwise_arguments(desc, at);
-    const std::size_t bytes =
-        checked_bytes(static_cast<std::size_t>(depthwise_lines(args) * args.padded_c), dtype_bytes(row.acc));
-    auto step = std::make_unique<DepthwiseStep>(entry_of(kTables, row), args, desc.threads, bytes);
-    if (dry) return step;
-    const Tensor* bias = present(desc, 2) ? &desc.inputs[2] : nullptr;
-    row.acc == DType::fp32 ? step->pack<float>(at.w, bias) : step->pack<double>(at.w, bias);
-    return step;
+    return std::make_unique<DepthwiseStep>(desc, entry, depthwise_arguments(desc, at), at.w, dry);
+}
+
+std::vector<const Row*> rows() {
+    std::vector<const Row*> found = rows_of(kTables);
+    const std::vector<const Row*> gradients = rows_of(kGradTables);
+    found.insert(found.end(), gradients.begin(), gradients.end());
+    return found;
 }
 
 }  // namespace
 
 extern const Family depthwise_family;
-const Family depthwise_family{"depthwise", [] { return rows_of(kTables); }, make};
+const Family depthwise_family{"depthwise", rows, make};
 
 }  // namespace thew

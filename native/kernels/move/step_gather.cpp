@@ -1,7 +1,6 @@
 // gather: indices are checked and counted from the front at every run, before any kernel reads them.
-#include <cstring>
-
 #include "kernels/dispatch.hpp"
+#include "kernels/indices.hpp"
 #include "kernels/move/sample_step.hpp"
 
 namespace thew {
@@ -42,11 +41,7 @@ public:
 
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte* scratch) const override {
         auto* index = reinterpret_cast<std::int64_t*>(scratch);
-        if (inputs[1].dtype == DType::int64) {
-            read<std::int64_t>(inputs[1], index);
-        } else {
-            read<std::int32_t>(inputs[1], index);
-        }
+        read_indices(inputs[1], count_, extent_, where_, index);
         if (count_ == 0) return;
         for (std::int64_t position = 0; position < count_ / row_; ++position) {
             auto* out = static_cast<std::byte*>(outputs[0].data);
@@ -60,23 +55,6 @@ public:
     }
 
 private:
-    template <class Integer>
-    void read(const Tensor& indices, std::int64_t* to) const {
-        std::int64_t at[kMaxRank] = {};
-        for (std::int64_t i = 0; i < count_; ++i) {
-            std::int64_t offset = 0;
-            for (int d = 0; d < indices.rank; ++d) offset += at[d] * indices.stride[d];
-            const std::int64_t value = static_cast<const Integer*>(indices.data)[offset];
-            if (value < -extent_ || value >= extent_) {
-                throw Error(where_ + "indices must be within [" + std::to_string(-extent_) + ", " +
-                            std::to_string(extent_ - 1) + "], got " + std::to_string(value) +
-                            "; check the tensor that feeds them");
-            }
-            to[i] = value < 0 ? value + extent_ : value;
-            for (int d = indices.rank - 1; d >= 0 && ++at[d] == indices.shape[d]; --d) at[d] = 0;
-        }
-    }
-
     std::string where_;
     std::int64_t extent_, count_, row_;
     int outer_rank_;

@@ -7,9 +7,9 @@
 // With the activation relu (max only), dx is also multiplied by x > 0: the gradient of a relu before the pool.
 //
 // Any strides. Vectors run across channels or images, whichever are neighbours in memory in every operand, or along
-// rows of pixels that are, for windows of 2×2 two apart; else elements go one by one. dx overlaps no input, but may be
-// exactly x where windows tile the image: strides as the kernel, no pads or dilations, every element in one. Windows
-// are visited in order, so that sums do not depend on the threads.
+// rows of pixels that are, for windows of 2×2 two apart (not in 16 bits); else elements go one by one. dx overlaps no
+// input, but may be exactly x where windows tile the image: strides as the kernel, no pads or dilations, every element
+// in one. Windows are visited in order, so that sums do not depend on the threads.
 #pragma once
 
 #include "base/tensor.hpp"

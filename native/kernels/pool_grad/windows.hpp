@@ -1,9 +1,10 @@
-// The windows of one image's block of lanes, one after another. `Value` is a vector or one element.
+// The windows of one image's block of lanes, one after another. `Value` is a vector or one element, of the type computed
+// in; elements of 16 bits are widened and, where windows share them, rounded each time.
 #pragma once
 
 #include "kernels/pool/window.hpp"
 #include "kernels/pool_grad/contract.hpp"
-#include "simd/vec.hpp"
+#include "simd/half.hpp"
 
 namespace thew {
 namespace {
@@ -15,20 +16,20 @@ struct Block {
 
     template <bool kWhole>
     THEW_INLINE Value get(const T* from) const {
-        if constexpr (sizeof(Value) == sizeof(T)) {
-            return *from;
+        if constexpr (sizeof(Value) == sizeof(Wide<T>)) {
+            return wide_of(*from);
         } else {
-            return kWhole ? load(from) : load_partial(from, lanes);
+            return kWhole ? load_widened(from) : load_widened_partial(from, lanes);
         }
     }
     template <bool kWhole>
     THEW_INLINE void put(T* to, Value value) const {
-        if constexpr (sizeof(Value) == sizeof(T)) {
-            *to = value;
+        if constexpr (sizeof(Value) == sizeof(Wide<T>)) {
+            *to = narrow_to<T>(value);
         } else if constexpr (kWhole) {
-            store(to, value);
+            store_narrowed(to, value);
         } else {
-            store_partial(to, value, lanes);
+            store_narrowed_partial(to, value, lanes);
         }
     }
 };
@@ -60,7 +61,7 @@ THEW_INLINE void each_tap(const PoolGradArgs& args, const Taps& taps, const Body
 // Each value of a window becomes what it gets of dy: all where it is the first of the largest, else 0.
 template <class T, class Value, int N>
 THEW_INLINE void give_to_largest(Value (&values)[N], Value dy, bool relu) {
-    Value best = static_cast<Value>(Value{} + lowest<T>());
+    Value best = static_cast<Value>(Value{} + lowest<Wide<T>>());
     unroll<N>([&](auto k) THEW_FLAT { best = MaxOf::join(best, values[k]); });
     Value left = dy;
     if (relu) left = best > Value{} ? left : Value{};
@@ -92,7 +93,7 @@ struct Windows {
 
     // Two walks over the window: the largest, then dy where it is met for the first time.
     THEW_INLINE void max(const Taps& taps, const T* x, T* dx, Value dy) const {
-        const Value lowest_value = static_cast<Value>(Value{} + lowest<T>());
+        const Value lowest_value = static_cast<Value>(Value{} + lowest<Wide<T>>());
         Value best = lowest_value;
         each_tap(args, taps, [&](std::int64_t h, std::int64_t w) THEW_FLAT {
             best = MaxOf::join(best, get(x + h * args.x.h + w * args.x.w));
@@ -125,7 +126,7 @@ struct Windows {
     }
 
     THEW_INLINE void average(const Taps& taps, T* dx, Value dy) const {
-        const T count = static_cast<T>(taps.rows.counted * taps.columns.counted);
+        const Wide<T> count = static_cast<Wide<T>>(taps.rows.counted * taps.columns.counted);
         const Value share = static_cast<Value>(dy / static_cast<Value>(Value{} + count));
         each_tap(args, taps,
                  [&](std::int64_t h, std::int64_t w) THEW_FLAT { give(dx + h * args.dx.h + w * args.dx.w, share); });
@@ -153,8 +154,9 @@ struct Windows {
 
 template <class T>
 void run_windows(const PoolGradArgs& args, const T* x, const T* dy, T* dx, const Workers& workers) {
+    using W = Wide<T>;
     const bool vectors = args.dy.lane == 1 && args.dx.lane == 1 && (args.average || args.x.lane == 1);
-    const std::int64_t width = vectors ? kLanes<T> : 1, blocks = (args.lanes + width - 1) / width;
+    const std::int64_t width = vectors ? kLanes<W> : 1, blocks = (args.lanes + width - 1) / width;
     auto body = [&](std::int64_t task, int) {
         const std::int64_t outer = task / blocks, first = task % blocks * width;
         auto at = [&](auto* data, const PoolStrides& stride) {
@@ -163,11 +165,11 @@ void run_windows(const PoolGradArgs& args, const T* x, const T* dy, T* dx, const
         const T* from = args.average ? nullptr : at(x, args.x);
         const int lanes = static_cast<int>(args.lanes - first < width ? args.lanes - first : width);
         if (!vectors) {
-            Windows<T, T, true>{args, {1}}.run(from, at(dy, args.dy), at(dx, args.dx));
-        } else if (lanes == kLanes<T>) {
-            Windows<T, Vec<T>, true>{args, {lanes}}.run(from, at(dy, args.dy), at(dx, args.dx));
+            Windows<T, W, true>{args, {1}}.run(from, at(dy, args.dy), at(dx, args.dx));
+        } else if (lanes == kLanes<W>) {
+            Windows<T, Vec<W>, true>{args, {lanes}}.run(from, at(dy, args.dy), at(dx, args.dx));
         } else {
-            Windows<T, Vec<T>, false>{args, {lanes}}.run(from, at(dy, args.dy), at(dx, args.dx));
+            Windows<T, Vec<W>, false>{args, {lanes}}.run(from, at(dy, args.dy), at(dx, args.dx));
         }
     };
     parallel_for(workers, args.outer * blocks, body);

@@ -17,6 +17,16 @@
 // output of a tile shares in the magnitudes of its whole tile. By the same token a NaN or Inf in x makes outputs whose
 // window holds it NaN or Inf, and may make any other of the tiles that read it NaN (in all of the group's channels),
 // and none elsewhere; one in w makes those of its channel NaN.
+//
+// The gradient of weights is the transpose of the same algorithm, a² products whose k are the tiles:
+//
+//   dw[o, c] = Gᵀ [ Σ_tile (A dy[tile, o] Aᵀ) ⊙ (Bᵀ x[tile, c] B) ] G
+//
+// |error| ≤ (tiles + roundings of the transforms)·eps · |Gᵀ| [ Σ_tile (|A| |dy| |Aᵀ|) ⊙ (|Bᵀ| |x| |B|) ] |G|. dw has
+// any strides. Bit-identical for any number of workers.
+//
+// Memory of 16 bits (x, w, dy, residual and results): widened where it is read, rounded once where it is written; what
+// lies between, and the bias, is fp32.
 #pragma once
 
 #include "base/tensor.hpp"
@@ -51,6 +61,22 @@ struct WinogradWeights {
     std::int64_t oc, c, stride[4];
 };
 
+struct WinogradGradArgs {
+    std::int64_t h, w, oh, ow, group, pad_top, pad_left;
+    std::int64_t c, oc;                    // of one group
+    std::int64_t tiles_h, tiles_w, tiles;  // of an image, of all images
+    std::int64_t depth, blocks;            // tiles that are transformed at a time, how often
+    std::int64_t task_panels, task_rows;   // of output channels that a task multiplies, at most
+    std::int64_t z_row;                    // elements from an output channel's sums to the next one's
+    std::int64_t dw[4];                    // strides in elements
+};
+
+struct WinogradGradViews {
+    const void *x, *dy;
+    void* dw;
+    std::int64_t x_n, x_h, x_w, dy_n, dy_h, dy_w;  // strides in elements
+};
+
 struct WinogradEntry {
     Row row;
     int m, r;        // of F(m×m, r×r)
@@ -59,9 +85,13 @@ struct WinogradEntry {
     void (*pack)(const WinogradWeights& weights, std::int64_t panel, std::int64_t depth, void* packed);
     // `scratch`: [together blocks, or one a worker][a block of products a worker].
     void (*run)(const WinogradArgs& args, const WinogradViews& views, const Workers& workers, std::byte* scratch);
+    int pitch;  // elements of a packed tile of dy in a panel of output channels
+    void (*grad_weight)(const WinogradGradArgs& args, const WinogradGradViews& views, const Workers& workers,
+                        std::byte* scratch);
 };
 
 THEW_DECLARE_TABLES(WinogradEntry, winograd_fp32)
 THEW_DECLARE_TABLES(WinogradEntry, winograd_fp64)
+THEW_DECLARE_TABLES(WinogradEntry, winograd_half)
 
 }  // namespace thew

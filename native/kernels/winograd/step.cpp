@@ -5,23 +5,18 @@
 
 #include "base/aligned.hpp"
 #include "kernels/activation_parse.hpp"
-#include "kernels/dispatch.hpp"
 #include "kernels/matmul/blocking.hpp"
+#include "kernels/scalar.hpp"
 #include "kernels/strided.hpp"
-#include "kernels/window.hpp"
-#include "kernels/winograd/contract.hpp"
+#include "kernels/winograd/layout.hpp"
 
 namespace thew {
 namespace {
 
-const std::initializer_list<const Table<WinogradEntry>*> kTables = {THEW_TABLE_LIST(base, winograd_fp32)
-                                                                        THEW_TABLE_LIST(base, winograd_fp64)};
+const std::initializer_list<const Table<WinogradEntry>*> kTables = {
+    THEW_TABLE_LIST(base, winograd_fp32) THEW_TABLE_LIST(base, winograd_fp64) THEW_TABLE_LIST(base, winograd_half)};
 
 constexpr std::int64_t kTogetherBytes = 8 << 20;  // of transformed inputs that all workers share
-
-std::int64_t points_of(const WinogradEntry& entry) {
-    return std::int64_t{entry.m + entry.r - 1} * (entry.m + entry.r - 1);
-}
 
 // A convolution, or the gradient of one's input, which is a convolution of dy by the weights turned around, with c and
 // oc in each other's place.
@@ -32,41 +27,15 @@ struct Operands {
     std::int64_t pad_top, pad_left;
 };
 
-void require_images(const StepDesc& desc, const Row& row) {
-    const Tensor &x = desc.inputs[0], &w = desc.inputs[1], &y = desc.outputs[0];
-    require(x.rank == 4 && w.rank == 4 && y.rank == 4, where(desc) + "images and w must have rank 4, got " +
-                                                           shape_text(x) + ", " + shape_text(w) + " and " +
-                                                           shape_text(y) + "; use an implicit row");
-    for (const Tensor& tensor : desc.inputs) {
-        if (tensor.rank >= 0) require_dtype(desc, tensor, row.a, "every input");
-    }
-    require_dtype(desc, y, row.a, "the output");
-}
-
-// x and y are those of the convolution, whichever of them the step computes.
-Window2d window(const StepDesc& desc, const Tensor& x, const Tensor& y, const WinogradEntry& entry) {
-    const Tensor& w = desc.inputs[1];
-    const std::int64_t group = desc.attributes.integer("group", 1), oc = w.shape[0];
-    require(group >= 1 && oc % group == 0 && x.shape[1] % group == 0 && w.shape[1] == x.shape[1] / group,
-            where(desc) + "w must be (oc, c/group, …) with oc and c multiples of group = " + std::to_string(group) +
-                ", got x " + shape_text(x) + " and w " + shape_text(w));
-    require(y.shape[0] == x.shape[0] && y.shape[1] == oc, where(desc) + "y must be (" + std::to_string(x.shape[0]) +
-                                                              ", " + std::to_string(oc) + ", …), got " + shape_text(y));
-    const Window2d window = window_of(desc, 4, {w.shape[2], w.shape[3]});
-    require_window(desc, window, x, y, false);
-    for (int axis = 0; axis < 2; ++axis) {
-        require(window.kernel[axis] == entry.r && window.stride[axis] == 1 && window.dilation[axis] == 1,
-                where(desc) + "the window must be " + std::to_string(entry.r) + "x" + std::to_string(entry.r) +
-                    " with strides and dilations of 1; use an implicit row");
-    }
-    return window;
-}
-
 Operands forward(const StepDesc& desc, const WinogradEntry& entry) {
     require_counts(desc, 2, 4);
-    require_images(desc, entry.row);
+    require_images(desc, {&desc.inputs[0], &desc.inputs[1], &desc.outputs[0]}, entry.row);
+    if (present(desc, 2) && desc.inputs[2].dtype != DType::fp32) {
+        require_dtype(desc, desc.inputs[2], entry.row.a, "bias");
+    }
+    if (present(desc, 3)) require_dtype(desc, desc.inputs[3], entry.row.a, "the residual");
     const Tensor &x = desc.inputs[0], &w = desc.inputs[1], &y = desc.outputs[0];
-    const Window2d at = window(desc, x, y, entry);
+    const Window2d at = window_of_tiles(desc, x, w, y, entry);
     require(!present(desc, 2) || (desc.inputs[2].rank == 1 && desc.inputs[2].shape[0] == w.shape[0]),
             where(desc) + "bias must be (" + std::to_string(w.shape[0]) + ",)");
     const std::int64_t group = desc.attributes.integer("group", 1);
@@ -78,9 +47,9 @@ Operands forward(const StepDesc& desc, const WinogradEntry& entry) {
 
 Operands input_gradient(const StepDesc& desc, const WinogradEntry& entry) {
     require_counts(desc, 2, 2);
-    require_images(desc, entry.row);
+    require_images(desc, {&desc.inputs[0], &desc.inputs[1], &desc.outputs[0]}, entry.row);
     const Tensor &dy = desc.inputs[0], &w = desc.inputs[1], &dx = desc.outputs[0];
-    const Window2d at = window(desc, dx, dy, entry);
+    const Window2d at = window_of_tiles(desc, dx, w, dy, entry);
     const std::int64_t group = desc.attributes.integer("group", 1), of_group = w.shape[0] / group, last = entry.r - 1;
     Tensor turned = w;
     turned.shape[0] = dx.shape[1], turned.stride[0] = w.stride[1];
@@ -101,9 +70,9 @@ Operands input_gradient(const StepDesc& desc, const WinogradEntry& entry) {
 
 Operands operands(const StepDesc& desc, const WinogradEntry& entry) {
     const Operands at = desc.op == "conv_grad_input" ? input_gradient(desc, entry) : forward(desc, entry);
-    auto channels_last = [](const Tensor& tensor) { return tensor.shape[1] == 1 || tensor.stride[1] == 1; };
-    require(channels_last(at.x) && channels_last(at.y) && (at.residual.rank < 0 || channels_last(at.residual)),
-            where(desc) + "images must be channels-last (channel stride 1); use an implicit row");
+    require_channels_last(desc, at.x);
+    require_channels_last(desc, at.y);
+    if (at.residual.rank >= 0) require_channels_last(desc, at.residual);
     return at;
 }
 
@@ -121,14 +90,14 @@ std::int64_t block_of(const WinogradArgs& args, const TileShape& tile, const Cac
 // Cuts the tiles into blocks: one worker at a time takes one through all its panels; or, where those are too few to
 // keep all workers busy, all workers transform as many as fit together, and then share out their panels.
 void cut(WinogradArgs& args, const WinogradEntry& entry, const Caches& caches, int threads) {
-    const auto element_bytes = static_cast<std::int64_t>(dtype_bytes(entry.row.a));
+    const auto element_bytes = static_cast<std::int64_t>(dtype_bytes(entry.row.acc));
     const TileShape tile{entry.row.mr, entry.row.nr, element_bytes, element_bytes, entry.vector * element_bytes, false};
-    const std::int64_t line = 64 / element_bytes, points = points_of(entry);
-    auto odd_lines = [&](std::int64_t elements) { return (ceil_div(elements, line) | 1) * line; };
+    const std::int64_t points = points_of(entry);
     const bool in_panels =
         entry.k_multiple > 1;  // else a tile's rows are read at once, and must not crowd into few sets
-    args.a_row = in_panels ? round_up(args.c, entry.k_multiple) : odd_lines(round_up(args.c, entry.vector));
-    args.c_row = odd_lines(points * tile.nr);
+    args.a_row =
+        in_panels ? round_up(args.c, entry.k_multiple) : odd_lines(round_up(args.c, entry.vector), element_bytes);
+    args.c_row = odd_lines(points * tile.nr, element_bytes);
     const std::int64_t tile_bytes = (points * args.a_row + args.c_row) * element_bytes;
     args.block = block_of(args, tile, caches, tile_bytes, args.packed_item * element_bytes);
     if (threads > 1 && args.tiles > 0) {
@@ -139,7 +108,7 @@ void cut(WinogradArgs& args, const WinogradEntry& entry, const Caches& caches, i
         args.block = std::min(args.block, std::max(ceil_div(args.tiles, blocks), tile.mr));
         args.together = alone ? 0 : 1;
     }
-    args.a_point = odd_lines(ceil_div(args.block, tile.mr) * tile.mr * args.a_row);
+    args.a_point = odd_lines(ceil_div(args.block, tile.mr) * tile.mr * args.a_row, element_bytes);
     args.a_block = points * args.a_point;
     if (args.together > 0) {
         const std::int64_t all = args.group * ceil_div(args.tiles, args.block);
@@ -176,7 +145,7 @@ WinogradViews views_of(const Operands& at) {
 class WinogradStep final : public Step {
 public:
     WinogradStep(const StepDesc& desc, const WinogradEntry& entry, bool dry)
-        : entry_(entry), threads_(desc.threads), element_bytes_(dtype_bytes(entry.row.a)) {
+        : entry_(entry), threads_(desc.threads), element_bytes_(dtype_bytes(entry.row.acc)) {
         const Operands at = operands(desc, entry);
         args_ = arguments(desc, at, entry);
         views_ = views_of(at);
@@ -221,9 +190,10 @@ private:
     void pack(const void* w, const Workers& workers, std::byte* to) const {
         const std::int64_t depth = round_up(args_.c, entry_.k_multiple);
         const auto element = static_cast<std::int64_t>(element_bytes_);
+        const auto w_element = static_cast<std::int64_t>(dtype_bytes(w_.dtype));
         auto body = [&](std::int64_t task, int) {
             const std::int64_t group = task / panels_, panel = task % panels_;
-            const WinogradWeights weights{static_cast<const std::byte*>(w) + (w_first_ + group * w_group_) * element,
+            const WinogradWeights weights{static_cast<const std::byte*>(w) + (w_first_ + group * w_group_) * w_element,
                                           args_.oc,
                                           args_.c,
                                           {w_.stride[0], w_.stride[1], w_.stride[2], w_.stride[3]}};
@@ -232,14 +202,18 @@ private:
         parallel_for(workers, args_.group * panels_, body);
     }
 
-    // Each group's bias in whole panels, zeros where there is none.
+    // Each group's bias in whole panels, as wide as sums are, zeros where there is none.
     void place_bias(const Tensor* bias, std::byte* to) const {
         std::memset(to, 0, bias_bytes_);
-        const auto element = static_cast<std::int64_t>(element_bytes_);
         for (std::int64_t o = 0; bias && o < args_.group * args_.oc; ++o) {
             const std::int64_t at = o / args_.oc * panels_ * entry_.row.nr + o % args_.oc;
-            std::memcpy(to + at * element, static_cast<const std::byte*>(bias->data) + o * bias->stride[0] * element,
-                        element_bytes_);
+            const auto from = static_cast<std::int64_t>(dtype_bytes(bias->dtype)) * o * bias->stride[0];
+            const double value = to_real(static_cast<const std::byte*>(bias->data) + from, bias->dtype);
+            if (entry_.row.acc == DType::fp64) {
+                reinterpret_cast<double*>(to)[at] = value;
+            } else {
+                reinterpret_cast<float*>(to)[at] = static_cast<float>(value);
+            }
         }
     }
 
@@ -258,6 +232,7 @@ private:
 std::vector<const Row*> rows() { return rows_of(kTables); }
 
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool dry) {
+    if (desc.op == "conv_grad_weight") return make_winograd_grad_weight(desc, entry_of(kTables, row));
     return std::make_unique<WinogradStep>(desc, entry_of(kTables, row), dry);
 }
 

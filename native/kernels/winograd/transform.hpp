@@ -6,6 +6,7 @@
 #include "kernels/winograd/contract.hpp"
 #include "kernels/winograd/matrices.hpp"
 #include "simd/activation.hpp"
+#include "simd/half.hpp"
 #include "simd/unroll.hpp"
 
 namespace thew {
@@ -100,16 +101,17 @@ struct TileAddress {
 
 // v[point] = Bᵀ x B for `count` (a multiple of kLanes) channels. Points are `point` elements apart and vectors of
 // channels side by side; or, for kDense, the points of a vector of channels are side by side.
-template <class T, int A, bool kDense>
-__attribute__((noinline)) void transform_input(const T* x, std::int64_t row, std::int64_t column, std::int64_t count,
-                                               T* v, std::int64_t point) {
-    TileAddress<const T, A, A> from(x, row, column);
+template <class Memory, int A, bool kDense>
+__attribute__((noinline)) void transform_input(const Memory* x, std::int64_t row, std::int64_t column,
+                                               std::int64_t count, Wide<Memory>* v, std::int64_t point) {
+    using T = Wide<Memory>;
+    TileAddress<const Memory, A, A> from(x, row, column);
     for (; count > 0; count -= kLanes<T>) {
         Vec<T> half[A][A];
         from.pin();
         unroll<A>([&](auto j) THEW_FLAT {
             Vec<T> d[A], out[A];
-            unroll<A>([&](auto i) THEW_FLAT { d[i] = load(from.at(i, j)); });
+            unroll<A>([&](auto i) THEW_FLAT { d[i] = load_widened(from.at(i, j)); });
             transform_input_line<T, A>(d, out);
             unroll<A>([&](auto i) THEW_FLAT { half[i][j] = out[i]; });
         });
@@ -133,25 +135,30 @@ __attribute__((noinline)) void transform_input(const T* x, std::int64_t row, std
 }
 
 // Where a tile of outputs goes; strides in elements.
-template <class T>
+template <class Memory>
 struct OutputTile {
-    T* y;
-    const T *residual, *bias;  // residual: null where absent
+    using T = Wide<Memory>;
+    Memory* y;
+    const Memory* residual;  // null where absent
+    const T* bias;
     std::int64_t y_h, y_w, r_h, r_w;
     Activation activation;
     T low, high;  // of relu and clip
 };
 
 // y = Aᵀ z A + bias + residual, clipped, for `count` (a multiple of kLanes) channels; points are kPoint apart in z.
-template <class T, int M, int R, int kPoint>
-__attribute__((noinline)) void transform_output(const T* z, const OutputTile<T>& to, std::int64_t count) {
+template <class Memory, int M, int R, int kPoint>
+__attribute__((noinline)) void transform_output(const Wide<Memory>* z, const OutputTile<Memory>& to,
+                                                std::int64_t count) {
+    using T = Wide<Memory>;
     constexpr int A = M + R - 1;
     const Activation activation = to.activation;
     const bool raise = activation == Activation::relu || activation == Activation::clip;
     const std::int64_t r_h = to.r_h, r_w = to.r_w;
-    const T *bias = to.bias, *residual = to.residual;
+    const T* bias = to.bias;
+    const Memory* residual = to.residual;
     const Vec<T> low = splat(to.low), high = splat(to.high);
-    TileAddress<T, M, M> y(to.y, to.y_h, to.y_w);
+    TileAddress<Memory, M, M> y(to.y, to.y_h, to.y_w);
     for (; count > 0; count -= kLanes<T>, z += kLanes<T>, bias += kLanes<T>) {
         Vec<T> half[M][A];
         unroll<A>([&](auto j) THEW_FLAT {
@@ -167,9 +174,9 @@ __attribute__((noinline)) void transform_output(const T* z, const OutputTile<T>&
             transform_output_line<T, A, M>(half[i], out);
             unroll<M>([&](auto j) THEW_FLAT { out[j] += start; });
             if (residual) {
-                const T* from = residual + i * r_h;
+                const Memory* from = residual + i * r_h;
                 unroll<M>([&](auto j) THEW_FLAT {
-                    out[j] += load(from);
+                    out[j] += load_widened(from);
                     from += r_w;
                     THEW_PIN_POINTER(from);
                 });
@@ -180,7 +187,7 @@ __attribute__((noinline)) void transform_output(const T* z, const OutputTile<T>&
             if (activation == Activation::clip) {
                 unroll<M>([&](auto j) THEW_FLAT { out[j] = lower_to<T>(out[j], high); });
             }
-            unroll<M>([&](auto j) THEW_FLAT { store(y.at(i, j), out[j]); });
+            unroll<M>([&](auto j) THEW_FLAT { store_narrowed(y.at(i, j), out[j]); });
         });
         y.advance(kLanes<T>);
         if (residual) residual += kLanes<T>;

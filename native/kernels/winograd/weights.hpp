@@ -4,27 +4,29 @@
 
 #include "kernels/winograd/contract.hpp"
 #include "kernels/winograd/matrices.hpp"
+#include "simd/half.hpp"
 #include "simd/unroll.hpp"
 
 namespace thew {
 namespace {
 
 // One panel of one group: packed[point][depth][columns of the panel], zeros past c and oc.
-template <class T, class Tiles, int M, int R>
+template <class Memory, class Tiles, int M, int R>
 void pack_winograd(const WinogradWeights& weights, std::int64_t panel, std::int64_t depth, void* packed) {
+    using T = Wide<Memory>;
     constexpr int A = M + R - 1, kPanel = Tiles::kPanel;
     constexpr WeightMatrix<M, R> kMatrix;
     const std::int64_t left = weights.oc - panel * kPanel, columns = left < kPanel ? left : kPanel;
     const std::int64_t width = (columns + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
     double w[R][R][kPanel] = {}, half[A][R][kPanel];
     for (std::int64_t c = 0; c < depth; ++c) {
-        const T* from =
-            static_cast<const T*>(weights.data) + panel * kPanel * weights.stride[0] + c * weights.stride[1];
+        const Memory* from =
+            static_cast<const Memory*>(weights.data) + panel * kPanel * weights.stride[0] + c * weights.stride[1];
         for (int i = 0; i < R; ++i) {
             for (int j = 0; j < R; ++j) {
-                const T* tap = from + i * weights.stride[2] + j * weights.stride[3];
+                const Memory* tap = from + i * weights.stride[2] + j * weights.stride[3];
                 for (std::int64_t o = 0; o < columns; ++o) {
-                    w[i][j][o] = c < weights.c ? static_cast<double>(tap[o * weights.stride[0]]) : 0;
+                    w[i][j][o] = c < weights.c ? static_cast<double>(wide_of(tap[o * weights.stride[0]])) : 0;
                 }
             }
         }

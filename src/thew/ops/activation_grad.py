@@ -112,6 +112,6 @@ define(
         _reference,
         EPILOGUE,
         inputs=(2, 2),
-        candidates=(Candidate("activation_grad", "strided"),),
+        candidates=(Candidate("activation_grad", "strided", dtypes=FLOATS),),
     )
 )

@@ -110,6 +110,7 @@ def _by_planes(call: Call) -> Work:
 WINOGRAD: Mapping[str, tuple[int, int]] = {
     "4x4_3x3": (4, 3), "2x2_5x5": (2, 5), "2x2_3x3": (2, 3), "6x6_3x3": (6, 3), "3x3_2x2": (3, 2), "5x5_2x2": (5, 2),
 }  # fmt: skip
+_WINOGRAD_DTYPES = {"4x4_3x3": FLOATS, "2x2_3x3": FLOATS, "6x6_3x3": ("fp32",)}  # others: fp32 and fp64
 _NEVER_BY_DEFAULT = ("6x6_3x3",)  # no faster than F(4×4, 3×3), and five times less accurate
 _FEWEST_CHANNELS, _FEWEST_TILES = 8, 12
 _FEWEST_TILES_A_TRANSFORM = 64  # where weights are no constants, and so transformed at each run
@@ -166,7 +167,7 @@ def winograd(forward: Callable[[Call], tuple[Call, Shape]]) -> list[Candidate]:
             algorithm,
             "channels_last",
             lambda call: is_winograd(forward(call)[0], algorithm),
-            ("fp32",) if algorithm == "6x6_3x3" else ("fp32", "fp64"),
+            _WINOGRAD_DTYPES.get(algorithm, ("fp32", "fp64")),
             lambda call: winograd_work(forward(call)[0], algorithm, forward(call)[1]),
             lambda call: is_winograd_default(forward(call)[0], algorithm, forward(call)[1]),
         )

@@ -98,9 +98,21 @@ def _is_pointwise(call: Call) -> bool:
     return is_pointwise(forward_call(call))
 
 
+def _is_depthwise(call: Call) -> bool:
+    """Whether every group has one channel on either side."""
+    forward = forward_call(call)
+    return is_planar(call) and call.attribute("group") == forward.shape(1)[0] == forward.shape(0)[1] > 1
+
+
 def _backward(call: Call) -> tuple[Call, Shape]:
     forward = forward_call(call)
     return forward, forward.shape(0)
+
+
+def _backward_weight(call: Call) -> tuple[Call, Shape]:
+    """Tiles are dy's: they are what products sum over."""
+    forward = forward_call(call)
+    return forward, output_shape(forward)
 
 
 def _grouped(array: Array, group: int, spatial: Shape) -> Array:
@@ -148,6 +160,7 @@ define(
         candidates=(
             Candidate("conv_batch", "direct", "batch_innermost", _suits_batches),
             Candidate("conv_planes", "direct", "plain", _suits_planes, work=_by_planes),
+            Candidate("depthwise", "direct", "channels_last", _is_depthwise, FLOATS),
             Candidate(
                 "conv",
                 "pointwise",
@@ -172,7 +185,9 @@ define(
         candidates=(
             Candidate("conv_batch", "direct", "batch_innermost", _suits_batches),
             Candidate("conv_planes", "direct", "plain", _suits_planes, work=_by_planes),
+            Candidate("depthwise", "gradient", "channels_last", _is_depthwise, FLOATS),
             Candidate("conv", "implicit", "channels_last", is_planar, FLOATS, work=_product),
+            *winograd(_backward_weight),
         ),
     )
 )

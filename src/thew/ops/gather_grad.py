@@ -13,7 +13,7 @@ import numpy as np
 from thew.dtypes import FLOATS
 from thew.ir.graph import Array
 from thew.ops.index import within
-from thew.ops.opdef import Call, OpDef, call_of, define
+from thew.ops.opdef import Call, Candidate, OpDef, call_of, define
 from thew.ops.rules import Shape, axis_of, dtype_of, shape_attribute, typed, widened
 
 
@@ -49,5 +49,6 @@ define(
         _reference,
         {"axis": 0, "input_shape": ()},
         inputs=(2, 2),
+        candidates=(Candidate("gather_grad", "rows", "plain"),),
     )
 )

@@ -82,7 +82,7 @@ _DIRECT = (
         "pool_grad", "direct", "batch_innermost", lambda call: is_planar(call) and suits_batches(*call.shape(0)[:2])
     ),
     Candidate("pool_grad", "direct", "plain", lambda call: is_halving(forward_call(call)) and len(call.shape(0)) == 4),
-    Candidate("pool_grad", "direct", "channels_last", is_planar),
+    Candidate("pool_grad", "direct", "channels_last", is_planar, FLOATS),
 )
 define(
     OpDef(

@@ -191,7 +191,8 @@ def _image(graph: Graph, node: Node, position: int, candidate: Candidate) -> str
         return ANY
     shape = _shape(graph, name)
     layout = candidate.layout
-    gathers = layout == CHANNELS_LAST and (node.op, position) in GATHERED and candidate.family != "winograd"
+    in_place = candidate.family in ("winograd", "depthwise")  # these read vectors of channels where they lie
+    gathers = layout == CHANNELS_LAST and (node.op, position) in GATHERED and not in_place
     if gathers and node.op == "conv_grad_weight" and joins_taps(call_of_node(graph, node)):
         return layout
     if position in get(node.op).weights[0] or (gathers and shape[1] <= FEW_CHANNELS):

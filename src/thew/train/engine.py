@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from thew.dtypes import from_numpy, to_numpy
+from thew.errors import MemoryLimitError
 from thew.ir import Graph, TensorType
 from thew.ir.graph import Array
 from thew.nn import Module
@@ -92,18 +93,62 @@ class Engine:
         if budget_bytes is not None:  # one plan at a time: each has an arena of its own
             self.settings = replace(settings, kept_shapes=1)
         self._prepared: Recent[Key, Prepared] = Recent(self.settings.kept_shapes)
+        self._most_samples: dict[tuple[tuple[int, ...], bool], int] = {}  # of an evaluation, where fewer than asked fit
+        self._evaluates_by: Measure | None = None  # what is done for that beside
 
     def synchronise(self) -> None:
         """Gives every process the first one's parameters and states."""
         own = dict(sorted({**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}.items()))
         self.group.broadcast([*own.values(), *(self.states[name] for name in sorted(self.states))])
 
-    def run(self, x: Array, y: Array, training: bool) -> list[Any]:
-        """Loss, prediction and, where gradients are checked, their sums of squares."""
-        key = (x.shape, y.shape, y.dtype.char, training)
-        prepared = self._prepared.get(key, lambda: self._plan(_type_of(x), _type_of(y), training))
-        results = self._results(prepared, [x, y, *prepared.numbers])
-        return [results[position] for position in prepared.positions]
+    def run(self, x: Array, y: Array) -> list[Any]:
+        """One step: loss, prediction and, where gradients are checked, their sums of squares."""
+        key = (x.shape, y.shape, y.dtype.char, True)
+        prepared = self._prepared.get(key, lambda: self._plan(_type_of(x), _type_of(y), True))
+        return self._results(prepared, [x, y, *prepared.numbers])
+
+    def evaluate(self, x: Array, y: Array | None = None) -> list[Any]:
+        """Loss, where there are targets, and prediction, as the model stands: in parts where the budget asks for it."""
+        most = self._samples_within_budget(x, y)
+        if most >= len(x):
+            return self._evaluated(x, y)
+        parts = [(x[i : i + most], None if y is None else y[i : i + most]) for i in range(0, len(x), most)]
+        found = [self._evaluated(*part) for part in parts]
+        prediction = np.concatenate([part[-1] for part in found])
+        if y is None:
+            return [prediction]
+        whole = 1 if getattr(self.loss, "reduction", "mean") == "sum" else len(x)
+        shares = (1.0 if whole == 1 else len(part[0]) / whole for part in parts)
+        return [sum(share * result[0] for share, result in zip(shares, found, strict=True)), prediction]
+
+    def _evaluation(self, x: Array, y: Array | None) -> Prepared:
+        key: Key = (x.shape, None, "", False) if y is None else (x.shape, y.shape, y.dtype.char, False)
+        return self._prepared.get(key, lambda: self._plan(_type_of(x), None if y is None else _type_of(y), False))
+
+    def _evaluated(self, x: Array, y: Array | None) -> list[Any]:
+        prepared = self._evaluation(x, y)
+        return self._results(prepared, [x] if y is None else [x, y, *prepared.numbers])
+
+    def _samples_within_budget(self, x: Array, y: Array | None) -> int:
+        """How many of the samples are evaluated at a time: half as many as long as their plan takes too much."""
+        if self.budget_bytes is None or not len(x):
+            return len(x)
+        key = (x.shape[1:], y is None)
+        count = asked = min(len(x), self._most_samples.get(key, len(x)))
+        while (
+            needed := self._evaluation(x[:count], None if y is None else y[:count]).needed_bytes
+        ) > self.budget_bytes:
+            if count > 1:
+                count = self._most_samples[key] = -(-count // 2)
+            elif self._evaluates_by is None:  # its scratch does not shrink with the samples
+                count, self._evaluates_by = asked, Measure(winograd=False)
+                self._prepared.clear()
+            else:
+                raise MemoryLimitError(
+                    f"Trainer: memory_budget_bytes must be at least {needed} to evaluate one sample, got "
+                    f"{self.budget_bytes}; use a smaller network"
+                )
+        return count
 
     def prepare(self, x: TensorType, y: TensorType, training: bool) -> Prepared:
         """Plans for batches of these types, unless that is done."""
@@ -125,29 +170,26 @@ class Engine:
         """Drops all plans: the model's arrays or frozen layers are others now."""
         adopt(self.model, to_numpy(self.precision.wide))
         self._prepared = Recent(self.settings.kept_shapes)
+        self._most_samples = {}
 
     @property
     def scale(self) -> Array | None:
         """The loss scale's state: scale, clean steps, skipped steps."""
         return self.states.get(SCALE)
 
-    def predict(self, x: Array) -> Array:
-        """What the model gives, as it stands."""
-        prepared = self._prepared.get((x.shape, None, "", False), lambda: self._plan(_type_of(x), None, False))
-        found: Array = self._results(prepared, [x])[prepared.positions[0]]
-        return found
-
     def _results(self, prepared: Prepared, feeds: list[Array]) -> list[Any]:
         single = prepared.executable.single
         if single is not None:
-            return single.call(feeds)
-        return list(prepared.executable.run(dict(zip(prepared.names, feeds, strict=True))).values())
+            results: list[Any] = single.call(feeds)
+        else:
+            results = list(prepared.executable.run(dict(zip(prepared.names, feeds, strict=True))).values())
+        return [results[position] for position in prepared.positions]
 
     def _plan(self, x: TensorType, y: TensorType | None, training: bool) -> Prepared:
         if self.budget_bytes is not None:
             self._prepared.clear()
         if not training or y is None:
-            return self._made(build_evaluation(self.model, self.loss, x, y, self.precision))
+            return self._made(build_evaluation(self.model, self.loss, x, y, self.precision), self._evaluates_by)
         if self.budget_bytes is not None:
             return fitted(*self._ways(x, y), self.budget_bytes)
         prepared = self._made(self.step(x, y))

@@ -76,7 +76,8 @@ class Trainer:
         memory_budget_bytes: what a step may take, parameters and states among it. Where it needs more, and as far as
             that helps, values of the forward pass are made again for the backward pass, the batch is run in equal parts
             whose gradients add up (the same step, but that batch norm sees one part at a time), Winograd is left out,
-            and activations wait in bf16; see `measure`. Plans for other shapes are not kept meanwhile.
+            and activations wait in bf16; see `measure`. Evaluations run in parts that fit. Plans for other shapes are
+            not kept meanwhile.
         distributed: whether this process is one of an MPI job (`mpirun -n 4 python script.py`) whose processes train
             together, or how they do (`thew.train.DataParallel`). Every one gives its own batch, all of one size: the
             step is that of the whole. Parameters are those of the first process.
@@ -154,7 +155,7 @@ class Trainer:
         self._engine.numbers[OFFSET][0] = self.counters.steps
         samples, targets = self._samples(x), self._targets(x, y)
         self._is_whole = False
-        loss, prediction, *squares = self._engine.run(samples, targets, True)
+        loss, prediction, *squares = self._engine.run(samples, targets)
         if squares and not np.isfinite(squares[0]).all():
             self._note_overflow(squares[0])
         self.counters.steps += 1
@@ -169,7 +170,7 @@ class Trainer:
 
     def evaluate_batch(self, x: Any, y: Any) -> tuple[float, Array]:
         """Loss and prediction of one batch, with the model as it stands."""
-        loss, prediction = self._engine.run(self._samples(x), self._targets(x, y), False)
+        loss, prediction = self._engine.evaluate(self._samples(x), self._targets(x, y))
         return float(loss), prediction
 
     # Epochs
@@ -230,7 +231,8 @@ class Trainer:
         """What the model gives for samples (n, …)."""
         samples = np.asarray(x)
         parts = [
-            self._engine.predict(self._samples(samples[i : i + batch_size])) for i in range(0, len(samples), batch_size)
+            self._engine.evaluate(self._samples(samples[i : i + batch_size]))[0]
+            for i in range(0, len(samples), batch_size)
         ]
         if not parts:
             raise InputError("predict: x must have at least one sample, got none")
