@@ -18,6 +18,7 @@ class Row:
     batch: int
     mhz: int | None
     contender: str
+    fastest: float
     p50: float
     p90: float
     p99: float
@@ -64,6 +65,7 @@ def _rows(report: dict[str, Any]) -> Iterable[Row]:
             batch=piece["batch"],
             mhz=piece["mhz"],
             contender=found["name"],
+            fastest=found["minimum_seconds"],
             p50=times["p50"],
             p90=times["p90"],
             p99=times["p99"],
