@@ -70,8 +70,8 @@ _BOTH: tuple[Pass, ...] = (
     fuse_epilogues,
     eliminate_dead,
 )
-_INTEGERS: tuple[Pass, ...] = (convolve_integers, multiply_integers, add_integers, move_integers)
-LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, *_INTEGERS, eliminate_dead, fold_constants, *_BOTH)
+INTEGERS: tuple[Pass, ...] = (convolve_integers, multiply_integers, add_integers, move_integers)
+LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, *INTEGERS, eliminate_dead, fold_constants, *_BOTH)
 SPECIALISED: tuple[Pass, ...] = (
     eliminate_dead,
     *_BOTH,

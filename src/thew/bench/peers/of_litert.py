@@ -10,6 +10,7 @@ import numpy as np
 
 from thew.bench.peers import Ready
 from thew.bench.peers.tflite_format import write
+from thew.bench.peers.tflite_integers import write_integers
 from thew.bench.tasks import ModelTask, Task
 from thew.ir import TensorType
 
@@ -28,15 +29,20 @@ def prepare(task: Task) -> Ready | None:
     from ai_edge_litert.interpreter import Interpreter
 
     from thew.onnx import read
+    from thew.passes import pipeline
+    from thew.passes.eliminate_dead import eliminate_dead
     from thew.passes.fold_batch_norm import fold_batch_norm
     from thew.passes.fold_constants import fold_constants
     from thew.passes.specialise import specialise
 
     types = {name: TensorType(dtype, tuple(shape)) for name, (dtype, shape) in task.shapes.items()}
-    graph = specialise(fold_batch_norm(fold_constants(read(task.path))), types)
+    source = read(task.path)
+    is_quantised = any(node.op == "quantize_linear" for node in source.nodes)
+    first = (eliminate_dead, *pipeline.INTEGERS, eliminate_dead) if is_quantised else ()
+    graph = specialise(pipeline.run(source, (*first, fold_constants, fold_batch_norm)), types)
     path = Path(task.folder) / "model.tflite"
     if not path.exists():
-        write(graph, path)
+        (write_integers if is_quantised else write)(graph, path)
     interpreter: Any = Interpreter(str(path), num_threads=task.threads)
     interpreter.allocate_tensors()
     feeds = task.feeds()

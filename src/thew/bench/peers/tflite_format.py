@@ -23,9 +23,13 @@ LOWEST = np.float32(-3.4028235e38)
 
 def write(graph: Graph, path: Path) -> None:
     """Writes the file. Raises UnsupportedError for an op that has no counterpart here."""
+    save(Writer(graph), path)
+
+
+def save(writer: Writer, path: Path) -> None:
+    """Writes the file of what a writer makes."""
     import flatbuffers
 
-    writer = Writer(graph)
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(writer.model().Pack(builder), b"TFL3")
     path.write_bytes(bytes(builder.Output()))
@@ -39,6 +43,7 @@ class Writer:
 
         self.schema: Any = schema
         self.graph = graph
+        self.ops = OPS
         self._buffers: list[Any] = [schema.BufferT()]  # the first stands for none
         self._tensors: list[Any] = []
         self._operators: list[Any] = []
@@ -49,13 +54,13 @@ class Writer:
     def model(self) -> Any:
         """The whole model."""
         for value in self.graph.inputs:
-            self._places[value.name] = self.tensor(value.name, self.shape(value.name))
+            self._places[value.name] = self.tensor(value.name, self.shape(value.name), **self.kind(value.name))
         for node in self.graph.nodes:
             if node.outputs[0] in self._fused.values():
                 continue
-            if node.op not in OPS:
+            if node.op not in self.ops:
                 raise UnsupportedError(f"LiteRT: {node}: has no counterpart in this table; leave the peer out")
-            OPS[node.op](self, node)
+            self.ops[node.op](self, node)
         subgraph = self.schema.SubGraphT()
         subgraph.tensors, subgraph.operators = self._tensors, self._operators
         subgraph.inputs = [self._places[value.name] for value in self.graph.inputs]
@@ -77,12 +82,34 @@ class Writer:
         shape = found.static_shape
         return (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape
 
-    def tensor(self, name: str, shape: Sequence[int], data: Array | None = None) -> int:
-        """A new tensor: of a constant where there are data."""
+    def kind(self, name: str) -> dict[str, Any]:
+        """What `tensor` must know of a value beside its shape, where it is not fp32."""
+        return {}
+
+    def least_is_zero(self, name: str) -> bool:
+        """Whether a pad of zeros never exceeds the value's elements."""
+        producer = self.graph.producers.get(name)
+        return producer is not None and producer.op == "relu"
+
+    def tensor(
+        self,
+        name: str,
+        shape: Sequence[int],
+        data: Array | None = None,
+        dtype: str = "float32",
+        scale: Array | None = None,
+        zero: Array | None = None,
+        axis: int = 0,
+    ) -> int:
+        """A new tensor: of a constant where there are data; of integers with their scales, where those are given."""
         tensor = self.schema.TensorT()
         tensor.name, tensor.shape, tensor.buffer = name, list(shape), 0
-        is_float = data is None or data.dtype == np.float32
-        tensor.type = self.schema.TensorType.FLOAT32 if is_float else self.schema.TensorType.INT32
+        tensor.type = getattr(self.schema.TensorType, (dtype if data is None else data.dtype.name).upper())
+        if scale is not None and zero is not None:
+            tensor.quantization = self.schema.QuantizationParametersT()
+            tensor.quantization.scale = scale.astype(np.float32).reshape(-1)
+            tensor.quantization.zeroPoint = np.broadcast_to(zero.astype(np.int64).reshape(-1), scale.size).copy()
+            tensor.quantization.quantizedDimension = axis
         if data is not None:
             buffer = self.schema.BufferT()
             buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
@@ -115,7 +142,7 @@ class Writer:
     def layer(self, node: Node, builtin: str, inputs: Sequence[int], options: str = "", **fields: Any) -> None:
         """The operator that a node becomes, with the activation that follows fused into it."""
         output = self._fused.get(node.outputs[0], node.outputs[0])
-        self._places[output] = self.tensor(output, self.shape(output))
+        self._places[output] = self.tensor(output, self.shape(output), **self.kind(output))
         if node.op in FUSING:
             follower = self.graph.producers[output] if output != node.outputs[0] else None
             kind = "NONE" if follower is None else str(_activation(self.graph, follower))
@@ -136,7 +163,7 @@ class Writer:
         batch, _, _, channels = self.shape(node.inputs[0])
         amounts = self.constant("pads", np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32))
         wider = (batch, height + top + bottom, width + left + right, channels)
-        output = self.tensor(f"{node.outputs[0]}_padded", wider)
+        output = self.tensor(f"{node.outputs[0]}_padded", wider, **self.kind(node.inputs[0]))
         if value == 0:
             self.operator("PAD", [source, amounts], output, "PadOptions")
         else:
@@ -202,23 +229,34 @@ def _constants(writer: Writer, node: Node) -> tuple[Any, Any]:
     return weight, bias
 
 
-def _conv(writer: Writer, node: Node) -> None:
-    weight, bias = _constants(writer, node)
+def convolution(
+    writer: Writer, node: Node, weight: Array, filler: float
+) -> tuple[Array, int, str, list[int], dict[str, Any]]:
+    """What a convolution becomes: weights as the format has them, the axis of their filters, the operator, its source
+    (a list of one) and the fields of its options.
+    """
     channels, group = writer.shape(node.inputs[0])[-1], int(_attribute(node, "group"))
     strides, dilations = _attribute(node, "strides") or (1, 1), _attribute(node, "dilations") or (1, 1)
-    source, padding = writer.padded(node, weight.shape[2:], 0.0)
+    source, padding = writer.padded(node, weight.shape[2:], filler)
     fields = {"padding": padding, "strideH": strides[0], "strideW": strides[1]}
     fields |= {"dilationHFactor": dilations[0], "dilationWFactor": dilations[1]}
-    bias = bias if bias.size else np.zeros(weight.shape[0], np.float32)
     if group == 1:
-        data, kind, table = weight.transpose(0, 2, 3, 1), "CONV_2D", "Conv2DOptions"
-    elif group == channels:
-        data, kind, table = weight.transpose(1, 2, 3, 0), "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions"
+        return weight.transpose(0, 2, 3, 1), 0, "CONV_2D", [source], fields
+    if group == channels:
         fields["depthMultiplier"] = weight.shape[0] // channels
-    else:
-        raise UnsupportedError(f"LiteRT: {node}: grouped convolutions are not written; leave the peer out")
-    constants = [writer.constant(f"{node.outputs[0]}_{name}", array) for name, array in (("w", data), ("b", bias))]
-    writer.layer(node, kind, [source, *constants], table, **fields)
+        return weight.transpose(1, 2, 3, 0), 3, "DEPTHWISE_CONV_2D", [source], fields
+    raise UnsupportedError(f"LiteRT: {node}: grouped convolutions are not written; leave the peer out")
+
+
+OPTIONS = {"CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions"}
+
+
+def _conv(writer: Writer, node: Node) -> None:
+    weight, bias = _constants(writer, node)
+    bias = bias if bias.size else np.zeros(weight.shape[0], np.float32)
+    data, _, builtin, inputs, fields = convolution(writer, node, weight, 0.0)
+    inputs += [writer.constant(f"{node.outputs[0]}_{name}", array) for name, array in (("w", data), ("b", bias))]
+    writer.layer(node, builtin, inputs, OPTIONS[builtin], **fields)
 
 
 def _gemm(writer: Writer, node: Node) -> None:
@@ -234,10 +272,9 @@ def _gemm(writer: Writer, node: Node) -> None:
 def _pool(builtin: str) -> Callable[[Writer, Node], None]:
     def layer(writer: Writer, node: Node) -> None:
         kernel, strides = _attribute(node, "kernel_shape"), _attribute(node, "strides") or (1, 1)
-        producer = writer.graph.producers.get(node.inputs[0])
-        is_positive = producer is not None and producer.op == "relu"
         before = writer.place(node.inputs[0])
-        source, padding = writer.padded(node, kernel, 0.0 if is_positive else float(LOWEST))
+        filler = 0.0 if writer.least_is_zero(node.inputs[0]) else float(LOWEST)
+        source, padding = writer.padded(node, kernel, filler)
         if builtin == "AVERAGE_POOL_2D" and (source != before or padding == writer.schema.Padding.SAME):
             raise UnsupportedError(f"LiteRT: {node}: averages past the border are not written; leave the peer out")
         fields = {"filterHeight": kernel[0], "filterWidth": kernel[1], "strideH": strides[0], "strideW": strides[1]}
@@ -255,7 +292,7 @@ def _reshape(writer: Writer, node: Node) -> None:
     source, name, shape = writer.place(node.inputs[0]), node.outputs[0], writer.shape(node.inputs[0])
     if len(shape) == 4 and shape[1:3] != (1, 1):  # flattened in the order of the model: channels first
         order = writer.constant(f"{name}_order", np.array([0, 3, 1, 2], np.int32))
-        planes = writer.tensor(f"{name}_planes", (shape[0], shape[3], *shape[1:3]))
+        planes = writer.tensor(f"{name}_planes", (shape[0], shape[3], *shape[1:3]), **writer.kind(node.inputs[0]))
         writer.operator("TRANSPOSE", [source, order], planes, "TransposeOptions")
         source = planes
     if len(writer.shape(name)) == 4:
