@@ -5,10 +5,13 @@ small differences, all that is in no table, stay wide; those of `FOLLOWING` are 
 Constants and parameters are wide, and are cast where a narrow op reads them. The gradient of a cast is the cast back.
 
 Convolutions of few channels stay in fp32: their kernels hold pixels or images in vectors, and no memory bounds them.
+So do products of few rows: their weights, cast at each step and their gradients cast back, are most of what they touch.
 The casts do not insist on rounding: where only wider arithmetic is at hand, none are left (`compute_half_wide`).
 """
 
 from __future__ import annotations
+
+from math import prod
 
 from thew.dtypes import to_numpy
 from thew.ir import Graph, Node, TensorType
@@ -17,6 +20,7 @@ from thew.ops.activation import ACTIVATIONS
 from thew.ops.conv import FEW_PLANES
 
 NARROW = frozenset({"conv", "conv_transpose", "matmul", "gemm"})
+FEW_ROWS = 16
 # Their first input is data; scale, bias and statistics stay wide.
 DATA_FIRST = frozenset({"batch_norm_training"})
 FOLLOWING = frozenset(
@@ -84,15 +88,22 @@ class _Narrowing:
 
     def _is_narrow(self, node: Node) -> bool:
         if node.op in NARROW:
-            return not self._has_few_channels(node)
+            return self._wide != "fp32" or not (self._has_few_channels(node) or self._has_few_rows(node))
         first = node.inputs[:1] if node.op in DATA_FIRST else node.inputs
         data = [name for name in first if name in self._made and self._is_wide_float(name)]
         return node.op in FOLLOWING | DATA_FIRST and bool(data) and all(name in self._narrow for name in data)
 
     def _has_few_channels(self, node: Node) -> bool:
         known = self._graph.type_of(node.inputs[1])
-        few = known is not None and max(known.static_shape[:2]) <= FEW_PLANES
-        return node.op == "conv" and self._wide == "fp32" and few
+        return node.op == "conv" and known is not None and max(known.static_shape[:2]) <= FEW_PLANES
+
+    def _has_few_rows(self, node: Node) -> bool:
+        """Rows that each weight is multiplied with: samples, and pixels of each."""
+        known = self._graph.type_of(node.outputs[0])
+        if known is None or not known.static_shape or node.inputs[1] in self._made:
+            return False
+        n, *rest = known.static_shape
+        return n * prod(rest[1:] if node.op.startswith("conv") else rest[:-1]) < FEW_ROWS
 
     def _visit(self, node: Node) -> None:
         narrow = self._is_narrow(node)

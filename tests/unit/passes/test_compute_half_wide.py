@@ -12,21 +12,21 @@ def test_between_ops_without_kernels_for_halves_nothing_is_converted(rewrites):
     rewrites(
         widened,
         """
-        graph g(%x: fp16[2,4,6], %v: fp16[2,4,6], %u: fp32[2,24]) -> (%y) {
-          %a: fp16[2,4,6] = activation_grad(%x, %v) {activation="tanh"} "a"
-          %b: fp16[2,24] = flatten(%a) "b"
-          %c: fp16[2,24] = cast(%u) {to="fp16", rounds=0} "c"
-          %y: fp16[2,24] = activation_grad(%b, %c) {activation="tanh"} "y"
+        graph g(%x: fp16[2,4,6], %v: fp16[4,4,1], %u: fp32[4,4,1]) -> (%y) {
+          %a: fp16[2,4,6] = conv_transpose(%x, %v) "a"
+          %b: fp16[6,4,2] = transpose(%a) {perm=[2, 1, 0]} "b"
+          %c: fp16[4,4,1] = cast(%u) {to="fp16", rounds=0} "c"
+          %y: fp16[6,4,2] = conv_transpose(%b, %c) "y"
         }
         """,
         """
-        graph g(%x: fp16[2,4,6], %v: fp16[2,4,6], %u: fp32[2,24]) -> (%y) {
+        graph g(%x: fp16[2,4,6], %v: fp16[4,4,1], %u: fp32[4,4,1]) -> (%y) {
           %"x:fp32": fp32[2,4,6] = cast(%x) {to="fp32"} "x:fp32"
-          %"v:fp32": fp32[2,4,6] = cast(%v) {to="fp32"} "v:fp32"
-          %"a:fp32": fp32[2,4,6] = activation_grad(%"x:fp32", %"v:fp32") {activation="tanh"} "a"
-          %"b:fp32": fp32[2,24] = flatten(%"a:fp32") "b:fp32"
-          %"y:fp32": fp32[2,24] = activation_grad(%"b:fp32", %u) {activation="tanh"} "y"
-          %y: fp16[2,24] = cast(%"y:fp32") {to="fp16"} "y:fp16"
+          %"v:fp32": fp32[4,4,1] = cast(%v) {to="fp32"} "v:fp32"
+          %"a:fp32": fp32[2,4,6] = conv_transpose(%"x:fp32", %"v:fp32") "a"
+          %"b:fp32": fp32[6,4,2] = transpose(%"a:fp32") {perm=[2, 1, 0]} "b:fp32"
+          %"y:fp32": fp32[6,4,2] = conv_transpose(%"b:fp32", %u) "y"
+          %y: fp16[6,4,2] = cast(%"y:fp32") {to="fp16"} "y:fp16"
         }
         """,
     )
@@ -36,9 +36,9 @@ def test_a_cast_that_rounds_stays(read_graph):
     """Those of the model are meant."""
     graph = read_graph(
         """
-        graph g(%u: fp32[8], %d: fp16[8]) -> (%y) {
-          %c: fp16[8] = cast(%u) {to="fp16"} "c"
-          %y: fp16[8] = activation_grad(%d, %c) {activation="tanh"} "y"
+        graph g(%u: fp32[4,4,1], %d: fp16[2,4,6]) -> (%y) {
+          %c: fp16[4,4,1] = cast(%u) {to="fp16"} "c"
+          %y: fp16[2,4,6] = conv_transpose(%d, %c) "y"
         }
         """
     )
