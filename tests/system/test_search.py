@@ -10,7 +10,11 @@ import pytest
 
 import thew
 from thew.cli.app import execute
+from thew.compress.accuracy import Data
 from thew.errors import InputError, PlanError, UnsupportedError
+from thew.search.objective import Objective
+from thew.search.pruned import Pruning, choose_pruning
+from thew.search.space import Settings
 
 QUICK = {"levels": ["algorithm"], "seeds": 1}
 
@@ -117,6 +121,42 @@ def test_levels_that_are_not_searched_stay_as_the_planner_has_them(network, cach
     assert frozen.settings["space"] <= algorithms.settings["space"]
 
 
+def test_sixteen_bits_are_ways_to_run_layers(network, cache, data):
+    sixteen = ["fp32", "bf16", "fp16"]
+    found = thew.search(network, data=data, max_accuracy_drop=0.2, precisions=sixteen, episodes=5, seeds=1, cache=cache)
+    (chosen,) = (one.chosen for one in found.tried if one.name == "half")
+    ways = {layer.name: {layer.chosen, *(other.name for other in layer.others)} for layer in found.layers}
+    assert any(f"_{chosen}_" in name for names in ways.values() for name in names)
+    assert found.plan.precision in ("fp32", chosen) and found.best.seconds <= found.default.seconds
+
+
+def test_channels_are_pruned_where_accuracy_allows(network, cache, data, tmp_path):
+    found = thew.search(
+        network, data=data, max_accuracy_drop=1.0, precisions=["fp32"], pruning=[0.5], finetune_epochs=1,
+        objective="size", episodes=2, seeds=1, cache=cache,
+    )  # fmt: skip
+    assert [one.chosen for one in found.tried if one.name == "pruning"] == ["0.5"]
+    assert found.model is not None and found.best.weight_bytes < found.default.weight_bytes
+    found.plan.save(tmp_path / "plan.json")
+    thew.export_onnx(found.model, tmp_path / "pruned.onnx")
+    (y,) = thew.InferenceSession(tmp_path / "pruned.onnx", plan=tmp_path / "plan.json").run(
+        None, {"input": data[0][:1]}
+    )
+    (expected,) = thew.InferenceSession(tmp_path / "pruned.onnx").run(None, {"input": data[0][:1]})
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_no_channel_goes_where_accuracy_is_lost(network, data):
+    types = {value.name: value.type for value in network.inputs}
+    shares = Pruning((0.5,), 0, Data(*data))
+    asked = []
+    model, ratio, (tried,) = choose_pruning(
+        network, types, shares, Settings(), lambda one, key: asked.append(key), Objective({"size": 1.0})
+    )
+    assert model is network and ratio == 0.0 and tried.chosen == "0.0" and tried.worth["0.5"] == float("inf")
+    assert asked == [("pruning", 0.5)]
+
+
 def test_energy_is_measured_or_refused(network, cache, monkeypatch):
     from thew.errors import SensorError
 
@@ -142,6 +182,8 @@ def test_energy_is_measured_or_refused(network, cache, monkeypatch):
         {"precisions": ["fp32", "int3"]},
         {"data": (np.zeros((2, 3, 20, 20), np.float32), np.zeros(2, int))},
         {"agent": "nobody"},
+        {"pruning": [0.5]},
+        {"pruning": [1.0], "data": (np.zeros((9, 3, 20, 20), np.float32), np.zeros(9, int)), "max_accuracy_drop": 0.1},
         {"max_accuracy_drop": 0.1},
         {"episodes": 0},
         {"data": (np.zeros((2, 3, 20, 20), np.float32), np.zeros(3, int)), "max_accuracy_drop": 0.1},

@@ -14,6 +14,10 @@ from thew.errors import InputError
 if TYPE_CHECKING:
     from thew.ir import Graph
     from thew.search import Result
+    from thew.search.prepare import Prepared
+    from thew.search.space import Settings
+
+_SAMPLES = 4  # that stand for data where a space is shown without
 
 
 def search(
@@ -35,7 +39,13 @@ def search(
     levels: Annotated[
         str, typer.Option(help="Levels to search, with commas; on the others the planner chooses.")
     ] = "network,algorithm,implementation",
-    precisions: Annotated[str, typer.Option(help="Precisions that layers may have, with commas.")] = "fp32,int8",
+    precisions: Annotated[
+        str, typer.Option(help="Precisions that layers may have, with commas.")
+    ] = "fp32,int8,bf16,fp16",
+    pruning: Annotated[
+        str, typer.Option(help="Shares of channels to try to prune, with commas; the smaller model is written too.")
+    ] = "",
+    finetune_epochs: Annotated[int, typer.Option(min=0, help="Epochs of training after pruning.")] = 0,
     budget: Annotated[float, typer.Option(min=0, help="Seconds for measurements; what is over is estimated.")] = 300.0,
     plan: Annotated[Path | None, typer.Option(help="Write the plan here; by default beside the model.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report, one page, here.")] = None,
@@ -43,12 +53,13 @@ def search(
 ) -> None:
     """Finds by reinforcement learning the plan that is fastest or smallest on this machine within the bounds."""
     from thew.compress.post_training import read
+    from thew.onnx import export_onnx
     from thew.search.run import search as find
 
     source = models.load(model, common.seed)
     given = None if data is None else samples.read(data, source, preprocess)
     if space:
-        _show_space(read(source), common.threads, given, common.json)
+        _show_space(read(source), common.threads, given, precisions.split(","), _shares(pruning), common.json)
         return
     with show.stages() as progress:
         result = find(
@@ -64,11 +75,17 @@ def search(
             seed=common.seed,
             levels=levels.split(","),
             precisions=precisions.split(","),
+            pruning=_shares(pruning),
+            finetune_epochs=finetune_epochs,
             budget_seconds=budget,
             progress=progress,
         )
-    target = plan or Path(f"{Path(model.removeprefix('zoo:')).with_suffix('')}.plan.json")
+    stem = Path(model.removeprefix("zoo:")).with_suffix("")
+    target = plan or Path(f"{stem}.plan.json")
     result.plan.save(target)
+    if result.model is not None:
+        export_onnx(result.model, f"{stem}_pruned.onnx")
+        show.note(f"the plan is for the pruned model in {stem}_pruned.onnx")
     if report is not None:
         result.report(report)
     if common.json:
@@ -87,16 +104,45 @@ def _weights(text: str) -> str | dict[str, float]:
         raise InputError(f"--objective: weights must be such as latency=1,memory=0.5, got {text!r}") from error
 
 
-def _show_space(source: Graph, threads: int, given: Any, as_json: bool) -> None:
-    """The dimensions, the options of every layer, and how many plans there are; with data, integers among them."""
-    from thew.compress.accuracy import Data
-    from thew.search.prepare import PRECISIONS, calibrator_for, prepare, types_of
-    from thew.search.space import Settings, describe, size_of
+def _shares(text: str) -> list[float]:
+    """Shares such as ``0.25,0.5``."""
+    try:
+        return [float(part) for part in text.split(",") if part]
+    except ValueError as error:
+        raise InputError(f"--pruning: must be shares such as 0.25,0.5, got {text!r}") from error
 
+
+def _space(
+    source: Graph, threads: int, given: Any, precisions: list[str], pruning: list[float]
+) -> tuple[Prepared, Settings]:
+    """The space, and what is free in it. Precisions need samples: numbers by chance serve where none are given."""
+    import numpy as np
+
+    from thew.compress.accuracy import Data
+    from thew.search.prepare import Scope, calibrator_for, check_precisions, halves_for, prepare, types_of
+    from thew.search.space import Settings
+
+    check_precisions(precisions)
     data = None if given is None else Data(*given)
-    calibrator = calibrator_for(source, data, PRECISIONS, threads)
-    found = prepare(source, types_of(source, data, {}), threads, calibrator)
-    ways, settings = found.environment.alternatives, Settings(threads=threads)
+    types = types_of(source, data, {})
+    if data is None and len(types) == 1:
+        count, *shape = next(iter(types.values())).static_shape
+        samples = np.random.default_rng(0).standard_normal((_SAMPLES * count, *shape)).astype(np.float32)
+        data = Data(samples, np.zeros(len(samples), np.int64))
+    halves = halves_for(source, types, data, precisions, threads)
+    calibrator = calibrator_for(source, data, precisions, threads)
+    found = prepare(source, types, threads, calibrator, Scope(halves=halves))
+    return found, Settings(threads=threads, halves=halves, prunings=tuple(pruning))
+
+
+def _show_space(
+    source: Graph, threads: int, given: Any, precisions: list[str], pruning: list[float], as_json: bool
+) -> None:
+    """The dimensions, the options of every layer, and how many plans there are."""
+    from thew.search.space import describe, size_of
+
+    found, settings = _space(source, threads, given, precisions, pruning)
+    ways = found.environment.alternatives
     dimensions, size = describe(ways, settings, found.facts), size_of(ways, settings, found.facts)
     layers = {
         key: list(dict.fromkeys(f"{way.choice.precision} {way.choice.algorithm}" for way in options))

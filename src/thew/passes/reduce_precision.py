@@ -55,6 +55,7 @@ _MOVE: dict[str, tuple[int, ...] | None] = {
 
 
 _PRODUCTS = {"conv": 0, "matmul": -1}  # axis of the filters in their weights, input 1
+_ALL_PRODUCTS = (*_PRODUCTS, "qlinear_conv", "qlinear_matmul")
 
 
 def ends_of(graph: Graph) -> frozenset[str]:
@@ -64,7 +65,7 @@ def ends_of(graph: Graph) -> frozenset[str]:
     forward = _without_product(graph, graph.nodes, lambda node: node.inputs, lambda node: node.outputs)
     backward = _without_product(graph, graph.nodes[::-1], lambda node: node.outputs, lambda node: node.inputs)
     ends = frozenset((*forward, *backward))
-    between = any(node.op in _PRODUCTS and node.outputs[0] not in ends for node in graph.nodes)
+    between = any(node.op in _ALL_PRODUCTS and node.outputs[0] not in ends for node in graph.nodes)
     return ends if between else frozenset()
 
 
@@ -78,7 +79,7 @@ def _without_product(
         passed = any(name in behind for name in read(node) if name)
         if not passed:
             found.append(node.outputs[0])
-        if passed or node.op in _PRODUCTS:
+        if passed or node.op in _ALL_PRODUCTS:
             behind.update(name for name in made(node) if name and name not in graph.constants)
     return found
 

@@ -197,7 +197,7 @@ def measure(
                 runs[trial.key] = run
             except Error:
                 refused.add(trial.key)
-        found = _rounds(runs)
+        found = _rounds(runs) if runs else []
         cache.add(found)
         known.update({measurement.key: measurement for measurement in found})
     progress(total, total)

@@ -1,12 +1,13 @@
 """What is chosen once for a network: each dimension by trying its values on the whole of it, the others as they are.
 
 Time and memory of the planner's own plan decide; for the calibration, how near the outputs of the fully quantised
-network come to those of the float one on the samples of the calibration.
+network come to those of the float one on the samples of the calibration. A 16-bit type is not offered at all where the
+outputs of the whole network in it are far from those in fp32: where activations leave the range of fp16.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,16 +20,20 @@ from thew.plan import build_plan
 from thew.runtime import survey
 from thew.runtime.device import target
 from thew.runtime.session import InferenceSession
+from thew.search.forms import Form
 from thew.search.objective import Objective
 from thew.search.result import Tried
 from thew.search.space import OF_NETWORKS, Settings
 from thew.search.space.calibration import CALIBRATION
+from thew.search.space.half import HALF
+from thew.search.space.pruning import PRUNING
 from thew.search.trial import times_in_turn
 
 _ROUNDS = 9
 _MARGIN = 0.98  # of the planner's own value: what wins by less may be noise
 _ROUNDS_WON = 0.75  # and in so many rounds
 _SAMPLES = 32  # that calibrations are compared on
+_NOISE = 0.01  # of the outputs' energy, in 16 bits: rounding each of a hundred layers to 8 bits adds less
 
 
 def planned_graph(source: Graph, types: Mapping[str, TensorType], settings: Settings) -> Graph:
@@ -61,31 +66,38 @@ def choose_settings(
     for position, dimension in enumerate(OF_NETWORKS):
         tick(position, len(OF_NETWORKS))
         values = dimension.free(settings, has)
-        if len(values) < 2 or dimension.level not in levels:
+        if len(values) < 2 or dimension.level not in levels or dimension is PRUNING:
             continue
         if dimension is CALIBRATION:
             assert calibrator is not None
             worth = _errors(source, types, calibrator, values)
             best = min(worth, key=worth.__getitem__)
         else:
-            worth = _worth(source, types, {one: replace(settings, **{dimension.name: one}) for one in values}, wanted)
-            best = min(worth, key=worth.__getitem__)
-            best = best if worth[best] < _MARGIN * worth[values[0]] else values[0]
+            own = settings if dimension is HALF else replace(settings, half="")
+            worth = value_of(types, {one: (source, replace(own, **{dimension.name: one})) for one in values}, wanted)
+            best = winner_of(worth)
         settings = replace(settings, **{dimension.name: best})
         tried.append(Tried(dimension.name, {str(one): found for one, found in worth.items()}, str(best)))
     return settings, tuple(tried)
 
 
-def _worth(
-    source: Graph, types: Mapping[str, TensorType], variants: Mapping[Any, Settings], wanted: Objective
+def winner_of(worth: Mapping[Any, float]) -> Any:
+    """The best of some values, unless it is hardly better than the first, which the planner has by itself."""
+    best = min(worth, key=worth.__getitem__)
+    usual = next(iter(worth))
+    return best if worth[best] < _MARGIN * worth[usual] else usual
+
+
+def value_of(
+    types: Mapping[str, TensorType], variants: Mapping[Any, tuple[Graph, Settings]], wanted: Objective
 ) -> dict[Any, float]:
-    """The value of the planner's own plan under each of the settings."""
+    """What the planner's own plan is worth, of each model under its settings."""
     random = np.random.default_rng(0)
     feeds = {name: random.standard_normal(known.static_shape).astype(np.float32) for name, known in types.items()}
     plans, runs = {}, {}
-    for one, settings in variants.items():
-        graph = planned_graph(source, types, settings)
-        plans[one] = build_plan(graph, target(settings.threads), settings.options)
+    for one, (source, settings) in variants.items():
+        form = Form.of(source, types, settings.options, settings.half)
+        plans[one] = form.sealed(build_plan(form.graph, target(settings.threads), settings.options))
         session = InferenceSession(source, threads=settings.threads, plan=plans[one])
         runs[str(one)] = lambda session=session: session.run(None, feeds)
     seconds = {name: np.asarray(found) for name, found in times_in_turn(runs, rounds=_ROUNDS).items()}
@@ -99,18 +111,33 @@ def _errors(
     source: Graph, types: Mapping[str, TensorType], calibrator: Calibrator, policies: Collection[str]
 ) -> dict[Any, float]:
     """For each policy, the squared error of the outputs over their squares."""
+    (x,) = calibrator.feeds.values()
+    graphs = {policy: calibrator.quantize((), Method(policy)).graph for policy in policies}
+    sessions = {policy: InferenceSession(graph, threads=calibrator.threads) for policy, graph in graphs.items()}
+    return _noise(InferenceSession(source, threads=calibrator.threads), sessions, types, x)
+
+
+def usable_halves(
+    source: Graph, types: Mapping[str, TensorType], halves: Sequence[str], x: Array, threads: int
+) -> tuple[str, ...]:
+    """Those of the 16-bit types in which the outputs for samples stay near those in fp32."""
+    sessions = {half: InferenceSession(source, threads=threads, precision=half) for half in halves}
+    noise = _noise(InferenceSession(source, threads=threads), sessions, types, x)
+    return tuple(half for half in halves if noise[half] < _NOISE)
+
+
+def _noise(
+    exact: InferenceSession, others: Mapping[Any, InferenceSession], types: Mapping[str, TensorType], x: Array
+) -> dict[Any, float]:
+    """For each of the others, the squared error of its outputs over the exact ones' squares."""
     (name,) = types
     batch = types[name].static_shape[0]
-    x = calibrator.feeds[name][:_SAMPLES]
+    whole = range(0, min(len(x), _SAMPLES) - batch + 1, batch)
 
-    def outputs(graph: Graph) -> Array:
-        session = InferenceSession(graph, threads=calibrator.threads)
-        whole = range(0, len(x) - batch + 1, batch)
-        return np.concatenate([session.run(None, {name: x[at : at + batch]})[0] for at in whole])
+    def outputs(session: InferenceSession) -> Array:
+        return np.concatenate([session.run(None, {name: x[at : at + batch]})[0] for at in whole]).astype(np.float64)
 
-    exact = outputs(source)
-    return {
-        policy: float(np.square(outputs(calibrator.quantize((), Method(policy)).graph) - exact).sum())
-        / max(float(np.square(exact).sum()), 1e-30)
-        for policy in policies
-    }
+    expected = outputs(exact)
+    energy = max(float(np.square(expected).sum()), 1e-30)
+    with np.errstate(all="ignore"):
+        return {one: float(np.square(outputs(session) - expected).sum()) / energy for one, session in others.items()}

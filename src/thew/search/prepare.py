@@ -10,20 +10,22 @@ from pathlib import Path
 from thew.compress import Calibrator
 from thew.compress.accuracy import Data
 from thew.compress.observe import Progress, silent
+from thew.dtypes import HALVES
 from thew.errors import InputError
 from thew.ir import Graph, TensorType
 from thew.passes import pipeline
 from thew.runtime.cache import Cache, default_path
 from thew.runtime.device import device_key, target
 from thew.search.environment import Environment
+from thew.search.forms import FLOAT, INTEGER
 from thew.search.measure import kernels_version
-from thew.search.mixed import FLOAT, INTEGER, MixedEnvironment
-from thew.search.network_level import choose_settings, facts_of, planned_graph
+from thew.search.mixed import MixedEnvironment
+from thew.search.network_level import choose_settings, facts_of, planned_graph, usable_halves
 from thew.search.objective import LATENCY, Objective
 from thew.search.result import Tried
 from thew.search.space import LEVELS, Settings
 
-PRECISIONS = (FLOAT, INTEGER)
+PRECISIONS = (FLOAT, INTEGER, *reversed(HALVES))
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Scope:
         levels: of `thew.search.space.LEVELS`.
         objective: what decides on the level of the network.
         tune: whether what is chosen once for the network is tried; else it stays as the planner has it.
+        halves: 16-bit types that layers may compute in.
         budget_seconds: for measurements.
         cache: file of measurements; None for the user's own.
     """
@@ -58,6 +61,7 @@ class Scope:
     levels: Collection[str] = LEVELS
     objective: Objective = field(default_factory=lambda: Objective({LATENCY: 1.0}))
     tune: bool = True
+    halves: tuple[str, ...] = ()
     budget_seconds: float = 300.0
     cache: str | os.PathLike[str] | None = None
 
@@ -72,10 +76,11 @@ def prepare(
 ) -> Prepared:
     """A model's space of plans on this machine, measured; with a calibrator, layers may also run on 8-bit integers."""
     scope = scope or Scope()
+    first = Settings(threads=threads, half=next(iter(scope.halves), ""), halves=scope.halves)
     settings, tried = choose_settings(
         source,
         types,
-        Settings(threads=threads),
+        first,
         scope.levels if scope.tune else (),
         calibrator,
         scope.objective,
@@ -85,9 +90,16 @@ def prepare(
     here = target(settings.threads)
     environment = (
         Environment(source, graph, here, options=settings.options, levels=scope.levels)
-        if calibrator is None
+        if calibrator is None and not settings.half
         else MixedEnvironment(
-            source, graph, here, calibrator, settings.calibration, options=settings.options, levels=scope.levels
+            source,
+            graph,
+            here,
+            calibrator,
+            settings.calibration,
+            settings.half,
+            options=settings.options,
+            levels=scope.levels,
         )
     )
     kept = Cache(device_key(), kernels_version(), Path(scope.cache) if scope.cache is not None else default_path())
@@ -95,20 +107,31 @@ def prepare(
         environment.survey(kept, scope.budget_seconds, lambda *at: progress("measuring", *at))
     finally:
         kept.close()
-    return Prepared(environment, settings, tried, facts_of(source, Settings(threads=threads), calibrator))
+    return Prepared(environment, settings, tried, facts_of(source, first, calibrator))
+
+
+def check_precisions(precisions: Sequence[str]) -> None:
+    """Raises InputError for what layers cannot compute in."""
+    if set(precisions) - set(PRECISIONS) or FLOAT not in precisions:
+        raise InputError(f"precisions: must be {FLOAT} and others of {', '.join(PRECISIONS)}, got {tuple(precisions)}")
 
 
 def calibrator_for(
     source: Graph, data: Data | None, precisions: Sequence[str], threads: int, progress: Progress = silent
 ) -> Calibrator | None:
     """What quantises the model; None where nothing may be quantised, or it is already."""
-    unknown = set(precisions) - set(PRECISIONS)
-    if unknown or FLOAT not in precisions:
-        raise InputError(f"precisions: must be {FLOAT} and others of {', '.join(PRECISIONS)}, got {tuple(precisions)}")
     is_quantised = any(node.op == "quantize_linear" for node in source.nodes)
     if data is None or INTEGER not in precisions or is_quantised:
         return None
     return Calibrator(source, data.x, threads=threads, progress=progress)
+
+
+def halves_for(
+    source: Graph, types: Mapping[str, TensorType], data: Data | None, precisions: Sequence[str], threads: int
+) -> tuple[str, ...]:
+    """The 16-bit types that layers may compute in: those asked for that keep the outputs for the samples."""
+    wanted = [half for half in precisions if half in HALVES]
+    return () if data is None else usable_halves(source, types, wanted, data.x, threads)
 
 
 def types_of(

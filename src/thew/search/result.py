@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any
 
 from thew.compress.accuracy import Accuracy
+from thew.ir import Graph
 from thew.plan import Plan
 from thew.search.pareto import hypervolume
 
@@ -107,6 +108,7 @@ class Result:
         layers: what was chosen, layer by layer.
         tried: what was tried once for the network.
         settings: what the search was asked for, and the machine.
+        model: what the plan belongs to, where that is no longer the model as it was given: the pruned one.
     """
 
     plan: Plan
@@ -122,6 +124,7 @@ class Result:
     layers: tuple[Layer, ...]
     tried: tuple[Tried, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    model: Graph | None = None
 
     @property
     def speedup(self) -> float:

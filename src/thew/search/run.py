@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from thew.search.layers import layers_of
 from thew.search.network_level import planned_graph
 from thew.search.objective import LATENCY, Goal, Objective
 from thew.search.pareto import non_dominated
-from thew.search.prepare import PRECISIONS, Scope, calibrator_for, prepare, types_of
+from thew.search.prepare import PRECISIONS, Scope, calibrator_for, check_precisions, halves_for, prepare, types_of
+from thew.search.pruned import Pruning, choose_pruning
 from thew.search.result import Confirmation, Point, Result
 from thew.search.space import LEVELS, Settings, check_levels, size_of
 from thew.search.trial import BLAS, DEFAULT, Network, Samples, Trials
@@ -45,6 +47,8 @@ def search(
     *,
     max_energy_joules: float | None = None,
     precisions: Sequence[str] = PRECISIONS,
+    pruning: Sequence[float] = (),
+    finetune_epochs: int = 0,
     levels: Sequence[str] = LEVELS,
     settings: Mapping[str, Any] | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
@@ -74,8 +78,11 @@ def search(
         threads: workers that the plan uses.
         seed: of everything random.
         max_energy_joules: bound of one run.
-        precisions: that layers may compute in: "fp32", and "int8" by post-training quantisation, where accuracy may be
-            lost.
+        precisions: that layers may compute in: "fp32", and where accuracy may be lost "int8" by post-training
+            quantisation, "bf16" and "fp16" (of which a plan has the one that is faster here).
+        pruning: shares of channels that are tried to be pruned, beside none; where one is taken, `result.model` is the
+            smaller model, to which the plan belongs.
+        finetune_epochs: of training after pruning, on the samples that calibrate.
         levels: that are searched, of "network", "algorithm" and "implementation"; on the others the planner chooses.
         settings: of the agent, such as ``{"learning_rate": 0.1}``.
         input_shapes: extents for inputs with symbolic ones; by default those of one sample of `data`, or 1 (16 for
@@ -100,23 +107,29 @@ def search(
         )
     wanted = Objective(Objective.parse(objective), max_memory_bytes, max_energy_joules, max_accuracy_drop)
     contest = Contest(agent, settings or {}, tuple(baselines), episodes)
+    check_precisions(precisions)
+    searched = check_levels(levels)
     contest.players()  # refuses what is no agent before anything is measured
     whole = None if data is None else Data(np.asarray(data[0]), np.asarray(data[1]))
     samples = None if whole is None else Samples.split(whole, seed)
     source = read(model)
     types = types_of(source, whole, input_shapes or {}, _BATCH if "throughput" in wanted.weights else 1)
-    scope = Scope(check_levels(levels), wanted, budget_seconds=budget_seconds, cache=cache)
-    may_lose = max_accuracy_drop is not None and "network" in scope.levels
+    may_lose = max_accuracy_drop is not None and "network" in searched
     calibrated = samples.calibration if samples is not None and may_lose else None
-    calibrator = calibrator_for(source, calibrated, precisions, threads, progress)
+    shares = Pruning(tuple(pruning), finetune_epochs, calibrated)
     with ExitStack() as stack:
         meter = stack.enter_context(choose_meter()) if wanted.needs_energy else None
-        prepared = prepare(source, types, threads, calibrator, scope, progress)
-        environment, table = prepared.environment, prepared.environment.table()
-        default = Network(source, build_plan(planned_graph(source, types, Settings(threads=threads)), target(threads)))
+        usual = Settings(threads=threads)
+        default = Network(source, build_plan(planned_graph(source, types, usual), target(threads)))
         trials = Trials(source, samples, types, threads)
-        units = (table.total(table.optimum()), default.plan)
         keeps = trials.within(max_accuracy_drop)
+        lean, ratio, pruned = choose_pruning(source, types, shares, usual, keeps, wanted, progress)
+        halves = halves_for(lean, types, calibrated, precisions, threads)
+        calibrator = calibrator_for(lean, calibrated, precisions, threads, progress)
+        scope = Scope(searched, wanted, halves=halves, budget_seconds=budget_seconds, cache=cache)
+        prepared = prepare(lean, types, threads, calibrator, scope, progress)
+        environment, table = prepared.environment, prepared.environment.table()
+        units = (table.total(table.optimum()), default.plan)
         contest.hold(table, wanted, lambda one: Goal(environment, table, one, units, keeps), seed, progress)
         networks = {DEFAULT: default}
         networks.update({name: built for name, to in contest.finalists.items() if (built := environment.network(to))})
@@ -138,7 +151,8 @@ def search(
         regrets=contest.regrets(table, range(seed, seed + seeds), progress),
         optimum_seconds=table.total(table.optimum()),
         layers=layers_of(environment, table, contest.finalists.get(winner), networks[winner].plan),
-        tried=prepared.tried,
+        tried=(*pruned, *prepared.tried),
+        model=lean if ratio and winner != DEFAULT else None,
         settings={
             "objective": objective if isinstance(objective, str) else dict(objective),
             "max_accuracy_drop": max_accuracy_drop,
@@ -150,7 +164,9 @@ def search(
             "seed": seed,
             "levels": sorted(scope.levels),
             "device": device_key(),
-            "space": size_of(environment.alternatives, Settings(threads=threads), prepared.facts),
+            "space": size_of(
+                environment.alternatives, replace(usual, halves=halves, prunings=shares.ratios), prepared.facts
+            ),
             "blas": trials.blas.library,
         },
     )

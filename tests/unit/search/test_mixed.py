@@ -7,11 +7,11 @@ import thew
 from thew import nn
 from thew.compress import Calibrator
 from thew.errors import PlanError
-from thew.passes import pipeline
 from thew.plan import Plan
 from thew.runtime.device import target
-from thew.runtime.executable import prepare_graph
-from thew.search.mixed import FLOAT, INTEGER, MixedEnvironment
+from thew.runtime.survey import planned_graph
+from thew.search.forms import FLOAT, INTEGER
+from thew.search.mixed import MixedEnvironment
 
 SHAPE = (1, 3, 12, 12)
 
@@ -44,29 +44,44 @@ def samples():
 
 @pytest.fixture(scope="module")
 def space(model, samples):
-    loaded = pipeline.run(model, pipeline.LOAD)
-    graph = prepare_graph(loaded, {value.name: value.type for value in loaded.inputs})
-    space = MixedEnvironment(model, graph, target(1), Calibrator(model, samples))
+    space = MixedEnvironment(model, planned_graph(model), target(1), Calibrator(model, samples))
     space.fill({}, frozenset())  # estimates serve
     return space
 
 
-def assignment(space, wants_integers):
-    """For each layer the cheapest option in the precision wanted, where it has one."""
+@pytest.fixture(scope="module", params=["fp16", "bf16"])
+def halved(request, model, samples):
+    """With 16 bits and integers, and without integers."""
+    graph = planned_graph(model)
+    spaces = [
+        MixedEnvironment(model, graph, target(1), one, half=request.param) for one in (Calibrator(model, samples), None)
+    ]
+    for space in spaces:
+        space.fill({}, frozenset())
+    return spaces
+
+
+def in_precisions(space, wanted_of):
+    """For each layer the cheapest option in the precision wanted, where it has one, else in fp32."""
     chosen = []
-    for position, (key, ways) in enumerate(space.alternatives.items()):
-        wanted = INTEGER if wants_integers(position) else FLOAT
-        ranked = sorted(range(len(ways)), key=lambda i: (ways[i].choice.precision != wanted, ways[i].cost.seconds))
-        assert wanted == INTEGER or ways[ranked[0]].choice.precision != INTEGER, key
-        chosen.append(ranked[0])
+    for position, ways in enumerate(space.alternatives.values()):
+        ranks = {wanted_of(position): 0, FLOAT: 1}
+        chosen.append(
+            min(range(len(ways)), key=lambda i: (ranks.get(ways[i].choice.precision, 2), ways[i].cost.seconds))
+        )
     return tuple(chosen)
 
 
+def assignment(space, wants_integers):
+    """For each layer the cheapest option on integers or in fp32."""
+    return in_precisions(space, lambda position: INTEGER if wants_integers(position) else FLOAT)
+
+
 def test_products_sums_and_moves_have_twins(space):
-    ops = [node.op for node in space.graph.nodes if node.outputs[0] in space.twins]
+    ops = [node.op for node in space.graph.nodes if node.outputs[0] in space.twins[INTEGER]]
     assert ops.count("conv") == 3 and "max_pool" in ops and ops.count("matmul") == 1
     (residual,) = (node for node in space.graph.nodes if node.op == "conv" and node.input(3))
-    twin = space.twins[residual.outputs[0]]
+    twin = space.twins[INTEGER][residual.outputs[0]]
     assert twin.nodes[0].op == "qlinear_conv" and len(twin.layers) == 2  # the convolution and the sum
 
 
@@ -86,7 +101,7 @@ def test_assignments_become_networks(space, model, samples, case, tmp_path):
     path = tmp_path / "plan.json"
     network.plan.save(path)
     session = thew.InferenceSession(model, plan=path)
-    kept = space.kept(chosen)
+    kept = space.kept(space.picks(chosen))
     if case == "all float":
         expected = thew.InferenceSession(model)
         assert network.plan.quantisation is None
@@ -101,10 +116,54 @@ def test_assignments_become_networks(space, model, samples, case, tmp_path):
         np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-4 + steps)
 
 
+@pytest.mark.parametrize("case", ["all", "every second", "all three in turn"])
+def test_layers_in_sixteen_bits_become_networks(halved, model, samples, case, tmp_path):
+    for space in halved:
+        wanted = {
+            "all": lambda i: space.half,  # noqa: B023
+            "every second": lambda i: (FLOAT, space.half)[i % 2],  # noqa: B023
+            "all three in turn": lambda i: (INTEGER, FLOAT, space.half, space.half)[i % 4],  # noqa: B023
+        }[case]
+        chosen = in_precisions(space, wanted)
+        network = space.network(chosen)
+        assert network is not None
+        path = tmp_path / "plan.json"
+        network.plan.save(path)
+        session = thew.InferenceSession(model, plan=path)
+        on_integers = network.plan.quantisation is not None
+        assert on_integers == (space.calibrator is not None and case == "all three in turn")
+        if case == "all":
+            assert network.plan.precision == space.half and network.plan.kept == ()
+            assert any(step.kernel.split("_")[2] == space.half for step in network.plan.steps if step.op == "conv")
+        rest = space.calibrator.quantize(space.kept(space.picks(chosen))).graph if on_integers else model
+        expected = thew.InferenceSession(rest)
+        epsilon = {"fp16": 2.0**-11, "bf16": 2.0**-8}[space.half]
+        for x in samples[:4]:
+            (found,), (exact,) = session.run(None, {"input": x[None]}), expected.run(None, {"input": x[None]})
+            # Seven layers round once each, relative to sums of magnitudes that cancel to a few times their result; what
+            # is near a middle between integers may turn by one step.
+            steps = max(scale for scale, _ in network.plan.quantisation.steps) if on_integers else 0
+            np.testing.assert_allclose(found, exact, rtol=0, atol=16 * epsilon * np.abs(exact).max() + steps)
+
+
+def test_sixteen_bits_are_converted_to_by_way_of_fp32(halved):
+    space, _ = halved
+    formulation = space.formulation()
+    name = next(name for name in space.forms[INTEGER].stored[INTEGER] if len(space.precisions_of(name)) == 3)
+    there, back = (space.between[name, *way] for way in ((FLOAT, space.half), (space.half, FLOAT)))
+    assert formulation._conversion(name, "fp32:plain", f"{space.half}:plain") == there > 0
+    assert (
+        formulation._conversion(name, f"{space.half}:plain", "int8:plain") == back + space.between[name, FLOAT, INTEGER]
+    )
+    assert formulation._conversion(name, "int8:plain", f"{space.half}:plain") == np.inf
+    table = space.table()
+    assert np.isfinite(table.total(table.optimum()))
+
+
 def test_what_is_kept_is_what_the_assignment_wants_in_float(space):
-    assert space.kept(assignment(space, lambda i: True)) == ()
-    layers = sorted(key for twin in space.twins.values() for key in twin.layers)
-    assert list(space.kept(assignment(space, lambda i: False))) == layers
+    assert space.kept(space.picks(assignment(space, lambda i: True))) == ()
+    layers = sorted(key for twin in space.twins[INTEGER].values() for key in twin.layers)
+    assert list(space.kept(space.picks(assignment(space, lambda i: False)))) == layers
 
 
 def test_conversions_are_paid_between_precisions(space):

@@ -15,14 +15,25 @@ from thew.search.space.depth_first import DEPTH_FIRST
 from thew.search.space.dimension import LEVELS, LayerDimension, NetworkDimension, Settings
 from thew.search.space.folding import FOLDING
 from thew.search.space.fusion import FUSION
+from thew.search.space.half import HALF
 from thew.search.space.layout import LAYOUT
 from thew.search.space.precision import PRECISION
+from thew.search.space.pruning import PRUNING
 from thew.search.space.row import ROW
 from thew.search.space.threads import THREADS
 from thew.search.space.tile import TILE
 
 OF_LAYERS: tuple[LayerDimension, ...] = (PRECISION, ALGORITHM, LAYOUT, ROW, TILE)
-OF_NETWORKS: tuple[NetworkDimension, ...] = (FOLDING, FUSION, DEPTH_FIRST, BLOCKING, THREADS, CALIBRATION)
+OF_NETWORKS: tuple[NetworkDimension, ...] = (
+    PRUNING,
+    FOLDING,
+    FUSION,
+    DEPTH_FIRST,
+    BLOCKING,
+    THREADS,
+    CALIBRATION,
+    HALF,
+)
 
 
 def check_levels(levels: Sequence[str]) -> frozenset[str]:

@@ -28,6 +28,10 @@ class Settings:
         blocking: loops are cut to this machine's caches ("fitted") or to those of a small core ("generic").
         threads: workers of the plan.
         calibration: how ranges of activations are chosen where layers are quantised.
+        half: 16-bit type that layers may compute in; none where it is empty.
+        halves: 16-bit types that it may be.
+        pruning: share of its channels that each layer loses.
+        prunings: shares that it may be, beside none.
     """
 
     folding: bool = True
@@ -36,6 +40,10 @@ class Settings:
     blocking: str = "fitted"
     threads: int = 1
     calibration: str = "minmax"
+    half: str = ""
+    halves: tuple[str, ...] = ()
+    pruning: float = 0.0
+    prunings: tuple[float, ...] = ()
 
     @property
     def options(self) -> PlanOptions:

@@ -1,4 +1,4 @@
-"""The precision of a layer: fp32, or 8-bit integers by post-training quantisation, conversions being paid for."""
+"""The precision of a layer: fp32, 16 bits, or 8-bit integers after training; conversions between them are paid for."""
 
 from __future__ import annotations
 
