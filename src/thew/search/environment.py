@@ -128,6 +128,10 @@ class Environment:
         except PlanError:
             return None
 
+    def nodes_in(self, chosen: Assignment) -> dict[str, tuple[str, ...]]:
+        """By layer, the names of the nodes that run it in an assignment's network."""
+        return {key_of(node): (node.name or str(node),) for node in self.graph.nodes}
+
     def accuracy_key(self, chosen: Assignment) -> Hashable:
         """What the accuracy of an assignment depends on: nothing, as long as all compute the same."""
         return ()

@@ -231,6 +231,17 @@ class MixedEnvironment(Environment):
         built = space.built(space.choices(best))
         return built and Network(self.source, form.sealed(built.plan))
 
+    def nodes_in(self, chosen: Assignment) -> dict[str, tuple[str, ...]]:
+        """By layer, the names of the nodes that run it in an assignment's network; none where that cannot be told."""
+        picks, form = self.picks(chosen), self.form_of(chosen)
+        keys, found = {key_of(node): node for node in form.graph.nodes}, {}
+        for node in self.graph.nodes:
+            key, precision = key_of(node), picks[key_of(node)].choice.precision
+            own = keys.get(form.floats.get(key, key))
+            nodes = nodes_of(form, precision, self.graph, node) if precision in self.forms else (own,) if own else ()
+            found[key] = tuple(one.name or str(one) for one in nodes)
+        return found
+
     def _choices(self, form: Form, picks: Picks) -> dict[str, Choice]:
         """The picks by the keys of a form, for the nodes that it has as they were picked."""
         keys, choices = {key_of(node): node for node in form.graph.nodes}, {}

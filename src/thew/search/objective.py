@@ -64,6 +64,11 @@ class Objective:
         return weights
 
     @property
+    def is_time(self) -> bool:
+        """Whether the time of a run alone decides."""
+        return all(name in (LATENCY, "throughput") for name in self.weights)
+
+    @property
     def needs_energy(self) -> bool:
         """Whether energy must be measured."""
         return "energy" in self.weights or self.max_energy_joules is not None

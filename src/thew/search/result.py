@@ -100,6 +100,7 @@ class Result:
         plan: the best plan that keeps every bound.
         best: its point; `default` that of the plan that Thew makes by itself, `baseline` that of BLAS in fp32.
         confirmation: accuracy on samples that nobody had seen; None without data.
+        over_default: the plan's share of the default plan's time, in rounds of their own after all was chosen.
         points: all plans that were timed as whole networks.
         pareto: those of them that none other dominates in time, memory and accuracy.
         history: for each agent that played, its best value after every episode.
@@ -125,6 +126,7 @@ class Result:
     tried: tuple[Tried, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     model: Graph | None = None
+    over_default: float = 1.0
 
     @property
     def speedup(self) -> float:
@@ -151,6 +153,7 @@ class Result:
             **{name: _point(getattr(self, name)) for name in ("best", "default", "baseline")},
             "speedup": self.speedup,
             "speedup_over_default": self.default.seconds / self.best.seconds,
+            "confirmed_over_default": 1 / self.over_default,
             "memory_ratio": self.baseline.peak_memory_bytes / self.best.peak_memory_bytes,
             "confirmation": None if seen is None else _confirmation(seen),
             "points": [_point(point) for point in self.points],

@@ -19,6 +19,7 @@ from thew.plan import build_plan
 from thew.runtime.device import device_key, target
 from thew.runtime.energy import choose_meter
 from thew.search.contest import Contest
+from thew.search.in_place import corrected
 from thew.search.layers import layers_of
 from thew.search.network_level import planned_graph
 from thew.search.objective import LATENCY, Goal, Objective
@@ -129,6 +130,8 @@ def search(
         scope = Scope(searched, wanted, halves=halves, budget_seconds=budget_seconds, cache=cache)
         prepared = prepare(lean, types, threads, calibrator, scope, progress)
         environment, table = prepared.environment, prepared.environment.table()
+        if wanted.is_time:
+            table = corrected(environment, table, trials, progress)
         units = (table.total(table.optimum()), default.plan)
         contest.hold(table, wanted, lambda one: Goal(environment, table, one, units, keeps), seed, progress)
         networks = {DEFAULT: default}
@@ -136,7 +139,7 @@ def search(
         estimates = {name: table.total(to) for name, to in contest.finalists.items()}
         points = trials.points(networks, estimates, progress, meter)
     keys = {name: environment.accuracy_key(to) for name, to in contest.finalists.items()}
-    winner, confirmation = _best(wanted, networks, points, trials, keys)
+    winner, confirmation, over_default = _best(wanted, networks, points, trials, keys)
     plans = [point for name, point in points.items() if name != BLAS]
     front = non_dominated([(p.seconds, p.peak_memory_bytes, -(p.accuracy.share if p.accuracy else 0.0)) for p in plans])
     return Result(
@@ -145,6 +148,7 @@ def search(
         default=points[DEFAULT],
         baseline=points[BLAS],
         confirmation=confirmation,
+        over_default=over_default,
         points=tuple(plans),
         pareto=tuple(plans[index] for index in front),
         history={name: tuple(map(float, one.curve)) for name, one in contest.found.items()},
@@ -178,8 +182,11 @@ def _best(
     points: Mapping[str, Point],
     trials: Trials,
     keys: Mapping[str, Any],
-) -> tuple[str, Confirmation | None]:
-    """The best plan that keeps every bound, also on samples that nobody saw.
+) -> tuple[str, Confirmation | None, float]:
+    """The best plan that keeps every bound, also on samples that nobody saw, and its share of the default's time.
+
+    Where time is what counts, none is taken that is not faster than the default in rounds of their own: the best of
+    several by their first times is best by chance, too.
 
     Raises UnsupportedError where there is none.
     """
@@ -190,11 +197,14 @@ def _best(
             continue
         if drop is not None and name != DEFAULT and not trials.keeps(networks[name], keys[name], drop):
             continue
+        ratio = 1.0 if name == DEFAULT else trials.ratio(networks[name], networks[DEFAULT])
+        if wanted.is_time and ratio >= 1 and name != DEFAULT and wanted.allows(points[DEFAULT]):
+            continue
         if trials.samples is None:
-            return name, None
+            return name, None, ratio
         kept, accuracy = trials.compare(networks[name], trials.samples.confirmation, 1.0 if drop is None else drop)
         if kept or name == DEFAULT:
-            return name, Confirmation(trials.compare(None, trials.samples.confirmation)[1], accuracy)
+            return name, Confirmation(trials.compare(None, trials.samples.confirmation)[1], accuracy), ratio
     raise UnsupportedError(
         f"search: a plan must keep max_memory_bytes = {wanted.max_memory_bytes}, max_energy_joules = "
         f"{wanted.max_energy_joules} and max_accuracy_drop = {drop}, got none; loosen a bound or play more"

@@ -103,6 +103,26 @@ class Trials:
             return True, Accuracy(int(reference.sum()), len(reference))
         return keeps_accuracy(_runner(self.session(network)), data, batch, reference, most_drop)
 
+    def in_place(self, network: Network) -> list[tuple[tuple[str, ...], float]]:
+        """For each step of a network the names of the nodes that it runs, and its seconds in runs of the whole."""
+        session = self.session(network)
+        stage = session.prepare({value.name: value.type.static_shape for value in network.plan.inputs}).single
+        if stage is None:
+            return []
+        given = self._inputs()
+        arrays = [given[name] for name in stage.inputs]
+        arrays += [np.empty(shape, dtype) for shape, dtype in stage.results]
+        runs = np.asarray([stage.program.profile(tuple(arrays)) for _ in range(_ROUNDS + 1)][1:])
+        names = [tuple(stage.name for stage in step.stages) or (step.name,) for step in network.plan.steps]
+        return list(zip(names, map(float, np.median(runs, axis=0)), strict=True))
+
+    def ratio(self, network: Network, usual: Network) -> float:
+        """The time of a network as a share of the usual one's, in rounds of their own."""
+        runs = self._runs({"found": network, DEFAULT: usual})
+        del runs[BLAS]
+        seconds = times_in_turn(runs, rounds=2 * _ROUNDS)
+        return float(np.median(np.asarray(seconds["found"]) / np.asarray(seconds[DEFAULT])))
+
     def points(
         self,
         networks: Mapping[str, Network],
@@ -137,7 +157,8 @@ class Trials:
         points[BLAS] = Point(BLAS, blas, None, self.blas.memory_bytes, self.blas.weight_bytes, reference)
         return points
 
-    def _runs(self, networks: Mapping[str, Network]) -> dict[str, Callable[[], object]]:
+    def _inputs(self) -> dict[str, Array]:
+        """A sample, or numbers by chance."""
         random = np.random.default_rng(0)
         inputs = {
             name: random.standard_normal(known.static_shape).astype(np.float32) for name, known in self.types.items()
@@ -146,6 +167,10 @@ class Trials:
             (name,) = inputs
             shape = inputs[name].shape
             inputs[name] = np.ascontiguousarray(np.resize(self.samples.search.x, shape).astype(np.float32))
+        return inputs
+
+    def _runs(self, networks: Mapping[str, Network]) -> dict[str, Callable[[], object]]:
+        inputs = self._inputs()
         sessions = {name: self.session(network) for name, network in networks.items()}
         runs: dict[str, Callable[[], object]] = {
             name: lambda session=session: session.run(None, inputs)  # type: ignore[misc]

@@ -52,10 +52,15 @@ class Greedy(Fixed):
 
     def assignments(self) -> Iterator[Assignment]:
         """The greedy one."""
-        chosen: list[int] = []
-        for layer in range(len(self.table)):
-            chosen.append(int(self.table.costs(layer, chosen).argmin()))
-        yield tuple(chosen)
+        yield greedy(self.table)
+
+
+def greedy(table: Table) -> Assignment:
+    """Layer by layer what is cheapest after those before it."""
+    chosen: list[int] = []
+    for layer in range(len(table)):
+        chosen.append(int(table.costs(layer, chosen).argmin()))
+    return tuple(chosen)
 
 
 class SingleLibrary(Fixed):
