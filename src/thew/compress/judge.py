@@ -6,17 +6,15 @@ same candidate is never run twice on the same data, by no process.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from thew import __version__
 from thew.compress.accuracy import Accuracy, Data, keeps_accuracy, right_answers
+from thew.compress.digests import digest_of, model_key
 from thew.ir import Graph
 from thew.ir.graph import Array
-from thew.ir.text import print_graph
 from thew.runtime.cache import Store
 from thew.runtime.session import InferenceSession
 
@@ -77,7 +75,7 @@ class Judge:
         order = np.random.default_rng(0).permutation(len(data.x))  # tests in sequence want no order of classes
         count = len(order) // self._batch * self._batch if self._fixed else len(order)
         self._data = Data(data.x[order[:count]], data.y[order[:count]])
-        self._key = _digest(self._data.x, self._data.y)
+        self._key = digest_of((self._data.x, self._data.y))
         self._answers = Answers(cache)
         self._reference = self._all(reference)
         self.before = _count(self._reference)
@@ -88,7 +86,7 @@ class Judge:
 
     def keeps(self, graph: Graph, most_drop: float) -> tuple[bool, Accuracy]:
         """Whether a model loses at most so much of the reference's accuracy; given up early where that is clear."""
-        key = _model_key(graph)
+        key = model_key(graph)
         known = self._answers.find(key, self._key, len(self._data.x))
         if known is not None:
             found = _count(known)
@@ -100,7 +98,7 @@ class Judge:
         return kept, found
 
     def _all(self, graph: Graph) -> np.ndarray:
-        key = _model_key(graph)
+        key = model_key(graph)
         known = self._answers.find(key, self._key, len(self._data.x))
         if known is None:
             known = right_answers(self._run(graph), self._data, self._batch, self._fixed)
@@ -115,17 +113,3 @@ class Judge:
 
 def _count(answers: np.ndarray) -> Accuracy:
     return Accuracy(int(answers.sum()), len(answers))
-
-
-def _digest(*arrays: Array) -> str:
-    found = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        found.update(f"{array.dtype}{array.shape}".encode())
-        found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
-
-
-def _model_key(graph: Graph) -> str:
-    """What a graph computes: its nodes, and the numbers in it."""
-    text = hashlib.blake2b(print_graph(graph).encode(), digest_size=16).hexdigest()
-    return f"{__version__}+{text}+{_digest(*graph.constants.values())}"

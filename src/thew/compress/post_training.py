@@ -6,13 +6,15 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from thew.compress.calibration import policy_of
 from thew.compress.correct_bias import correct_bias, mean_errors
 from thew.compress.encode import encodings_of, weight_encoding
 from thew.compress.equalise import equalise as equalised
-from thew.compress.observe import Progress, Seen, observe, silent
+from thew.compress.observations import observe_once
+from thew.compress.observe import Progress, Seen, silent
 from thew.compress.round_adaptively import round_adaptively
 from thew.compress.samples import batch_of, inputs_of
 from thew.errors import InputError
@@ -90,6 +92,7 @@ class Calibrator:
         batch: samples of a run, where the model leaves that open.
         threads: workers of a run.
         progress: called with what is done, how much of it, and of how much.
+        cache: file that what was seen is kept in; None keeps nothing beyond the process.
 
     Raises:
         InputError: the data do not fit the model, or it is quantised already.
@@ -104,13 +107,14 @@ class Calibrator:
         batch: int = DEFAULT_BATCH,
         threads: int = 1,
         progress: Progress = silent,
+        cache: Path | None = None,
     ) -> None:
         self.graph = prepare(read(model))
         if any(node.op == "quantize_linear" for node in self.graph.nodes):
             raise InputError("quantize: the model must be a float one, got one that is quantised; give the float model")
         self.feeds = inputs_of(self.graph, data)
         self.batch = batch_of(self.graph, batch, min(map(len, self.feeds.values())))
-        self.threads, self.progress = threads, progress
+        self.threads, self.progress, self._cache = threads, progress, cache
         if equalise:
             self.graph = equalised(self.graph, lambda names: self._observed(names).channel_highs)
         self.seen = self._observed(sites(self.graph).values)
@@ -118,7 +122,8 @@ class Calibrator:
         self._errors: dict[tuple[str, str, bytes], Array] = {}
 
     def _observed(self, names: tuple[str, ...]) -> Seen:
-        return observe(self.graph, names, self.feeds, self.batch, self.threads, self.progress)
+        how = (self.feeds, self.batch, self.threads, self._cache, self.progress)
+        return observe_once(self.graph, names, *how)
 
     @cached_property
     def layers(self) -> dict[str, Layer]:

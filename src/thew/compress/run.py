@@ -100,7 +100,9 @@ def quantize(
     if finetune_epochs and not isinstance(data, tuple):
         raise InputError(f"finetune_epochs: must come with data=(x, y), got {finetune_epochs} without classes")
     source = read(model)
-    calibrator = Calibrator(source, data, equalise=equalise, batch=batch, threads=threads, progress=progress)
+    calibrator = Calibrator(
+        source, data, equalise=equalise, batch=batch, threads=threads, progress=progress, cache=cache or default_path()
+    )
     judge = None
     if asked is not None:
         judge = Judge(source, labelled(asked), batch=batch, threads=threads, cache=cache or default_path())

@@ -131,6 +131,16 @@ class Cache(Store):
             ).fetchall()
         return {row[0]: Measurement(*row) for row in rows if _is_sound(*row)}
 
+    def near(self) -> dict[str, Measurement]:
+        """Measurements of this device under other versions, by key, the last of each: not to be relied on, but near."""
+        with self.guarded() as connection:
+            rows = connection.execute(
+                "SELECT key, seconds, spread, samples FROM measurement WHERE device = ? AND version <> ? "
+                "ORDER BY measured_at",
+                (self.device, self.version),
+            ).fetchall()
+        return {row[0]: Measurement(*row) for row in rows if _is_sound(*row)}
+
     def add(self, measurements: Iterable[Measurement]) -> None:
         """Keeps measurements; one of the same key is replaced."""
         rows = [(self.device, self.version, m.key, m.seconds, m.spread, m.samples, time.time()) for m in measurements]

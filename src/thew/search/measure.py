@@ -2,6 +2,8 @@
 
 Ways to run one layer are measured in turn, round by round, so that a busy moment meets all of them; a layer is done
 when the medians are certain enough or the rounds are spent. What is far behind after a few rounds is left at that.
+What was measured here under another version of the kernels is looked at again, shortly: once where it was far behind,
+a few times where it takes what it took.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from thew.runtime.native import bind_kernel, supported_rows
 ROUNDS = (3, 15)  # least and most
 CERTAIN = 0.02  # of the median, the half distance of quartiles over the root of the number of samples
 HOPELESS = 2.0  # times the best of its layer: measured no further
+NEAR = 0.1  # of what was measured under another version: where the first rounds say the same, they are enough
 _SAMPLE_SECONDS = 2e-4  # a sample is as many calls as take this long
 
 
@@ -177,7 +180,7 @@ def measure(
 
     Every layer's measurements are kept as soon as they are there, so that an interrupted survey goes on where it was.
     """
-    known = cache.known()
+    known, near = cache.known(), cache.near()
     layers: dict[str, list[Trial]] = {}
     for trial in trials:
         if trial.key not in known:
@@ -197,18 +200,22 @@ def measure(
                 runs[trial.key] = run
             except Error:
                 refused.add(trial.key)
-        found = _rounds(runs) if runs else []
+        found = _rounds(runs, {key: near[key].seconds for key in runs if key in near}) if runs else []
         cache.add(found)
         known.update({measurement.key: measurement for measurement in found})
     progress(total, total)
     return known, frozenset(refused)
 
 
-def _rounds(runs: dict[str, Callable[[], None]]) -> list[Measurement]:
-    """Measures in turn until each is certain, hopeless, or has had its rounds."""
+def _rounds(runs: dict[str, Callable[[], None]], near: Mapping[str, float]) -> list[Measurement]:
+    """Measures in turn until each is certain, hopeless, as it was before (`near`), or has had its rounds."""
     samples: dict[str, list[float]] = {key: [] for key in runs}
     calls = {key: _calls(run) for key, run in runs.items()}
-    waiting = set(runs)
+    waiting, least = set(runs), min(near.values(), default=inf)
+    for key in [key for key, seconds in near.items() if seconds > HOPELESS * least]:
+        samples[key].append(_sample(runs[key], calls[key]))
+        if samples[key][0] > (1 - 2 * NEAR) * near[key]:  # else it is another than it was
+            waiting.discard(key)
     for number in range(ROUNDS[1]):
         for key in [key for key in runs if key in waiting]:
             samples[key].append(_sample(runs[key], calls[key]))
@@ -217,7 +224,8 @@ def _rounds(runs: dict[str, Callable[[], None]]) -> list[Measurement]:
         best = min(float(np.median(values)) for values in samples.values())
         for key in list(waiting):
             found = _summary(key, samples[key])
-            if found.seconds > HOPELESS * best or found.spread / found.samples**0.5 < CERTAIN:
+            same = abs(found.seconds / near[key] - 1) < NEAR if key in near else False
+            if same or found.seconds > HOPELESS * best or found.spread / found.samples**0.5 < CERTAIN:
                 waiting.discard(key)
         if not waiting:
             break

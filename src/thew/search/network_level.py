@@ -7,17 +7,22 @@ outputs of the whole network in it are far from those in fp32: where activations
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from thew.compress import Calibrator, Method
+from thew.compress.digests import digest_of, model_key
 from thew.ir import Graph, TensorType
 from thew.ir.graph import Array
 from thew.plan import build_plan
 from thew.runtime import survey
+from thew.runtime.cache import Cache, Measurement
 from thew.runtime.device import target
 from thew.runtime.session import InferenceSession
 from thew.search.forms import Form
@@ -32,6 +37,7 @@ from thew.search.trial import times_in_turn
 _ROUNDS = 9
 _MARGIN = 0.98  # of the planner's own value: what wins by less may be noise
 _ROUNDS_WON = 0.75  # and in so many rounds
+_LEAST = 1e-30  # of what is kept: less is nothing
 _SAMPLES = 32  # that calibrations are compared on
 _NOISE = 0.01  # of the outputs' energy, in 16 bits: rounding each of a hundred layers to 8 bits adds less
 
@@ -60,9 +66,11 @@ def choose_settings(
     calibrator: Calibrator | None,
     wanted: Objective,
     tick: Callable[[int, int], None] = lambda done, total: None,
+    cache: Cache | None = None,
 ) -> tuple[Settings, tuple[Tried, ...]]:
-    """The settings that are best, one dimension after the other, and what was tried."""
+    """The settings that are best, one dimension after the other, and what was tried, now or before (`cache`)."""
     has, tried = facts_of(source, settings, calibrator), []
+    about = [model_key(source), *(f"{name}: {known}" for name, known in types.items()), sorted(wanted.weights.items())]
     for position, dimension in enumerate(OF_NETWORKS):
         tick(position, len(OF_NETWORKS))
         values = dimension.free(settings, has)
@@ -70,15 +78,38 @@ def choose_settings(
             continue
         if dimension is CALIBRATION:
             assert calibrator is not None
-            worth = _errors(source, types, calibrator, values)
+            worth = remembered(
+                cache,
+                [*about, CALIBRATION.name, digest_of(calibrator.feeds.values())],
+                values,
+                partial(_errors, source, types, calibrator, values),
+            )
             best = min(worth, key=worth.__getitem__)
         else:
             own = settings if dimension is HALF else replace(settings, half="")
-            worth = value_of(types, {one: (source, replace(own, **{dimension.name: one})) for one in values}, wanted)
+            variants = {one: (source, replace(own, **{dimension.name: one})) for one in values}
+            worth = remembered(
+                cache, [*about, dimension.name, str(own)], values, partial(value_of, types, variants, wanted)
+            )
             best = winner_of(worth)
         settings = replace(settings, **{dimension.name: best})
         tried.append(Tried(dimension.name, {str(one): found for one, found in worth.items()}, str(best)))
     return settings, tuple(tried)
+
+
+def remembered(
+    cache: Cache | None, about: Sequence[Any], values: Sequence[Any], find: Callable[[], Mapping[Any, float]]
+) -> dict[Any, float]:
+    """What each value is worth: as it is kept under all that this depends on, or found now and kept."""
+    if cache is None:
+        return dict(find())
+    keys = {one: json.dumps(["network", *about, str(one)]) for one in values}
+    known = cache.known()
+    if not all(key in known for key in keys.values()):
+        worth = find()
+        cache.add(Measurement(keys[one], max(worth[one], _LEAST), 0.0, 1) for one in values if isfinite(worth[one]))
+        return dict(worth)
+    return {one: known[key].seconds for one, key in keys.items()}
 
 
 def winner_of(worth: Mapping[Any, float]) -> Any:
@@ -118,11 +149,20 @@ def _errors(
 
 
 def usable_halves(
-    source: Graph, types: Mapping[str, TensorType], halves: Sequence[str], x: Array, threads: int
+    source: Graph,
+    types: Mapping[str, TensorType],
+    halves: Sequence[str],
+    x: Array,
+    threads: int,
+    cache: Cache | None = None,
 ) -> tuple[str, ...]:
     """Those of the 16-bit types in which the outputs for samples stay near those in fp32."""
-    sessions = {half: InferenceSession(source, threads=threads, precision=half) for half in halves}
-    noise = _noise(InferenceSession(source, threads=threads), sessions, types, x)
+
+    def find() -> Mapping[str, float]:
+        sessions = {half: InferenceSession(source, threads=threads, precision=half) for half in halves}
+        return _noise(InferenceSession(source, threads=threads), sessions, types, x)
+
+    noise = remembered(cache, [model_key(source), "noise", digest_of([x[:_SAMPLES]])], halves, find)
     return tuple(half for half in halves if noise[half] < _NOISE)
 
 
@@ -138,6 +178,6 @@ def _noise(
         return np.concatenate([session.run(None, {name: x[at : at + batch]})[0] for at in whole]).astype(np.float64)
 
     expected = outputs(exact)
-    energy = max(float(np.square(expected).sum()), 1e-30)
+    energy = max(float(np.square(expected).sum()), _LEAST)
     with np.errstate(all="ignore"):
         return {one: float(np.square(outputs(session) - expected).sum()) / energy for one, session in others.items()}

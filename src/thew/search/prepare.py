@@ -77,37 +77,42 @@ def prepare(
     """A model's space of plans on this machine, measured; with a calibrator, layers may also run on 8-bit integers."""
     scope = scope or Scope()
     first = Settings(threads=threads, half=next(iter(scope.halves), ""), halves=scope.halves)
-    settings, tried = choose_settings(
-        source,
-        types,
-        first,
-        scope.levels if scope.tune else (),
-        calibrator,
-        scope.objective,
-        lambda *at: progress("trying settings", *at),
-    )
-    graph = planned_graph(source, types, settings)
-    here = target(settings.threads)
-    environment = (
-        Environment(source, graph, here, options=settings.options, levels=scope.levels)
-        if calibrator is None and not settings.half
-        else MixedEnvironment(
-            source,
-            graph,
-            here,
-            calibrator,
-            settings.calibration,
-            settings.half,
-            options=settings.options,
-            levels=scope.levels,
-        )
-    )
-    kept = Cache(device_key(), kernels_version(), Path(scope.cache) if scope.cache is not None else default_path())
+    kept = Cache(device_key(), kernels_version(), _path(scope.cache))
     try:
+        settings, tried = choose_settings(
+            source,
+            types,
+            first,
+            scope.levels if scope.tune else (),
+            calibrator,
+            scope.objective,
+            lambda *at: progress("trying settings", *at),
+            kept,
+        )
+        graph = planned_graph(source, types, settings)
+        here = target(settings.threads)
+        environment = (
+            Environment(source, graph, here, options=settings.options, levels=scope.levels)
+            if calibrator is None and not settings.half
+            else MixedEnvironment(
+                source,
+                graph,
+                here,
+                calibrator,
+                settings.calibration,
+                settings.half,
+                options=settings.options,
+                levels=scope.levels,
+            )
+        )
         environment.survey(kept, scope.budget_seconds, lambda *at: progress("measuring", *at))
     finally:
         kept.close()
     return Prepared(environment, settings, tried, facts_of(source, first, calibrator))
+
+
+def _path(cache: str | os.PathLike[str] | None) -> Path:
+    return Path(cache) if cache is not None else default_path()
 
 
 def check_precisions(precisions: Sequence[str]) -> None:
@@ -117,21 +122,37 @@ def check_precisions(precisions: Sequence[str]) -> None:
 
 
 def calibrator_for(
-    source: Graph, data: Data | None, precisions: Sequence[str], threads: int, progress: Progress = silent
+    source: Graph,
+    data: Data | None,
+    precisions: Sequence[str],
+    threads: int,
+    progress: Progress = silent,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Calibrator | None:
     """What quantises the model; None where nothing may be quantised, or it is already."""
     is_quantised = any(node.op == "quantize_linear" for node in source.nodes)
     if data is None or INTEGER not in precisions or is_quantised:
         return None
-    return Calibrator(source, data.x, threads=threads, progress=progress)
+    return Calibrator(source, data.x, threads=threads, progress=progress, cache=_path(cache))
 
 
 def halves_for(
-    source: Graph, types: Mapping[str, TensorType], data: Data | None, precisions: Sequence[str], threads: int
+    source: Graph,
+    types: Mapping[str, TensorType],
+    data: Data | None,
+    precisions: Sequence[str],
+    threads: int,
+    cache: str | os.PathLike[str] | None = None,
 ) -> tuple[str, ...]:
     """The 16-bit types that layers may compute in: those asked for that keep the outputs for the samples."""
     wanted = [half for half in precisions if half in HALVES]
-    return () if data is None else usable_halves(source, types, wanted, data.x, threads)
+    if data is None or not wanted:
+        return ()
+    kept = Cache(device_key(), kernels_version(), _path(cache))
+    try:
+        return usable_halves(source, types, wanted, data.x, threads, kept)
+    finally:
+        kept.close()
 
 
 def types_of(
