@@ -40,6 +40,7 @@ def run(
     size: Annotated[int | None, typer.Option(min=1, help="Height and width where the model leaves them open.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures at a time where the model leaves it open.")] = 1,
     plan: Annotated[Path | None, typer.Option(help="Follow this saved plan.")] = None,
+    replan: Annotated[bool, typer.Option("--replan", help="Adapt a plan for another device or version.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write all outputs to this .npz file.")] = None,
     mode: Annotated[
         str, typer.Option(help="latency; throughput: a batch in parts, one a thread; or auto.")
@@ -57,6 +58,7 @@ def run(
         threads=common.threads,
         precision=common.precision,
         plan=plan,
+        replan=replan,
         mode=mode,
         options=PlanOptions.without(without) if without else None,
     )

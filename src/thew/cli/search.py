@@ -47,6 +47,9 @@ def search(
     ] = "",
     finetune_epochs: Annotated[int, typer.Option(min=0, help="Epochs of training after pruning.")] = 0,
     budget: Annotated[float, typer.Option(min=0, help="Seconds for measurements; what is over is estimated.")] = 300.0,
+    replan: Annotated[
+        Path | None, typer.Option(help="Adapt this plan, of another device or version, and search nothing.")
+    ] = None,
     plan: Annotated[Path | None, typer.Option(help="Write the plan here; by default beside the model.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report, one page, here.")] = None,
     space: Annotated[bool, typer.Option("--space", help="Show the space and its size, and search nothing.")] = False,
@@ -54,12 +57,19 @@ def search(
     """Finds by reinforcement learning the plan that is fastest or smallest on this machine within the bounds."""
     from thew.compress.post_training import read
     from thew.onnx import export_onnx
+    from thew.runtime.replan import replan as adapted
     from thew.search.run import search as find
 
     source = models.load(model, common.seed)
     given = None if data is None else samples.read(data, source, preprocess)
     if space:
         _show_space(read(source), common.threads, given, precisions.split(","), _shares(pruning), common.json)
+        return
+    stem = Path(model.removeprefix("zoo:")).with_suffix("")
+    target = plan or Path(f"{stem}.plan.json")
+    if replan is not None:
+        adapted(read(source), replan, common.threads).save(target)
+        show.note(f"written to {target}")
         return
     with show.stages() as progress:
         result = find(
@@ -80,8 +90,6 @@ def search(
             budget_seconds=budget,
             progress=progress,
         )
-    stem = Path(model.removeprefix("zoo:")).with_suffix("")
-    target = plan or Path(f"{stem}.plan.json")
     result.plan.save(target)
     if result.model is not None:
         export_onnx(result.model, f"{stem}_pruned.onnx")

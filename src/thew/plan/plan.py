@@ -123,7 +123,7 @@ class Plan:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the plan as JSON, atomically."""
         document = {"format": FORMAT, "version": __version__, **dataclasses.asdict(self)}
-        document["digest"] = _digest(document)
+        document["digest"] = digest_of(document)
         write_atomically(path, json.dumps(document, default=dict, separators=(",", ":")))
 
     @staticmethod
@@ -133,21 +133,23 @@ class Plan:
 
         try:
             document = json.loads(Path(path).read_text())
-            sealed = document.pop("digest", "") == _digest(document)
+            sealed = document.pop("digest", "") == digest_of(document)
             if (document.pop("format"), document.pop("version")) != (FORMAT, __version__):
-                raise PlanError(f"plan '{path}': must be of version {__version__}; plan the model again")
+                raise PlanError(
+                    f"plan '{path}': must be of version {__version__}; plan the model again, or adapt it: replan"
+                )
             if not sealed:
                 raise PlanError(
                     f"plan '{path}': must be as it was saved, got one that was edited; plan the model again"
                 )
             steps = tuple(_step_from(step) for step in document.pop("steps"))
-            inputs, outputs = (tuple(map(_value_from, document.pop(key))) for key in ("inputs", "outputs"))
+            inputs, outputs = (tuple(map(value_from, document.pop(key))) for key in ("inputs", "outputs"))
             choices = {key: Choice(**fields) for key, fields in document.pop("choices").items()}
             options = PlanOptions(**document.pop("options"))
-            states = tuple(State(**{**state, "type": _value_from(state).type}) for state in document.pop("states"))
+            states = tuple(State(**{**state, "type": value_from(state).type}) for state in document.pop("states"))
             made: dict[str, Any] = {"choices": choices, "options": options, "states": states}
             made["kept"] = tuple(map(str, document.pop("kept")))
-            made["quantisation"] = _quantisation_from(document.pop("quantisation"))
+            made["quantisation"] = quantisation_from(document.pop("quantisation"))
             plan = Plan(inputs, outputs, steps, **made, **document)
             check_plan(plan)
             return plan
@@ -157,17 +159,19 @@ class Plan:
             ) from error
 
 
-def _digest(document: Mapping[str, Any]) -> str:
+def digest_of(document: Mapping[str, Any]) -> str:
     """Of all that a plan says, however its text is laid out."""
     text = json.dumps(document, default=dict, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _value_from(fields: dict[str, Any]) -> Value:
+def value_from(fields: dict[str, Any]) -> Value:
+    """A value as `Plan.save` writes it."""
     return Value(fields["name"], TensorType(fields["type"]["dtype"], tuple(fields["type"]["shape"])))
 
 
-def _quantisation_from(fields: dict[str, Any] | None) -> Quantisation | None:
+def quantisation_from(fields: dict[str, Any] | None) -> Quantisation | None:
+    """A quantisation as `Plan.save` writes it, checked. Raises ModelError."""
     if fields is None:
         return None
     steps = tuple((float(scale), zero) for scale, zero in fields["steps"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from thew.dtypes import NATIVE, size_bytes
 from thew.errors import PlanError
+from thew.ir import Value
 from thew.plan.plan import Plan, Step, View
 
 _MOST_BYTES = 1 << 46
@@ -24,12 +25,17 @@ def check_plan(plan: Plan) -> None:
         _demand(_is_count(getattr(plan, name), _MOST_BYTES), f"{name} must be a number of bytes", getattr(plan, name))
     _demand(_is_count(plan.threads, _MOST_THREADS) and plan.threads > 0, "threads must be 1 or more", plan.threads)
     for value in (*plan.inputs, *plan.outputs):
-        shape, dtype = value.type.shape, value.type.dtype
-        sound = dtype in NATIVE and isinstance(value.name, str) and shape is not None and _is_shape(shape, dtype)
-        _demand(sound, "a value must have a name and a type", value)
+        check_value(value)
     sizes = [size_bytes(value.type.dtype) * prod(value.type.static_shape) for value in (*plan.inputs, *plan.outputs)]
     for step in plan.steps:
         _check_step(plan, step, sizes)
+
+
+def check_value(value: Value) -> None:
+    """Refuses what is no value. Raises PlanError."""
+    shape, dtype = value.type.shape, value.type.dtype
+    sound = dtype in NATIVE and isinstance(value.name, str) and shape is not None and _is_shape(shape, dtype)
+    _demand(sound, "a value must have a name and a type", value)
 
 
 def _check_step(plan: Plan, step: Step, sizes: list[int]) -> None:

@@ -62,6 +62,8 @@ class InferenceSession:
         options: techniques that plans may use; all by default.
         choices: how given nodes must be run, by the name of a node's first output in the graph that is planned (a
             plan's `choices` has them all).
+        replan: whether a plan for another device or of another version is adapted to this one instead of refused: nodes
+            run as it says, where they can here.
 
     Raises:
         ModelError: the model is malformed or breaks a rule.
@@ -87,6 +89,7 @@ class InferenceSession:
         mode: str = "latency",
         options: PlanOptions | None = None,
         choices: Choices | None = None,
+        replan: bool = False,
     ) -> None:
         cpus = parse_cores(cores)
         threads = granted_threads(cpus) if threads is None else threads
@@ -96,6 +99,11 @@ class InferenceSession:
             raise UnsupportedError(f"precision: must be one of {', '.join(PRECISIONS)}, got {precision!r}")
         if mode not in MODES:
             raise InputError(f"mode: must be one of {', '.join(MODES)}, got {mode!r}")
+        if replan and plan is not None:
+            from thew.runtime.replan import replan as adapted
+
+            model = _load(model, memory_limit_bytes)
+            plan = adapted(model, plan, threads)
         self._given = Plan.load(plan) if isinstance(plan, str | os.PathLike) else plan
         if self._given is not None and options not in (None, self._given.options):
             raise PlanError(f"plan: must be made with these options, {options}, got {self._given.options}")
@@ -226,7 +234,8 @@ class InferenceSession:
             if given.device != self._settings.target.device:
                 here = self._settings.target.device
                 raise PlanError(
-                    f"plan: must be made for this device, {here}, got one for {given.device}; plan the model again"
+                    f"plan: must be made for this device, {here}, got one for {given.device}; plan the model again, "
+                    "or adapt it: replan"
                 )
             planned = self._settings.prepare(self._graph, by_name)
             results = tuple((value.name, value.type) for value in given.outputs)
