@@ -11,10 +11,10 @@ import numpy as np
 from thew.compress.observe import Progress
 from thew.search.agents import Agent, Found, make_agent, play
 from thew.search.game import Assignment, Table
-from thew.search.objective import LATENCY, PARETO, Goal, Objective
+from thew.search.objective import LATENCY, PARETO, Objective
 
 _FINALISTS = 4  # of one objective, timed as whole networks beside the default plan
-MakeGoal = Callable[[Objective], Goal]
+MakeGoal = Callable[[Objective], Callable[[Assignment], float]]
 
 
 @dataclass

@@ -79,13 +79,14 @@ class Environment:
         self.fill(*measure(self.trials(), cache, budget_seconds, progress))
 
     def fill(self, known: Known, refused: frozenset[str]) -> None:
-        """Fills the table with what was measured; what cannot run is left out."""
+        """Fills the table with what was measured; what cannot run is left out, where something else can."""
         self.target = replace(self.target, costs=Measured(known))
         threads, ways, usual = self.target.threads, self._ways(), self._usual()
         for node in self.graph.nodes:
             key, call = key_of(node), call_of_node(self.graph, node)
             allowed = _allowed(ways[key], usual[key], self.levels) if key in usual else ways[key]
-            self.alternatives[key] = distinct(measured(call, way, threads, known, refused) for way in allowed)
+            ways_here = distinct(measured(call, way, threads, known, refused) for way in allowed)
+            self.alternatives[key] = ways_here or distinct(allowed)  # what never runs alone is estimated
 
     def _usual(self) -> Mapping[str, Choice]:
         """What the planner chooses by itself, where some level is not searched."""

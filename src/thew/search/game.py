@@ -58,6 +58,7 @@ class Table:
     _known: dict[tuple[int, ...], Costs] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.problem = without_dead_ends(self.problem)
         count = len(self.names)
         edges = self.problem.edges
         self._before = [[(u, np.asarray(matrix)) for u, matrix in edges[v].items() if u < v] for v in range(count)]
@@ -129,3 +130,21 @@ class Table:
             if not all(lossy for _, lossy in pairs):
                 costs[layer] = [inf if lossy else cost for cost, lossy in pairs]
         return tuple(solve(Problem(costs, self.problem.edges))[: len(self)])
+
+
+def without_dead_ends(problem: Problem) -> Problem:
+    """The problem with infinite costs for the options that no assignment can have, as far as neighbours tell (arc
+    consistency; Mackworth 1977): who plays layer by layer does not learn of a consequence too late.
+    """
+    costs = [np.array(own, dtype=np.float64) for own in problem.costs]
+    allowed = [np.isfinite(own) for own in costs]
+    pairs = [{v: np.isfinite(np.asarray(matrix)) for v, matrix in around.items()} for around in problem.edges]
+    waiting = list(range(len(costs)))
+    while waiting:
+        v = waiting.pop()
+        for u in pairs[v]:
+            left = allowed[u] & (pairs[u][v] & allowed[v]).any(axis=1)
+            if left.any() and (left != allowed[u]).any():  # of a problem without an answer nothing is taken
+                allowed[u] = left
+                waiting.append(u)
+    return Problem([np.where(ok, own, inf).tolist() for own, ok in zip(costs, allowed, strict=True)], problem.edges)

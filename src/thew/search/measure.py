@@ -157,7 +157,9 @@ def _array(found: TensorType, value: Array | None, layout: str, random: np.rando
     if value is not None:
         return np.ascontiguousarray(value)
     shape, dtype = found.static_shape, to_numpy(found.dtype)
-    plain: Array = random.standard_normal(shape).astype(dtype)
+    is_index = dtype.kind in "iu" and dtype.itemsize >= 4  # labels and places, which must be some that there are
+    drawn = random.integers(0, 2, shape) if is_index else random.standard_normal(shape)
+    plain: Array = drawn.astype(dtype)
     if layout != "channels_last" or len(shape) < 3:
         return plain
     base = np.empty(plain.size, dtype)

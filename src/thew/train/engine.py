@@ -15,6 +15,7 @@ from thew.ir.graph import Array
 from thew.nn import Module
 from thew.optim import Optimizer
 from thew.passes.lower_training import OFFSET, SEED
+from thew.plan import Choices, Plan, fingerprint
 from thew.runtime.executable import Executable, Settings, States
 from thew.runtime.lru import Recent
 from thew.train.budget import Measure, fitted, measures
@@ -95,6 +96,16 @@ class Engine:
         self._prepared: Recent[Key, Prepared] = Recent(self.settings.kept_shapes)
         self._most_samples: dict[tuple[tuple[int, ...], bool], int] = {}  # of an evaluation, where fewer than asked fit
         self._evaluates_by: Measure | None = None  # what is done for that beside
+        self._followed: dict[str, Plan] = {}  # by the fingerprint of the graph that it is for
+
+    def follow(self, plan: Plan) -> None:
+        """Runs steps that a plan was made for as it says."""
+        self._followed[plan.fingerprint] = plan
+        self._prepared = Recent(self.settings.kept_shapes)
+
+    def replanned(self, prepared: Prepared, choices: Choices) -> Prepared:
+        """A planned step once more, with nodes run as given."""
+        return self._made(prepared.step, prepared.measure, choices=choices)
 
     def synchronise(self) -> None:
         """Gives every process the first one's parameters and states."""
@@ -209,7 +220,13 @@ class Engine:
         has_batch_norm = any(node.op == "batch_norm_training" for node in ways.step(1).graph.nodes)
         return ways, measures(x.static_shape[0], has_batch_norm, may_narrow=not self.precision.half)
 
-    def _made(self, step: StepGraph, measure: Measure | None = None, graph: Graph | None = None) -> Prepared:
+    def _made(
+        self,
+        step: StepGraph,
+        measure: Measure | None = None,
+        graph: Graph | None = None,
+        choices: Choices | None = None,
+    ) -> Prepared:
         """A graph planned: the step's, or what became of it."""
         settings = self.settings
         if measure is not None and not measure.winograd:
@@ -219,6 +236,10 @@ class Engine:
         arrays = {**step.own, **{name: self.states[name] for name in step.fresh}}
         types = {value.name: value.type for value in step.graph.inputs}
         successors = {name: after for name, after in step.successors.items() if after}
+        if choices is None and self._followed:
+            plan = self._followed.get(fingerprint(settings.prepare(graph or step.graph, types)))
+            choices = None if plan is None else plan.choices
+        settings = replace(settings, choices=dict(choices or {}))
         executable = Executable(graph or step.graph, types, settings, states=States(arrays, successors))
         names = tuple(name for name in types if name in (INPUT, TARGET, *NUMBERS))
         results = executable.results

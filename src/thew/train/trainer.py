@@ -7,7 +7,8 @@ arrays that the plan's steps update where they lie; the model's own arrays are t
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from thew.nn.graph_module import GraphModule
 from thew.nn.loss import loss_of
 from thew.optim import SGD, Constant, Optimizer, Schedule
 from thew.passes.lower_training import OFFSET
-from thew.plan import ALL_TECHNIQUES, PlanOptions
+from thew.plan import ALL_TECHNIQUES, Choices, Plan, PlanOptions
 from thew.runtime.device import parse_cores, target
 from thew.runtime.executable import Settings
 from thew.train import checkpoint
@@ -319,7 +320,7 @@ class Trainer:
         Raises:
             InputError: nothing is planned, and the trainer has no input_shape.
         """
-        return (self._engine.last() or self._usual()).needed_bytes
+        return (self._engine.last() or self.plan_step()).needed_bytes
 
     @property
     def measure(self) -> str:
@@ -327,11 +328,38 @@ class Trainer:
         found = self._planned().measure
         return "" if found is None else str(found)
 
-    def _usual(self) -> Prepared:
+    def plan_step(self, batch_size: int = BATCH, choices: Choices | None = None) -> Prepared:
+        """Plans a step without running it, on targets such as the loss takes.
+
+        Args:
+            batch_size: samples of the step.
+            choices: how nodes of the step's graph must be run; a step planned so is the caller's, and is not followed.
+        """
         if isinstance(self._loss, Classes) or self.input_shape is None:
-            return self.prepare(BATCH)
-        prediction = self._engine.prediction_type(TensorType(self.input_dtype, (BATCH, *self.input_shape)))
-        return self.prepare(BATCH, prediction.static_shape[1:], from_numpy(self._dtype))
+            usual = self.prepare(batch_size)
+        else:
+            prediction = self._engine.prediction_type(TensorType(self.input_dtype, (batch_size, *self.input_shape)))
+            usual = self.prepare(batch_size, prediction.static_shape[1:], from_numpy(self._dtype))
+        return usual if choices is None else self._engine.replanned(usual, choices)
+
+    def follow(self, plan: Plan | str | os.PathLike[str]) -> None:
+        """Runs every step that this plan was made for as it says: what `thew.search` found, or the path of it.
+
+        Raises:
+            PlanError: the file is no plan.
+        """
+        self._engine.follow(plan if isinstance(plan, Plan) else Plan.load(plan))
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Puts parameters and states back as they were: steps that run within were none."""
+        arrays = [*self._planned().step.own.values(), *self._engine.states.values()]
+        before = [array.copy() for array in arrays]
+        try:
+            yield
+        finally:
+            for array, kept in zip(arrays, before, strict=True):
+                np.copyto(array, kept)
 
     def explain(self, rounds: int = 5) -> Explanation:
         """A table of the steps of the plan used last: layer, algorithm, time, GFLOP/s, share of peak. Changes nothing.
@@ -341,14 +369,8 @@ class Trainer:
         """
         from thew.runtime.explain import explain
 
-        prepared = self._planned()
-        arrays = [*prepared.step.own.values(), *self._engine.states.values()]
-        before = [array.copy() for array in arrays]
-        try:
-            return explain(prepared.executable, rounds)
-        finally:
-            for array, kept in zip(arrays, before, strict=True):
-                np.copyto(array, kept)
+        with self.undisturbed():
+            return explain(self._planned().executable, rounds)
 
     def _planned(self) -> Prepared:
         prepared = self._engine.last()

@@ -1,0 +1,37 @@
+"""What may be chosen layer by layer: what a later layer forbids is closed from the start."""
+
+from math import inf
+
+import numpy as np
+
+from thew.plan.solve import Problem
+from thew.search.game import Table, without_dead_ends
+
+
+def late_refusal():
+    """Three layers; the first's second option needs the third's second, which does not run."""
+    problem = Problem()
+    for costs in ([2.0, 1.0], [1.0, 1.0], [1.0, inf]):
+        problem.variable(costs)
+    shared = problem.variable([0.0, 0.0])
+    problem.edge(0, shared, [[0.0, inf], [inf, 0.0]])
+    problem.edge(2, shared, [[0.0, inf], [inf, 0.0]])
+    return problem
+
+
+def test_options_that_no_assignment_has_are_closed_and_the_rest_costs_what_it_did():
+    problem = late_refusal()
+    closed = without_dead_ends(problem)
+    assert closed.costs == [[2.0, inf], [1.0, 1.0], [1.0, inf], [0.0, inf]] and problem.costs[0] == [2.0, 1.0]
+    names = ("a", "b", "c")
+    table = Table(names, (("0", "1"),) * 3, problem)
+    assert np.isinf(table.costs(0, [])[1]) and table.total((0, 0, 0)) == 4.0
+    assert table.optimum() in ((0, 0, 0), (0, 1, 0))
+
+
+def test_a_problem_without_an_answer_stays_one():
+    problem = Problem()
+    problem.variable([1.0, 2.0])
+    problem.variable([1.0])
+    problem.edge(0, 1, [[inf], [inf]])
+    assert without_dead_ends(problem).costs == problem.costs
