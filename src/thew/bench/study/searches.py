@@ -1,8 +1,8 @@
 """The study of searches: networks × agents × seeds on measured tables, whole plans against BLAS in fp32 and the default
 plan, and what each level of the design space brings by itself.
 
-A network is five pieces, each a file: a search over all levels, one over each level alone, whose plans are timed; and
-the agents, which play on what was measured.
+A network is six pieces, each a file: a search over all levels, one in fp32 alone, which must not be slower than the
+default plan, one over each level alone, whose plans are timed; and the agents, which play on what was measured.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from thew.compress.post_training import read
 from thew.files import write_atomically
 from thew.search.agents import make_agent, play
 from thew.search.game import Table
-from thew.search.prepare import PRECISIONS, Scope, calibrator_for, prepare, types_of
+from thew.search.prepare import PRECISIONS, Scope, calibrator_for, halves_for, prepare, types_of
 from thew.search.run import search
 from thew.search.space import LEVELS
 from thew.search.trial import Samples
@@ -37,7 +37,7 @@ _METHOD = (
     "One thread. Plans are timed in turn with the default plan and BLAS in fp32; accuracy is that on samples that "
     "neither calibration nor search had seen."
 )
-PARTS = ("all", *LEVELS, "agents")
+PARTS = ("all", "fp32", *LEVELS, "agents")
 _DROP = 0.01
 Tick = Callable[[str], None]
 
@@ -84,18 +84,13 @@ class SearchStudy:
         write_atomically(path, json.dumps(whole, indent=1))
 
     def _searched(self, network: SearchedNetwork, part: str) -> dict[str, Any]:
-        """A search over all levels by the agent, or over one of them by the exact optimum."""
-        agents: dict[str, Any] = {"agent": "q-learning"} if part == "all" else {"agent": "exact", "baselines": ()}
-        result = search(
-            network.path,
-            data=network.data,
-            max_accuracy_drop=_DROP,
-            levels=LEVELS if part == "all" else (part,),
-            episodes=self.episodes if part == "all" else 1,
-            threads=self.threads,
-            seeds=1,
-            **agents,
-        )
+        """A search over all levels by the agent, with or without precisions, or over one by the exact optimum."""
+        how: dict[str, Any] = {"agent": "q-learning", "episodes": self.episodes}
+        if part in LEVELS:
+            how = {"agent": "exact", "baselines": (), "episodes": 1, "levels": (part,)}
+        if part != "fp32":
+            how |= {"data": network.data, "max_accuracy_drop": _DROP}
+        result = search(network.path, threads=self.threads, seeds=1, **how)
         fields = result.to_dict()
         for left in ("history", "choices", "regrets", "pareto"):
             del fields[left]
@@ -104,9 +99,11 @@ class SearchStudy:
     def _agents(self, network: SearchedNetwork, tick: Tick) -> dict[str, Any]:
         """All agents and seeds on the network's table."""
         source, whole = read(network.path), Data(*network.data)
-        calibrator = calibrator_for(source, Samples.split(whole, 0).calibration, PRECISIONS, self.threads)
-        types = types_of(source, whole, {})
-        table = prepare(source, types, self.threads, calibrator, Scope(tune=False)).environment.table()
+        types, samples = types_of(source, whole, {}), Samples.split(whole, 0).calibration
+        calibrator = calibrator_for(source, samples, PRECISIONS, self.threads)
+        halves = halves_for(source, types, samples, PRECISIONS, self.threads)
+        scope = Scope(tune=False, halves=halves)
+        table = prepare(source, types, self.threads, calibrator, scope).environment.table()
         optimum, agents = table.total(table.optimum()), {}
         for name in self.agents:
             tick(f"{network.name}: {name}")
@@ -149,7 +146,8 @@ def write_search_report(folder: Path, names: Sequence[str], plots: bool = True) 
                 found[name] = json.loads(path.read_text())
     reports = [report for found in parts.values() for report in found.values()]
     about = about_machine(reports, _METHOD)
-    lines = ["# Study of searches", "", *about, *_plans(list(parts["all"].values())), *_levels(parts)]
+    lines = ["# Study of searches", "", *about, *_plans(list(parts["all"].values()))]
+    lines += [*_in_fp32(list(parts["fp32"].values())), *_levels(parts)]
     lines += _agents(list(parts["agents"].values()))
     if plots and parts["agents"]:
         _plot(list(parts["agents"].values()), folder / "curves.svg")
@@ -198,6 +196,20 @@ def _plans(reports: Sequence[Any]) -> Iterator[str]:
         medians = ", ".join(f"{statistics.median(values):.2f}" for values in ratios)
         yield f"Medians: {medians}; best {', '.join(f'{max(values):.2f}' for values in ratios)}."
         yield ""
+
+
+def _in_fp32(reports: Sequence[Any]) -> Iterator[str]:
+    if not reports:
+        return
+    yield from ("## Found plans in fp32 against the default plan, in rounds of their own", "")
+    found = [report["search"] for report in reports]
+    rows = [
+        (report["network"], f"{1e3 * one['default']['seconds']:.3f}", f"{one['confirmed_over_default']:.3f}")
+        for report, one in zip(reports, found, strict=True)
+    ]
+    yield from _table(("network", "default ms", "× default"), rows)
+    gained = [one["confirmed_over_default"] for one in found]
+    yield from (f"Median {statistics.median(gained):.3f}, least {min(gained):.3f}, best {max(gained):.3f}.", "")
 
 
 def _levels(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
