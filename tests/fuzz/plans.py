@@ -26,7 +26,7 @@ _FORGED_SHARE = 0.5
 
 
 def base_plans() -> tuple[Any, dict[str, str]]:
-    """A model, and its plans by name, as text: in fp32 and on integers."""
+    """A model, and its plans by name, as text: in fp32, on integers and in 16 bits."""
     import thew
     from thew import nn
     from thew.compress import Calibrator
@@ -40,15 +40,17 @@ def base_plans() -> tuple[Any, dict[str, str]]:
     types = {value.name: value.type for value in model.inputs}
     samples = np.random.default_rng(0).standard_normal((16, *SHAPE[1:])).astype(np.float32)
     graph = planned_graph(model, types, Settings())
-    space = MixedEnvironment(model, graph, target(1), Calibrator(model, samples))
+    space = MixedEnvironment(model, graph, target(1), Calibrator(model, samples), half="bf16")
     space.fill({}, frozenset())
-    integers = [
-        next((i for i, way in enumerate(ways) if way.choice.precision == "int8"), 0)
-        for ways in space.alternatives.values()
-    ]
-    mixed = space.network(tuple(integers))
-    assert mixed is not None
-    plans = {"fp32": thew.InferenceSession(model, threads=1).plan, "int8": mixed.plan}
+    plans = {"fp32": thew.InferenceSession(model, threads=1).plan}
+    for precision in ("int8", "bf16"):
+        chosen = [
+            next((i for i, way in enumerate(ways) if way.choice.precision == precision), 0)
+            for ways in space.alternatives.values()
+        ]
+        mixed = space.network(tuple(chosen))
+        assert mixed is not None
+        plans[precision] = mixed.plan
     texts = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, plan in plans.items():
@@ -79,7 +81,7 @@ def mutate(texts: dict[str, str], rng: random.Random) -> tuple[str, str, bytes]:
 
 def _forged(document: dict[str, Any], rng: random.Random) -> bytes:
     """Some fields of the plan changed, and the digest made to fit."""
-    from thew.plan.plan import _digest
+    from thew.plan.plan import digest_of
 
     document.pop("digest")
     for _ in range(rng.choice((1, 1, 2, 4))):
@@ -99,7 +101,7 @@ def _forged(document: dict[str, Any], rng: random.Random) -> bytes:
             holder[key] = rng.choice((old[:-1], old[::-1], [*old, old[0]]))
         else:
             holder[key] = rng.choice(({}, [], 0, "x", None))
-    return json.dumps({**document, "digest": _digest(document)}).encode()
+    return json.dumps({**document, "digest": digest_of(document)}).encode()
 
 
 def _places(value: Any) -> Any:

@@ -55,6 +55,7 @@ class Table:
     extra: Callable[[Assignment], float] = lambda chosen: 0.0
     _before: list[list[tuple[int, Costs]]] = field(init=False)
     _settled: list[list[int]] = field(init=False)
+    _open: list[list[int]] = field(init=False)
     _known: dict[tuple[int, ...], Costs] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -66,8 +67,12 @@ class Table:
         for consequence in range(count, len(edges)):
             assert all(neighbour < count for neighbour in edges[consequence]), "consequences follow layers alone"
             self._settled[max(edges[consequence], default=0)].append(consequence)
+        self._open = [[c for c in edges[v] if c >= count and c not in self._settled[v]] for v in range(count)]
         self._reads = [
-            sorted({u for u, _ in self._before[v]} | {u for c in self._settled[v] for u in edges[c] if u != v})
+            sorted(
+                {u for u, _ in self._before[v]}
+                | {u for c in (*self._settled[v], *self._open[v]) for u in edges[c] if u < v}
+            )
             for v in range(count)
         ]
 
@@ -110,7 +115,19 @@ class Table:
                     states += np.asarray(pairs)[:, chosen[neighbour]]
             own = np.asarray(around[layer])
             costs += (states[:, None] + own).min(axis=0)
+        for consequence in self._open[layer]:
+            costs[~self._leaves_some(consequence, layer, chosen)] = inf
         return costs
+
+    def _leaves_some(self, consequence: int, layer: int, chosen: Sequence[int]) -> NDArray[np.bool_]:
+        """For each option of a layer, whether a consequence that later layers settle can still be something."""
+        around = self.problem.edges[consequence]
+        left = np.isfinite(self.problem.costs[consequence])
+        for neighbour, pairs in around.items():
+            if neighbour < layer:
+                left &= np.isfinite(np.asarray(pairs)[:, chosen[neighbour]])
+        found: NDArray[np.bool_] = (left[:, None] & np.isfinite(np.asarray(around[layer]))).any(axis=0)
+        return found
 
     def total(self, chosen: Sequence[int]) -> float:
         """The sum of the layers' costs."""

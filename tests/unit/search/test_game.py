@@ -29,6 +29,21 @@ def test_options_that_no_assignment_has_are_closed_and_the_rest_costs_what_it_di
     assert table.optimum() in ((0, 0, 0), (0, 1, 0))
 
 
+def test_what_a_later_consequence_forbids_is_closed_at_once():
+    """Two readers of a value that cannot be served both, and a third that settles it."""
+    problem = Problem()
+    for _ in range(3):
+        problem.variable([1.0, 1.0])
+    shared = problem.variable([0.0, 0.0])
+    for layer in range(3):
+        problem.edge(layer, shared, [[0.0, inf], [inf, 0.0]])
+    table = Table(("a", "b", "c"), (("0", "1"),) * 3, problem)
+    assert table.reads(1) == [0]
+    for first in (0, 1):
+        np.testing.assert_array_equal(np.isfinite(table.costs(1, [first])), np.arange(2) == first)
+        np.testing.assert_array_equal(np.isfinite(table.costs(2, [first, first])), np.arange(2) == first)
+
+
 def test_a_problem_without_an_answer_stays_one():
     problem = Problem()
     problem.variable([1.0, 2.0])
