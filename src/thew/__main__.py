@@ -4,4 +4,5 @@ import sys
 
 from thew.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # else a worker of an MPI job looks what there is
+    sys.exit(main())

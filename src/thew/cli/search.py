@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,6 +48,9 @@ def search(
     ] = "",
     finetune_epochs: Annotated[int, typer.Option(min=0, help="Epochs of training after pruning.")] = 0,
     budget: Annotated[float, typer.Option(min=0, help="Seconds for measurements; what is over is estimated.")] = 300.0,
+    farm: Annotated[
+        bool, typer.Option("--farm", help="Measure by the other processes of an MPI job, on boards of this kind.")
+    ] = False,
     replan: Annotated[
         Path | None, typer.Option(help="Adapt this plan, of another device or version, and search nothing.")
     ] = None,
@@ -58,6 +62,7 @@ def search(
     from thew.compress.post_training import read
     from thew.onnx import export_onnx
     from thew.runtime.replan import replan as adapted
+    from thew.search.farm import mpi_farm
     from thew.search.run import search as find
 
     source = models.load(model, common.seed)
@@ -71,7 +76,8 @@ def search(
         adapted(read(source), replan, common.threads).save(target)
         show.note(f"written to {target}")
         return
-    with show.stages() as progress:
+    with ExitStack() as stack:
+        progress = stack.enter_context(show.stages())
         result = find(
             source,
             data=given,
@@ -88,6 +94,7 @@ def search(
             pruning=_shares(pruning),
             finetune_epochs=finetune_epochs,
             budget_seconds=budget,
+            farm=stack.enter_context(mpi_farm()) if farm else None,
             progress=progress,
         )
     result.plan.save(target)

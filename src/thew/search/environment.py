@@ -7,6 +7,7 @@ since a network's time is not the sum of its layers' (caches).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -73,10 +74,14 @@ class Environment:
         return found
 
     def survey(
-        self, cache: Cache, budget_seconds: float, progress: Callable[[int, int], None] = lambda done, total: None
+        self,
+        cache: Cache,
+        budget_seconds: float,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        farm: Executor | None = None,
     ) -> None:
-        """Measures, and fills the table with what was found."""
-        self.fill(*measure(self.trials(), cache, budget_seconds, progress))
+        """Measures, here or by a farm's workers, and fills the table with what was found."""
+        self.fill(*measure(self.trials(), cache, budget_seconds, progress, farm))
 
     def fill(self, known: Known, refused: frozenset[str]) -> None:
         """Fills the table with what was measured; what cannot run is left out, where something else can."""

@@ -9,8 +9,10 @@ a few times where it takes what it took.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf
 from time import perf_counter
 from typing import Any
@@ -19,9 +21,9 @@ import numpy as np
 
 from thew.dtypes import to_numpy
 from thew.errors import Error
-from thew.ir import TensorType
+from thew.ir import Node, TensorType
 from thew.ir.graph import Array
-from thew.ops import Call, Candidate, get
+from thew.ops import Call, get
 from thew.plan.alternatives import Alternative
 from thew.plan.cost import Cost, Costs
 from thew.plan.lower import step_attributes
@@ -84,7 +86,7 @@ class Surveyor(Costs):
         shape = tuple(shape)
         key = copy_key(shape, dtype, threads, transposed)
         if key not in self._trials:
-            self._trials[key] = Trial(key, key, lambda: prepare_copy(shape, dtype, threads, transposed))
+            self._trials[key] = Trial(key, key, partial(prepare_copy, shape, dtype, threads, transposed))
         return super().copy_seconds(shape, dtype, threads, transposed)
 
 
@@ -106,8 +108,9 @@ class Measured(Costs):
 
 def step_trial(call: Call, way: Alternative, threads: int) -> Trial:
     """A way to run a node, to be measured."""
-    key = step_key(call, way.row, threads)
-    return Trial(key, layer_key(call), lambda: prepare_step(call, way.candidate, way.row, threads))
+    key, node = step_key(call, way.row, threads), call.node
+    plain = Step(node.op, node.inputs, node.outputs, dict(node.attributes), call.types, call.values)
+    return Trial(key, layer_key(call), partial(prepare_step, plain, way.candidate.layout, way.row.name, threads))
 
 
 def measured(
@@ -130,17 +133,30 @@ def is_view(way: Alternative) -> bool:
 # Making calls
 
 
-def prepare_step(call: Call, candidate: Candidate, row: KernelRow, threads: int) -> Callable[[], None]:
-    """A call that runs a node by a row, on random data in the layout that the candidate asks for."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A `Call` as plain data, which other processes take, too."""
+
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any]
+    types: tuple[TensorType | None, ...]
+    values: tuple[Array | None, ...]
+
+
+def prepare_step(step: Step, layout: str, row: str, threads: int) -> Callable[[], None]:
+    """A call that runs a node by a row, on random data in a layout."""
+    call = Call(Node(step.op, step.inputs, step.outputs, step.attributes), step.types, step.values)
     op = get(call.node.op)
     random = np.random.default_rng(0)
     inputs = [
-        None if found is None else _array(found, value, candidate.layout, random)
+        None if found is None else _array(found, value, layout, random)
         for found, value in zip(call.types, call.values, strict=True)
     ]
-    outputs = [_array(found, None, candidate.layout, random) for found in op.infer(call) if found is not None]
+    outputs = [_array(found, None, layout, random) for found in op.infer(call) if found is not None]
     constants = [index for index, value in enumerate(call.values) if value is not None]
-    return bind_kernel(row.name, call.node.op, inputs, outputs, step_attributes(call), constants, threads)
+    return bind_kernel(row, call.node.op, inputs, outputs, step_attributes(call), constants, threads)
 
 
 def prepare_copy(shape: Sequence[int], dtype: str, threads: int, transposed: bool) -> Callable[[], None]:
@@ -177,36 +193,68 @@ def measure(
     cache: Cache,
     budget_seconds: float = 300.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    farm: Executor | None = None,
 ) -> tuple[dict[str, Measurement], frozenset[str]]:
     """Measures what the cache does not know: all that is known then, and the keys of what cannot run.
 
     Every layer's measurements are kept as soon as they are there, so that an interrupted survey goes on where it was.
+
+    Args:
+        trials: what is to be known.
+        cache: what is known already; takes what is found.
+        budget_seconds: no layer is begun after so many.
+        progress: called with how much is done, and of how much.
+        farm: whose workers measure, on boards of this kind; this process where it is None.
     """
-    known, near = cache.known(), cache.near()
+    known, near = cache.known(), {key: one.seconds for key, one in cache.near().items()}
     layers: dict[str, list[Trial]] = {}
     for trial in trials:
         if trial.key not in known:
             layers.setdefault(trial.layer, []).append(trial)
     refused: set[str] = set()
     started, done, total = perf_counter(), 0, sum(map(len, layers.values()))
-    for beside in layers.values():
-        progress(done, total)
-        done += len(beside)
-        if perf_counter() - started > budget_seconds:
-            break
-        runs = {}
-        for trial in beside:
-            try:
-                run = trial.prepare()
-                run()
-                runs[trial.key] = run
-            except Error:
-                refused.add(trial.key)
-        found = _rounds(runs, {key: near[key].seconds for key in runs if key in near}) if runs else []
+    progress(done, total)
+    for beside, (found, cannot) in _measured(list(layers.values()), near, farm):
         cache.add(found)
         known.update({measurement.key: measurement for measurement in found})
+        refused.update(cannot)
+        done += len(beside)
+        progress(done, total)
+        if perf_counter() - started > budget_seconds:
+            break
     progress(total, total)
     return known, frozenset(refused)
+
+
+def _measured(
+    layers: Sequence[Sequence[Trial]], near: Mapping[str, float], farm: Executor | None
+) -> Iterator[tuple[Sequence[Trial], tuple[list[Measurement], list[str]]]]:
+    """Each layer with what was found for it."""
+    if farm is not None:
+        from thew.search.farm import measured_by
+
+        yield from measured_by(farm, layers, near)
+        return
+    for layer in layers:
+        yield layer, measure_layer(layer, near)
+
+
+def measure_layer(layer: Sequence[Trial], near: Mapping[str, float]) -> tuple[list[Measurement], list[str]]:
+    """The measurements of ways to run one layer, and the keys of those that cannot run.
+
+    Args:
+        layer: its ways.
+        near: seconds that some of them took under another version of the kernels, by key.
+    """
+    runs, refused = {}, []
+    for trial in layer:
+        try:
+            run = trial.prepare()
+            run()
+            runs[trial.key] = run
+        except Error:
+            refused.append(trial.key)
+    return _rounds(runs, {key: near[key] for key in runs if key in near}) if runs else [], refused
 
 
 def _rounds(runs: dict[str, Callable[[], None]], near: Mapping[str, float]) -> list[Measurement]:

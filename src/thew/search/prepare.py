@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +56,7 @@ class Scope:
         tune: whether what is chosen once for the network is tried; else it stays as the planner has it.
         halves: 16-bit types that layers may compute in.
         budget_seconds: for measurements.
+        farm: whose workers measure; None for this process.
         cache: file of measurements; None for the user's own.
     """
 
@@ -63,6 +65,7 @@ class Scope:
     tune: bool = True
     halves: tuple[str, ...] = ()
     budget_seconds: float = 300.0
+    farm: Executor | None = None
     cache: str | os.PathLike[str] | None = None
 
 
@@ -105,7 +108,7 @@ def prepare(
                 levels=scope.levels,
             )
         )
-        environment.survey(kept, scope.budget_seconds, lambda *at: progress("measuring", *at))
+        environment.survey(kept, scope.budget_seconds, lambda *at: progress("measuring", *at), scope.farm)
     finally:
         kept.close()
     return Prepared(environment, settings, tried, facts_of(source, first, calibrator))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -57,6 +58,7 @@ def search(
     seeds: int = SEEDS,
     budget_seconds: float = 300.0,
     cache: str | os.PathLike[str] | None = None,
+    farm: Executor | None = None,
     progress: Progress = silent,
 ) -> Result:
     """Finds how a model runs best on this machine.
@@ -92,6 +94,7 @@ def search(
         seeds: of the regrets in the report, for the agent and the baselines.
         budget_seconds: for measurements; what is over is estimated.
         cache: file of measurements; by default one in the user's cache folder, or under ``THEW_CACHE``.
+        farm: whose workers measure layers, on boards of this kind (`thew.search.farm.mpi_farm`); None: this process.
         progress: called with what is done, how much of it, and of how much.
 
     Returns:
@@ -127,7 +130,7 @@ def search(
         lean, ratio, pruned = choose_pruning(source, types, shares, usual, keeps, wanted, progress)
         halves = halves_for(lean, types, calibrated, precisions, threads, cache)
         calibrator = calibrator_for(lean, calibrated, precisions, threads, progress, cache)
-        scope = Scope(searched, wanted, halves=halves, budget_seconds=budget_seconds, cache=cache)
+        scope = Scope(searched, wanted, halves=halves, budget_seconds=budget_seconds, farm=farm, cache=cache)
         prepared = prepare(lean, types, threads, calibrator, scope, progress)
         environment, table = prepared.environment, prepared.environment.table()
         if wanted.is_time:
