@@ -1,11 +1,13 @@
-"""Counts the instructions of networks on emulated cores: in total, per kernel and per function; of Thew and of peers.
+"""Counts the instructions of networks on emulated cores, and models their cycles: of Thew, by kernel and by function,
+and of peers.
 
 python tools/aarch64/count.py                     the 3×3 reference network on cortex-a72 and cortex-a76
 python tools/aarch64/count.py --functions 8       also where in the native module they are spent
-python tools/aarch64/count.py --network all --engine all --precision fp32,fp16 --json counts.json
+python tools/aarch64/count.py --study --json docs/benchmarks/aarch64_counts.json
+                                                  all networks, engines, precisions and cores worth comparing
 
 Peers' wheels come with `wheels.py --peers`. Counts are exact and repeatable: they say nothing of time, and emulated
-time is never quoted.
+time is never quoted. Modelled cycles (cycles.py) need llvm-22; without it there are none.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import bisect
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -22,14 +25,29 @@ from pathlib import Path
 from typing import Any
 
 import emulate
+from counts_page import write_page
+from cycles import LLVM, modelled_cycles
 from layout import CORES, TOOLS, Layout, call, default_layout
-from networks import NETWORKS, make_files
+from networks import NETWORKS, TRAINING, make_files
 from regions import Region, read_region
 
 from thew.bench.machine import commit
 
-ENGINES = ("thew", "ncnn", "mnn", "litert", "onnxruntime")
-MOST_FUNCTIONS = 30
+ENGINES = ("thew", "ncnn", "mnn", "litert", "onnxruntime", "torch")
+MOST_FUNCTIONS, MOST_NAME = 12, 160
+A72, A76 = "cortex-a72", "cortex-a76"
+# What --study counts: networks, precisions, cores, engines. PyTorch's wheel stops on cortex-a72, and runs a network too
+# often before it is measured to be emulated on the largest.
+STUDY = (
+    (("reference", "mobilenet_v2", "resnet50"), ("fp32",), (A72, A76), ("thew", "ncnn")),
+    (("reference", "mobilenet_v2", "resnet50"), ("fp16",), (A76,), ("thew", "ncnn")),
+    (("reference", "mobilenet_v2", "resnet50"), ("int8",), (A76,), ("thew", "onnxruntime")),
+    (("reference",), ("fp32",), (A72, A76), ("mnn", "litert", "onnxruntime")),
+    (("reference",), ("fp16",), (A76,), ("mnn",)),
+    (("reference",), ("fp32",), (A76,), ("torch",)),
+    ((TRAINING,), ("fp32", "mixed-fp16"), (A72, A76), ("thew",)),
+    ((TRAINING,), ("fp32",), (A76,), ("torch",)),
+)
 REFUSED = 3  # the guest's exit status where an engine does not have what is asked for
 
 
@@ -47,30 +65,30 @@ def measure(layout: Layout, plugin: Path, network: str, engine: str, precision: 
     described = out.with_suffix(".json")
     script = [str(TOOLS / "guest.py"), engine, str(files), precision, str(described)]
     code = emulate.run(layout, cpu, script, f"{plugin},out={out}")
-    asked: dict[str, Any] = {"network": network, "engine": engine, "precision": precision, "cpu": cpu}
+    what: dict[str, Any] = {"network": network, "engine": engine, "precision": precision, "cpu": cpu}
     if code == REFUSED:
-        return {**asked, "absent": f"{engine} cannot run {network} in {precision} on {cpu}; see its output above"}
+        return {**what, "absent": f"{engine} cannot run {network} in {precision} on {cpu}; see its output above"}
     if code != 0:
-        return {**asked, "absent": f"{engine} ended with exit status {code} (-4: an instruction that {cpu} lacks)"}
+        return {**what, "absent": f"{engine} ended with exit status {code} (-4: an instruction that {cpu} lacks)"}
     about = json.loads(described.read_text())
     whole = read_region(out.with_name(out.name + ".1"))
     figures = {
-        **asked,
+        **what,
         "version": about["version"],
         "instructions": whole.instructions,
         "model_macs": model_macs,
         "executed_macs": whole.macs,
     }
+    if CORES[cpu].model and shutil.which(f"llvm-mca-{LLVM}"):
+        figures["modelled_cycles"] = round(modelled_cycles(whole, CORES[cpu].model))
     if engine != "thew":
         return figures
+    figures["commit"] = commit()
+    figures["functions"] = dict(itertools.islice(functions(layout, whole, about["base"]), MOST_FUNCTIONS))
+    if not about["steps"]:
+        return figures
     steps = steps_of(read_region(out.with_name(out.name + ".2")), about["steps"])
-    return {
-        **figures,
-        "commit": commit(),
-        "kernels": by_kernel(steps),
-        "steps": steps,
-        "functions": dict(itertools.islice(functions(layout, whole, about["base"]), MOST_FUNCTIONS)),
-    }
+    return {**figures, "kernels": by_kernel(steps), "steps": steps}
 
 
 def steps_of(region: Region, described: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -102,8 +120,12 @@ def functions(layout: Layout, region: Region, base: int) -> Iterator[tuple[str, 
     for block in region.blocks:
         at = bisect.bisect_right(starts, block.address - base) - 1
         inside = at >= 0 and block.address - base < size
-        spent[rows[at][2] if inside else "outside the module"] += block.count * len(block.words)
+        spent[short(rows[at][2]) if inside else "outside the module"] += block.instructions
     yield from spent.most_common()
+
+
+def short(name: str) -> str:
+    return name.replace("(anonymous namespace)::", "").replace("thew::", "")[:MOST_NAME]
 
 
 def show(figures: dict[str, Any], most_functions: int, every_step: bool) -> None:
@@ -113,16 +135,17 @@ def show(figures: dict[str, Any], most_functions: int, every_step: bool) -> None
         return
     total, macs = figures["instructions"], figures["model_macs"]
     print(f"\n{what}: {total / 1e6:.2f} M instructions an inference, {total / macs:.4f} a multiply-accumulate;", end="")
-    print(f" executed over model multiply-accumulates {figures['executed_macs'] / macs:.3f}", flush=True)
-    if "kernels" not in figures:
-        return
-    print(f"  {'kernel':<44}{'calls':>6}{'M instructions':>16}{'share':>8}{'a MAC':>9}")
-    for kernel, row in sorted(figures["kernels"].items(), key=lambda entry: -entry[1]["instructions"]):
-        show_row(kernel, row["calls"], row["instructions"], row["macs"], total)
-    for step in figures["steps"] if every_step else ():
-        show_row(f"  {step['name']}: {step['kernel']}", 1, step["instructions"], step["macs"], total)
-    for name, count in list(figures["functions"].items())[:most_functions]:
-        print(f"  {count / 1e6:10.3f} M {100 * count / total:5.1f} %  {name[:150]}")
+    print(f" executed over model multiply-accumulates {figures['executed_macs'] / macs:.3f}", end="")
+    cycles = figures.get("modelled_cycles")
+    print(f"; {cycles / 1e6:.2f} M modelled cycles" if cycles else "", flush=True)
+    if "kernels" in figures:
+        print(f"  {'kernel':<44}{'calls':>6}{'M instructions':>16}{'share':>8}{'a MAC':>9}")
+        for kernel, row in sorted(figures["kernels"].items(), key=lambda entry: -entry[1]["instructions"]):
+            show_row(kernel, row["calls"], row["instructions"], row["macs"], total)
+        for step in figures["steps"] if every_step else ():
+            show_row(f"  {step['name']}: {step['kernel']}", 1, step["instructions"], step["macs"], total)
+    for name, count in list(figures.get("functions", {}).items())[:most_functions]:
+        print(f"  {count / 1e6:10.3f} M {100 * count / total:5.1f} %  {name}")
 
 
 def show_row(name: str, calls: int, instructions: int, macs: int, total: int) -> None:
@@ -132,17 +155,21 @@ def show_row(name: str, calls: int, instructions: int, macs: int, total: int) ->
 
 def summary(figures: Sequence[dict[str, Any]]) -> None:
     """One line a count; with the ratio to Thew's where both are there."""
-    own = {(f["network"], f["precision"], f["cpu"]): f.get("instructions") for f in figures if f["engine"] == "thew"}
-    print(
-        f"\n{'network':<14}{'core':<12}{'precision':<11}{'engine':<13}{'M instructions':>15}{'a MAC':>8}{'× thew':>8}"
-    )
+    own = {asked(f)[1:]: f.get("instructions") for f in figures if f["engine"] == "thew"}
+    heads = f"{'M instructions':>15}{'a MAC':>8}{'M cycles':>10}{'× thew':>8}"
+    print(f"\n{'network':<17}{'core':<12}{'precision':<12}{'engine':<13}{heads}")
     for one in figures:
         if "absent" in one:
             continue
-        base = own.get((one["network"], one["precision"], one["cpu"]))
-        total = one["instructions"]
-        cells = f"{total / 1e6:>15.1f}{total / one['model_macs']:>8.4f}{f'{total / base:.3f}' if base else '-':>8}"
-        print(f"{one['network']:<14}{one['cpu']:<12}{one['precision']:<11}{one['engine']:<13}{cells}")
+        base, total, cycles = own.get(asked(one)[1:]), one["instructions"], one.get("modelled_cycles")
+        cells = f"{total / 1e6:>15.1f}{total / one['model_macs']:>8.4f}{f'{cycles / 1e6:.1f}' if cycles else '-':>10}"
+        cells += f"{f'{total / base:.3f}' if base else '-':>8}"
+        print(f"{one['network']:<17}{one['cpu']:<12}{one['precision']:<12}{one['engine']:<13}{cells}")
+
+
+def asked(figures: dict[str, Any]) -> tuple[str, str, str, str]:
+    """What was counted: engine, network, precision, core."""
+    return figures["engine"], figures["network"], figures["precision"], figures["cpu"]
 
 
 def chosen(text: str, among: Sequence[str], option: str) -> list[str]:
@@ -161,27 +188,46 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32", help="with commas, as InferenceSession takes them")
     parser.add_argument("--steps", action="store_true", help="also every step")
     parser.add_argument("--functions", type=int, default=0, metavar="N", help="also the N costliest functions")
-    parser.add_argument("--json", type=Path, help="write the figures there too; those that stand there are kept")
+    parser.add_argument("--study", action="store_true", help="all that is compared, instead of these four")
+    parser.add_argument("--json", type=Path, help="write the figures there too, and a page of them beside; those of "
+                        "peers that stand there are kept, Thew's of this commit too")  # fmt: skip
     options = parser.parse_args()
     layout = Layout(options.root.resolve())
     plugin = build_plugin(layout.root)
     figures: list[dict[str, Any]] = []
     if options.json and options.json.exists():
         figures = json.loads(options.json.read_text())
-    for network, precision, cpu, engine in itertools.product(
+    for engine, network, precision, cpu in wanted(options):
+        key = engine, network, precision, cpu
+        standing = next((one for one in figures if asked(one) == key), None)
+        if standing and (engine != "thew" or standing.get("commit") == commit()):
+            continue
+        found = measure(layout, plugin, network, engine, precision, cpu)
+        figures = sorted([*(one for one in figures if asked(one) != key), found], key=place)
+        show(found, options.functions, options.steps)
+        if options.json:
+            options.json.write_text(json.dumps(figures, indent=1) + "\n")
+            write_page(figures, options.json.with_suffix(".md"))
+    summary(figures)
+
+
+def wanted(options: argparse.Namespace) -> Iterator[tuple[str, str, str, str]]:
+    """Engine, network, precision and core of each count."""
+    own = (
         chosen(options.network, NETWORKS, "network"),
         options.precision.split(","),
         chosen(options.cpu, list(CORES), "cpu"),
         chosen(options.engine, ENGINES, "engine"),
-    ):
-        asked = {"network": network, "engine": engine, "precision": precision, "cpu": cpu}
-        if any(asked.items() <= one.items() for one in figures):
-            continue
-        figures.append(measure(layout, plugin, network, engine, precision, cpu))
-        show(figures[-1], options.functions, options.steps)
-        if options.json:
-            options.json.write_text(json.dumps(figures, indent=1) + "\n")
-    summary(figures)
+    )
+    for networks, precisions, cpus, engines in STUDY if options.study else (own,):
+        for network, precision, cpu, engine in itertools.product(networks, precisions, cpus, engines):
+            yield engine, network, precision, cpu
+
+
+def place(figures: dict[str, Any]) -> tuple[int, str, str, int]:
+    """Where figures stand among others."""
+    engine, network, precision, cpu = asked(figures)
+    return NETWORKS.index(network), precision, cpu, ENGINES.index(engine)
 
 
 if __name__ == "__main__":

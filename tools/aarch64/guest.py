@@ -1,4 +1,5 @@
-"""Runs in the emulated Python: one engine, one network, once as a whole and, for Thew, once more step by step.
+"""Runs in the emulated Python: one engine, one network, once as a whole and, for Thew's inference, once more step by
+step.
 
 argv: engine, the folder that networks.py filled, precision, where to write what was run. Marks the regions for the
 counting plugin. Exit status 3 where the engine does not have what is asked for.
@@ -20,13 +21,21 @@ import numpy as np
 
 import thew
 from thew.bench.peers import PEERS
-from thew.bench.tasks import ModelTask, from_dict
+from thew.bench.tasks import ModelTask, Task, TrainingTask, from_dict
+from thew.errors import UnsupportedError
 
 MARK = 0x54485700  # as in count.c
 START, WHOLE, STEPS = 0, 1, 2
 REFUSED = 3
 WARM_UPS = 1
-ONE_PRECISION = ("litert", "onnxruntime")  # engines that run the model as it is
+PRECISIONS = {  # of engines that do not have those of Thew; int8 is a model of its own
+    "ncnn": ("fp32", "fp16"),
+    "mnn": ("fp32", "fp16"),
+    "litert": ("fp32",),
+    "onnxruntime": ("fp32", "int8"),
+    "torch": ("fp32",),
+}
+TOLD = ("ncnn", "mnn")  # their precision; others run the model as it is
 
 
 def mark(region: int) -> None:
@@ -49,6 +58,12 @@ def count_whole(call: Callable[[], Any]) -> Any:
     return result
 
 
+def run_training(task: TrainingTask, precision: str) -> dict[str, Any]:
+    ready = PEERS["thew"].load().prepare(replace(task, precision=precision))
+    count_whole(ready.call)
+    return {"version": thew.__version__, "base": module_base(), "steps": []}
+
+
 def run_thew(task: ModelTask, precision: str) -> dict[str, Any]:
     session = thew.InferenceSession(task.path, threads=1, precision=precision)
     feeds = dict(task.feeds())
@@ -69,9 +84,10 @@ def macs_of(step: Any) -> int:
     return step.flops // 2 if step.op in ("conv", "matmul") else 0
 
 
-def run_peer(engine: str, task: ModelTask, precision: str) -> dict[str, Any]:
-    peer = PEERS[engine].load()
-    ready = peer.prepare(replace(task, options={} if engine in ONE_PRECISION else {"precision": precision}))
+def run_peer(engine: str, task: Task, precision: str) -> dict[str, Any]:
+    ready = PEERS[engine].load().prepare(replace(task, options={"precision": precision} if engine in TOLD else {}))
+    if ready is None:
+        raise UnsupportedError(f"{engine}: does not do such a task")
     count_whole(ready.call)
     names = {"litert": "ai-edge-litert", "mnn": "MNN"}
     return {"version": metadata.version(names.get(engine, engine))}
@@ -80,15 +96,25 @@ def run_peer(engine: str, task: ModelTask, precision: str) -> dict[str, Any]:
 def main() -> None:
     engine, folder, precision, out = sys.argv[1:]
     task = from_dict(json.loads((Path(folder) / "about.json").read_text())["task"])
-    assert isinstance(task, ModelTask)
-    if engine in ONE_PRECISION and precision != "fp32":
+    if precision not in PRECISIONS.get(engine, (precision,)):
         sys.exit(REFUSED)
+    if isinstance(task, ModelTask) and precision == "int8":
+        task, precision = replace(task, path=str(Path(folder) / "int8.onnx")), "fp32"
     try:
-        about = run_thew(task, precision) if engine == "thew" else run_peer(engine, task, precision)
+        about = run(engine, task, precision)
     except thew.Error as refusal:
         print(refusal, file=sys.stderr)
         sys.exit(REFUSED)
     Path(out).write_text(json.dumps(about))
+
+
+def run(engine: str, task: Task, precision: str) -> dict[str, Any]:
+    if engine != "thew":
+        return run_peer(engine, task, precision)
+    if isinstance(task, TrainingTask):
+        return run_training(task, precision)
+    assert isinstance(task, ModelTask)
+    return run_thew(task, precision)
 
 
 if __name__ == "__main__":

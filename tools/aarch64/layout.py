@@ -19,12 +19,15 @@ PYTHON = "python3.11"  # Debian 12's, in the sysroot; the cross-built wheel is f
 
 @dataclass(frozen=True)
 class Core:
-    """An emulated core: what it stands for (anything newer than it has ends in SIGILL), and what Linux says of it."""
+    """An emulated core: what it stands for (anything newer than it has ends in SIGILL), what Linux says of it, and the
+    name of its model in LLVM, where that is right.
+    """
 
     stands_for: str
     implementer: int
     part: int
     features: str
+    model: str = ""
 
     @property
     def cpuinfo(self) -> str:
@@ -44,9 +47,13 @@ _V80 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 _V82 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
 CORES = {
     "cortex-a53": Core("ARMv8.0: Raspberry Pi 3, Jetson Nano", 0x41, 0xD03, _V80),
-    "cortex-a72": Core("ARMv8.0: Raspberry Pi 4", 0x41, 0xD08, _V80),
+    "cortex-a72": Core("ARMv8.0: Raspberry Pi 4", 0x41, 0xD08, _V80, "cortex-a72"),
     "cortex-a76": Core(
-        "fp16 arithmetic, dotprod, LSE atomics: Raspberry Pi 5, Jetson Orin, Graviton2", 0x41, 0xD0B, _V82
+        "fp16 arithmetic, dotprod, LSE atomics: Raspberry Pi 5, Jetson Orin, Graviton2",
+        0x41,
+        0xD0B,
+        _V82,
+        "neoverse-n1",
     ),
     "max": Core("everything QEMU knows: i8mm, bf16, SVE2, SME", 0x00, 0x051, f"{_V82} sve sve2 i8mm bf16 asimdfhm"),
 }

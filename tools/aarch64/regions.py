@@ -70,6 +70,10 @@ class Block:
     count: int
     words: tuple[int, ...]
 
+    @property
+    def instructions(self) -> int:
+        return self.count * len(self.words)
+
 
 @dataclass(frozen=True)
 class Region:
@@ -78,7 +82,7 @@ class Region:
 
     @property
     def instructions(self) -> int:
-        return sum(block.count * len(block.words) for block in self.blocks)
+        return sum(block.instructions for block in self.blocks)
 
     @property
     def macs(self) -> int:
