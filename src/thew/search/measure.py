@@ -24,11 +24,10 @@ from thew.errors import Error
 from thew.ir import Node, TensorType
 from thew.ir.graph import Array
 from thew.ops import Call, get
-from thew.plan.alternatives import Alternative
+from thew.plan.alternatives import ANY, LIKE, PLAIN, Alternative
 from thew.plan.cost import Cost, Costs
 from thew.plan.lower import step_attributes
-from thew.plan.plan import channels_last_strides
-from thew.plan.target import KernelRow
+from thew.plan.plan import LAYOUTS, dense_strides
 from thew.runtime.cache import Cache, Measurement
 from thew.runtime.native import bind_kernel, supported_rows
 
@@ -36,6 +35,7 @@ ROUNDS = (3, 15)  # least and most
 CERTAIN = 0.02  # of the median, the half distance of quartiles over the root of the number of samples
 HOPELESS = 2.0  # times the best of its layer: measured no further
 NEAR = 0.1  # of what was measured under another version: where the first rounds say the same, they are enough
+_METHOD = "in the layouts that are read and written"  # of measuring: what was measured otherwise is near at most
 _SAMPLE_SECONDS = 2e-4  # a sample is as many calls as take this long
 
 
@@ -54,9 +54,11 @@ class Trial:
     prepare: Callable[[], Callable[[], None]] = field(compare=False)
 
 
-def step_key(call: Call, row: KernelRow, threads: int) -> str:
-    """The key of running a call by a row."""
-    return json.dumps([row.name, *json.loads(layer_key(call)), threads], separators=(",", ":"))
+def step_key(call: Call, way: Alternative, threads: int) -> str:
+    """The key of running a call in a way: by a row, and in a layout where that takes several."""
+    free = way.candidate.layout == ANY and way.choice.layout not in ("", PLAIN)
+    layout = [way.choice.layout] if free else []
+    return json.dumps([way.row.name, *json.loads(layer_key(call)), threads, *layout], separators=(",", ":"))
 
 
 def layer_key(call: Call) -> str:
@@ -108,16 +110,16 @@ class Measured(Costs):
 
 def step_trial(call: Call, way: Alternative, threads: int) -> Trial:
     """A way to run a node, to be measured."""
-    key, node = step_key(call, way.row, threads), call.node
+    key, node = step_key(call, way, threads), call.node
     plain = Step(node.op, node.inputs, node.outputs, dict(node.attributes), call.types, call.values)
-    return Trial(key, layer_key(call), partial(prepare_step, plain, way.candidate.layout, way.row.name, threads))
+    return Trial(key, layer_key(call), partial(prepare_step, plain, way.reads, way.writes, way.row.name, threads))
 
 
 def measured(
     call: Call, way: Alternative, threads: int, known: Mapping[str, Measurement], refused: frozenset[str]
 ) -> Alternative:
     """The way at its measured cost; as estimated where it was not measured, without end where it cannot run."""
-    key = step_key(call, way.row, threads)
+    key = step_key(call, way, threads)
     if is_view(way):
         return way
     if key in refused:
@@ -145,16 +147,20 @@ class Step:
     values: tuple[Array | None, ...]
 
 
-def prepare_step(step: Step, layout: str, row: str, threads: int) -> Callable[[], None]:
-    """A call that runs a node by a row, on random data in a layout."""
+def prepare_step(step: Step, reads: Sequence[str], writes: Sequence[str], row: str, threads: int) -> Callable[[], None]:
+    """A call that runs a node by a row, on random data in the layouts that it reads and writes."""
     call = Call(Node(step.op, step.inputs, step.outputs, step.attributes), step.types, step.values)
     op = get(call.node.op)
     random = np.random.default_rng(0)
     inputs = [
         None if found is None else _array(found, value, layout, random)
-        for found, value in zip(call.types, call.values, strict=True)
+        for found, value, layout in zip(call.types, call.values, reads, strict=True)
     ]
-    outputs = [_array(found, None, layout, random) for found in op.infer(call) if found is not None]
+    made = [found for found in op.infer(call) if found is not None]
+    outputs = [
+        _array(found, None, layout, random)
+        for found, layout in zip(made, (*writes, *[PLAIN] * len(made)), strict=False)
+    ]
     constants = [index for index, value in enumerate(call.values) if value is not None]
     return bind_kernel(row, call.node.op, inputs, outputs, step_attributes(call), constants, threads)
 
@@ -176,10 +182,11 @@ def _array(found: TensorType, value: Array | None, layout: str, random: np.rando
     is_index = dtype.kind in "iu" and dtype.itemsize >= 4  # labels and places, which must be some that there are
     drawn = random.integers(0, 2, shape) if is_index else random.standard_normal(shape)
     plain: Array = drawn.astype(dtype)
-    if layout != "channels_last" or len(shape) < 3:
+    layout = layout.removeprefix(LIKE)
+    if layout not in LAYOUTS or layout == PLAIN:
         return plain
     base = np.empty(plain.size, dtype)
-    strides = tuple(stride * base.itemsize for stride in channels_last_strides(shape))
+    strides = tuple(stride * base.itemsize for stride in dense_strides(layout, shape))
     result = np.lib.stride_tricks.as_strided(base, shape, strides)
     result[...] = plain
     return result
@@ -304,5 +311,5 @@ def kernels_version() -> str:
 
     from thew import __version__
 
-    names: Any = "\n".join(sorted(row.name for row in supported_rows()))
+    names: Any = "\n".join((_METHOD, *sorted(row.name for row in supported_rows())))
     return f"{__version__}+{hashlib.sha256(names.encode()).hexdigest()[:8]}"
