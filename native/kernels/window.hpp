@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/dispatch.hpp"
+#include "kernels/strided.hpp"
 
 namespace thew {
 
@@ -25,6 +26,27 @@ inline Tensor as_image(Tensor tensor) {
     tensor.shape[2] = 1;
     tensor.stride[2] = 0;
     return tensor;
+}
+
+// What a convolution asks of its images x (n, c, …) and y (n, oc, …) and its weights w (oc, c/group, …), whichever of
+// them a step computes. Returns the number of groups.
+inline std::int64_t require_convolution(const StepDesc& desc, const Tensor& x, const Tensor& w, const Tensor& y) {
+    const std::string got = ", got " + shape_text(x) + ", " + shape_text(w) + " and " + shape_text(y);
+    require((x.rank == 3 || x.rank == 4) && w.rank == x.rank && y.rank == x.rank,
+            where(desc) + "x, w and y must all have rank 3 or all rank 4" + got);
+    const std::int64_t group = desc.attributes.integer("group", 1), oc = w.shape[0];
+    require(group >= 1 && oc % group == 0 && x.shape[1] % group == 0 && w.shape[1] == x.shape[1] / group &&
+                y.shape[0] == x.shape[0] && y.shape[1] == oc,
+            where(desc) +
+                "x (n, c, …), w (oc, c/group, …) and y (n, oc, …) must fit, group = " + std::to_string(group) + got);
+    return group;
+}
+
+// Input 2, where there is one: a number a channel.
+inline void require_bias(const StepDesc& desc, std::int64_t channels) {
+    require(!present(desc, 2) || (desc.inputs[2].rank == 1 && desc.inputs[2].shape[0] == channels),
+            where(desc) + "bias must be (" + std::to_string(channels) + ",)" +
+                (present(desc, 2) ? ", got " + shape_text(desc.inputs[2]) : ""));
 }
 
 // `rank` is x's; `kernel` its spatial extents, rank - 2 of them.

@@ -17,30 +17,17 @@ struct ConvOperands {
 inline ConvOperands conv_operands(const StepDesc& desc, DType dtype) {
     require_counts(desc, 2, 4);
     const Tensor &x = desc.inputs[0], &w = desc.inputs[1], &y = desc.outputs[0];
-    require((x.rank == 3 || x.rank == 4) && w.rank == x.rank && y.rank == x.rank,
-            where(desc) + "x, w and y must all have rank 3 or all rank 4, got " + shape_text(x) + ", " + shape_text(w) +
-                " and " + shape_text(y));
+    const std::int64_t group = require_convolution(desc, x, w, y);
     for (std::size_t i = 0; i < desc.inputs.size(); ++i) {
         if (present(desc, i) && i != 2) require_dtype(desc, desc.inputs[i], dtype, "every input");
     }
     if (present(desc, 2)) require_bias_dtype(desc, desc.inputs[2], dtype);
     require_dtype(desc, y, dtype, "y");
-    ConvOperands at{as_image(x), as_image(w), as_image(y), {}, desc.attributes.integer("group", 1), 0};
+    ConvOperands at{as_image(x), as_image(w), as_image(y), {}, group, 0};
     at.residual.rank = -1;
     if (present(desc, 3)) at.residual = as_image(broadcast_view(desc.inputs[3], y, where(desc)));
-    const std::int64_t oc = at.w.shape[0];
-    require(at.group >= 1 && oc % at.group == 0 && at.x.shape[1] % at.group == 0 &&
-                at.w.shape[1] == at.x.shape[1] / at.group,
-            where(desc) + "w must be (oc, c/group, …) with oc and c multiples of group = " + std::to_string(at.group) +
-                ", got x " + shape_text(x) + " and w " + shape_text(w));
-    at.w_group = oc / at.group * at.w.stride[0];
-    require(y.shape[0] == x.shape[0] && y.shape[1] == oc, where(desc) + "y must be (" + std::to_string(x.shape[0]) +
-                                                              ", " + std::to_string(oc) + ", …), got " + shape_text(y));
-    if (present(desc, 2)) {
-        const Tensor& bias = desc.inputs[2];
-        require(bias.rank == 1 && bias.shape[0] == oc,
-                where(desc) + "bias must be (" + std::to_string(oc) + ",), got " + shape_text(bias));
-    }
+    at.w_group = w.shape[0] / group * at.w.stride[0];
+    require_bias(desc, w.shape[0]);
     return at;
 }
 

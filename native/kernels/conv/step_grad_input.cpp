@@ -21,18 +21,11 @@ struct Operands {
 Operands operands(const StepDesc& desc, DType dtype) {
     require_counts(desc, 2, 2);
     const Tensor &dy = desc.inputs[0], &w = desc.inputs[1], &dx = desc.outputs[0];
-    require((dy.rank == 3 || dy.rank == 4) && w.rank == dy.rank && dx.rank == dy.rank,
-            where(desc) + "dy, w and dx must all have rank 3 or all rank 4, got " + shape_text(dy) + ", " +
-                shape_text(w) + " and " + shape_text(dx));
+    const std::int64_t group = require_convolution(desc, dx, w, dy);
     require_dtype(desc, dy, dtype, "dy");
     require_dtype(desc, w, dtype, "w");
     require_dtype(desc, dx, dtype, "dx");
-    const Operands at{as_image(dy), as_image(w), as_image(dx), desc.attributes.integer("group", 1)};
-    require(at.group >= 1 && w.shape[0] % at.group == 0 && dx.shape[1] == w.shape[1] * at.group &&
-                dy.shape[1] == w.shape[0] && dx.shape[0] == dy.shape[0],
-            where(desc) + "dy (n, oc, …), w (oc, c/group, …) and dx (n, c, …) must fit, group = " +
-                std::to_string(at.group) + ", got " + shape_text(dy) + ", " + shape_text(w) + " and " + shape_text(dx));
-    return at;
+    return {as_image(dy), as_image(w), as_image(dx), group};
 }
 
 // One pair of remainders as a convolution, and where it starts in w and dx (elements).

@@ -16,18 +16,11 @@ struct Operands {
 Operands operands(const StepDesc& desc, DType dtype) {
     require_counts(desc, 2, 2);
     const Tensor &dy = desc.inputs[0], &x = desc.inputs[1], &dw = desc.outputs[0];
-    require((dy.rank == 3 || dy.rank == 4) && x.rank == dy.rank && dw.rank == dy.rank,
-            where(desc) + "dy, x and dw must all have rank 3 or all rank 4, got " + shape_text(dy) + ", " +
-                shape_text(x) + " and " + shape_text(dw));
+    const std::int64_t group = require_convolution(desc, x, dw, dy);
     require_dtype(desc, dy, dtype, "dy");
     require_dtype(desc, x, dtype, "x");
     require_dtype(desc, dw, dtype, "dw");
-    const Operands at{as_image(dy), as_image(x), as_image(dw), desc.attributes.integer("group", 1)};
-    require(at.group >= 1 && dw.shape[0] % at.group == 0 && x.shape[1] == dw.shape[1] * at.group &&
-                dy.shape[1] == dw.shape[0] && x.shape[0] == dy.shape[0],
-            where(desc) + "dy (n, oc, …), x (n, c, …) and dw (oc, c/group, …) must fit, group = " +
-                std::to_string(at.group) + ", got " + shape_text(dy) + ", " + shape_text(x) + " and " + shape_text(dw));
-    return at;
+    return {as_image(dy), as_image(x), as_image(dw), group};
 }
 
 class GradWeightStep final : public Step {

@@ -22,24 +22,15 @@ struct Operands {
 Operands operands(const StepDesc& desc, const Row& row) {
     require_counts(desc, 2, 4);
     const Tensor &x = desc.inputs[0], &w = desc.inputs[1], &y = desc.outputs[0];
-    require((x.rank == 3 || x.rank == 4) && w.rank == x.rank && y.rank == x.rank,
-            where(desc) + "x, w and y must all have rank 3 or all rank 4, got " + shape_text(x) + ", " + shape_text(w) +
-                " and " + shape_text(y));
+    const std::int64_t group = require_convolution(desc, x, w, y);
     for (const Tensor& tensor : desc.inputs) {
         if (tensor.rank >= 0) require_dtype(desc, tensor, row.a, "every input");
     }
     require_dtype(desc, y, row.a, "y");
-    Operands at{as_image(x), as_image(w), as_image(y), {}, desc.attributes.integer("group", 1)};
+    Operands at{as_image(x), as_image(w), as_image(y), {}, group};
     at.residual.rank = -1;
     if (present(desc, 3)) at.residual = as_image(broadcast_view(desc.inputs[3], y, where(desc)));
-    const std::int64_t oc = w.shape[0];
-    require(at.group >= 1 && oc % at.group == 0 && x.shape[1] % at.group == 0 && w.shape[1] == x.shape[1] / at.group,
-            where(desc) + "w must be (oc, c/group, …) with oc and c multiples of group = " + std::to_string(at.group) +
-                ", got x " + shape_text(x) + " and w " + shape_text(w));
-    require(y.shape[0] == x.shape[0] && y.shape[1] == oc, where(desc) + "y must be (" + std::to_string(x.shape[0]) +
-                                                              ", " + std::to_string(oc) + ", …), got " + shape_text(y));
-    require(!present(desc, 2) || (desc.inputs[2].rank == 1 && desc.inputs[2].shape[0] == oc),
-            where(desc) + "bias must be (" + std::to_string(oc) + ",)");
+    require_bias(desc, w.shape[0]);
     return at;
 }
 

@@ -34,12 +34,7 @@ inline void require_channels_last(const StepDesc& desc, const Tensor& image) {
 // The window of a convolution of x by w to y, whichever of them the step computes.
 inline Window2d window_of_tiles(const StepDesc& desc, const Tensor& x, const Tensor& w, const Tensor& y,
                                 const WinogradEntry& entry) {
-    const std::int64_t group = desc.attributes.integer("group", 1), oc = w.shape[0];
-    require(group >= 1 && oc % group == 0 && x.shape[1] % group == 0 && w.shape[1] == x.shape[1] / group,
-            where(desc) + "w must be (oc, c/group, …) with oc and c multiples of group = " + std::to_string(group) +
-                ", got x " + shape_text(x) + " and w " + shape_text(w));
-    require(y.shape[0] == x.shape[0] && y.shape[1] == oc, where(desc) + "y must be (" + std::to_string(x.shape[0]) +
-                                                              ", " + std::to_string(oc) + ", …), got " + shape_text(y));
+    require_convolution(desc, x, w, y);
     const Window2d window = window_of(desc, 4, {w.shape[2], w.shape[3]});
     require_window(desc, window, x, y, false);
     for (int axis = 0; axis < 2; ++axis) {
