@@ -59,7 +59,7 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
         "torch": Peer("of_torch", "torch", ("dqn", "model", "matmul", "overhead", "training")),
         "stable-baselines3": Peer("of_stable_baselines3", "stable_baselines3", ("dqn",)),
         "torch-compile": Peer("of_torch_compile", "torch", ("model", "training")),
-        "tensorflow": Peer("of_tensorflow", "tensorflow", ("training",)),
+        "tensorflow": Peer("of_tensorflow", "tensorflow", ("dqn", "training")),
         "jax": Peer("of_jax", "jax", ("training",)),
         "openvino": Peer("of_openvino", "openvino", ("model", "matmul", "overhead")),
         "litert": Peer("of_litert", "ai_edge_litert", ("model",)),
