@@ -33,20 +33,17 @@ from regions import Region, read_region
 
 from thew.bench.machine import commit
 
-ENGINES = ("thew", "ncnn", "mnn", "litert", "onnxruntime", "torch")
+ENGINES = ("thew", "ncnn", "mnn", "litert", "onnxruntime")
 MOST_FUNCTIONS, MOST_NAME = 12, 160
 A72, A76 = "cortex-a72", "cortex-a76"
-# What --study counts: networks, precisions, cores, engines. PyTorch's wheel stops on cortex-a72, and runs a network too
-# often before it is measured to be emulated on the largest.
+# What --study counts: networks, precisions, cores, engines.
 STUDY = (
     (("reference", "mobilenet_v2", "resnet50"), ("fp32",), (A72, A76), ("thew", "ncnn")),
     (("reference", "mobilenet_v2", "resnet50"), ("fp16",), (A76,), ("thew", "ncnn")),
     (("reference", "mobilenet_v2", "resnet50"), ("int8",), (A76,), ("thew", "onnxruntime")),
     (("reference",), ("fp32",), (A72, A76), ("mnn", "litert", "onnxruntime")),
     (("reference",), ("fp16",), (A76,), ("mnn",)),
-    (("reference",), ("fp32",), (A76,), ("torch",)),
     ((TRAINING,), ("fp32", "mixed-fp16"), (A72, A76), ("thew",)),
-    ((TRAINING,), ("fp32",), (A76,), ("torch",)),
 )
 REFUSED = 3  # the guest's exit status where an engine does not have what is asked for
 

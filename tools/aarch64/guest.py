@@ -33,8 +33,8 @@ PRECISIONS = {  # of engines that do not have those of Thew; int8 is a model of 
     "mnn": ("fp32", "fp16"),
     "litert": ("fp32",),
     "onnxruntime": ("fp32", "int8"),
-    "torch": ("fp32",),
 }
+PRODUCTS = ("conv", "matmul", "qlinear_conv", "qlinear_matmul")  # ops whose operations are multiply-accumulates
 TOLD = ("ncnn", "mnn")  # their precision; others run the model as it is
 
 
@@ -81,7 +81,7 @@ def run_thew(task: ModelTask, precision: str) -> dict[str, Any]:
 
 
 def macs_of(step: Any) -> int:
-    return step.flops // 2 if step.op in ("conv", "matmul") else 0
+    return step.flops // 2 if step.op in PRODUCTS else 0
 
 
 def run_peer(engine: str, task: Task, precision: str) -> dict[str, Any]:

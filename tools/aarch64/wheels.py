@@ -17,7 +17,7 @@ from pathlib import Path
 from layout import REPOSITORY, Layout, call, default_layout
 from packaging.requirements import Requirement
 
-PEERS = ("ncnn", "MNN", "ai-edge-litert", "onnxruntime", "torch")  # those that have AArch64 wheels
+PEERS = ("ncnn", "MNN", "ai-edge-litert", "onnxruntime")  # those that have AArch64 wheels
 # Debian 12 has glibc 2.36: it runs wheels built for that or older.
 GLIBC_MINORS = (17, *range(24, 37))
 
@@ -58,8 +58,7 @@ def project_requirements() -> list[Requirement]:
 
 
 def fetch_wheels(site: Path, packages: Mapping[str, str]) -> None:
-    # A local part of a version (torch's "+cpu") is this machine's build.
-    pinned = [f"{name}=={version.split('+')[0]}" for name, version in sorted(packages.items()) if name != "thew"]
+    pinned = [f"{name}=={version}" for name, version in sorted(packages.items()) if name != "thew"]
     platforms = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in GLIBC_MINORS)]
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--no-deps", "--upgrade"]
     command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", "3.11"]
