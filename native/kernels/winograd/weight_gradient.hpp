@@ -172,6 +172,7 @@ public:
 private:
     // A vector of channels into dw: as it is where they lie side by side, else with each channel's taps together.
     void write(const Vec<T> (&taps)[kTaps], Memory* to, std::int64_t count) const {
+        count = count < L ? count : L;  // as it is: said for the compiler, which warns of what is past a vector
         if (args_.dw[1] == 1) {
             for (int tap = 0; tap < kTaps; ++tap) {
                 Memory* at = to + tap / R * args_.dw[2] + tap % R * args_.dw[3];
@@ -179,12 +180,13 @@ private:
             }
             return;
         }
-        T turned[L * kTaps + L];
+        T turned[L * kTaps + L] = {};
         turn(taps, turned);
         if (args_.dw[1] == kTaps && args_.dw[2] == R && args_.dw[3] == 1) {
             std::int64_t i = 0;
             for (; i + L <= count * kTaps; i += L) store_narrowed(to + i, load(turned + i));
-            store_narrowed_partial(to + i, load(turned + i), static_cast<int>(count * kTaps - i));
+            const std::int64_t left = count * kTaps - i;
+            store_narrowed_partial(to + i, load(turned + i), static_cast<int>(left < L ? left : L));
             return;
         }
         for (std::int64_t i = 0; i < count * kTaps; ++i) {
