@@ -1,5 +1,5 @@
-// The windows of one image's block of lanes, one after another. `Value` is a vector or one element, of the type computed
-// in; elements of 16 bits are widened and, where windows share them, rounded each time.
+// The windows of one image's block of lanes, one after another. `Value` is a vector or one element, of the type
+// computed in; elements of 16 bits are widened and, where windows share them, rounded each time.
 #pragma once
 
 #include "kernels/pool/window.hpp"
