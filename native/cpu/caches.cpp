@@ -111,6 +111,7 @@ Caches per_thread(const std::vector<CacheLevel>& levels, int threads) {
         } else if (found.level == 2) {
             caches.l2_bytes = share;
             caches.l2_ways = found.ways;
+            caches.l2_least_bytes = found.bytes / static_cast<std::size_t>(std::max(found.shared_by, 1));
         } else if (found.level == 3) {
             caches.l3_bytes_per_core = share;
         }

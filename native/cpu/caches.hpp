@@ -12,6 +12,7 @@ namespace thew {
 // In bytes; ways are those of the whole cache. A level that is absent has 0 bytes.
 struct Caches {
     std::size_t l1_bytes, l1_ways, l2_bytes, l2_ways, l3_bytes_per_core, line_bytes;
+    std::size_t l2_least_bytes;  // where all cores compute: what the order of sums may depend on, whatever `threads` is
 };
 
 inline constexpr int kEveryCore = 1 << 16;  // as many threads as there are cores

@@ -68,6 +68,7 @@ void silent_board_uses_the_table() {
     CHECK(caches.l2_bytes == 256 * 1024 && caches.l2_ways == 16);  // 1 MB shared by four
     CHECK(thew::per_thread(thew::cache_levels(3, tree.root()), 1).l2_bytes == 1024 * 1024);
     CHECK(thew::per_thread(thew::cache_levels(3, tree.root()), 2).l2_bytes == 512 * 1024);
+    CHECK(thew::per_thread(thew::cache_levels(3, tree.root()), 1).l2_least_bytes == 256 * 1024);
     CHECK(caches.l3_bytes_per_core == 0 && caches.line_bytes == 64);
     const thew::Cpu cpu = thew::describe_cpu(tree.root());
     CHECK(cpu.model == "Cortex-A72" && cpu.cores.size() == 4 && cpu.cores[3].kind == 0);

@@ -70,9 +70,10 @@ inline std::int64_t block_depth(const Caches& caches, const TileShape& tile, std
     const double way_bytes = static_cast<double>(caches.l1_bytes) / std::max(ways, 1.0);
     const auto fits = static_cast<std::int64_t>(a_ways * way_bytes) / (tile.mr * tile.a_bytes);
     std::int64_t most = std::max<std::int64_t>(fits, tile.vector_bytes == 64 ? 512 : 256);
-    // Sums that take a place of their own are written and read once more: rows of a may fill part of the second level.
+    // Sums that take a place of their own are written and read once more: rows of a may fill part of the second level,
+    // the same for any number of threads, since where c is narrower the cuts show in the sums.
     if (tile.keeps_sums)
-        most = std::max(most, static_cast<std::int64_t>(caches.l2_bytes) / 4 / (tile.mr * tile.a_bytes));
+        most = std::max(most, static_cast<std::int64_t>(caches.l2_least_bytes) / 4 / (tile.mr * tile.a_bytes));
     const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(k - most / 4, most));  // a quarter over is no reason
     const std::int64_t multiple = tile.keeps_sums ? 32 : 16;  // some of those kernels take k by 32
     return std::max<std::int64_t>(round_up(ceil_div(k, blocks), multiple), multiple);
