@@ -83,7 +83,15 @@ def test_a_signal_ends_at_a_steps_end(command, kind):
     assert resumed.counters.steps == steps + 1
 
 
-def test_a_second_signal_ends_at_once(monkeypatch):
+@pytest.fixture
+def heeded():
+    """SIGINT as Python has it, also where the tests run in a background that ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_signal_ends_at_once(heeded):
     """The first asks; from then on the signal does what it would have done without `fit`."""
     with nn.init.seeded(0):
         trainer = thew.Trainer(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), input_shape=(4,))
