@@ -28,7 +28,8 @@ PRECISIONS = ("fp32", "mixed-bf16", "mixed-fp16", "mixed-fp64-fp16")
 BATCH = 64
 _METHOD = (
     f"SGD with momentum 0.9, batch {BATCH}, one cycle of the learning rate; accuracy is that on held-out samples after "
-    "the last epoch. The spread of the seeds is what a precision's accuracy is judged by."
+    "the last epoch. The spread of the seeds is what a precision's accuracy is judged by. Minutes are of the clock, "
+    "whatever else the machine was doing."
 )
 
 
