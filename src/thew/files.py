@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes | str) -> None:
@@ -30,6 +32,11 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def write_json(path: str | os.PathLike[str], document: Any) -> None:
+    """Writes plain data as JSON, atomically. Raises OSError as `write_atomically`."""
+    write_atomically(path, json.dumps(document, indent=1) + "\n")
 
 
 def _umask() -> int:

@@ -32,8 +32,7 @@ public:
         if (!has_bias_) return;
         const Tensor& bias = desc.inputs[2];
         require_dtype(desc, bias, entry.row.a, "bias");
-        require(bias.rank == 1 && bias.shape[0] == conv_.oc,
-                where(desc) + "bias must be (" + std::to_string(conv_.oc) + ",), got " + shape_text(bias));
+        require_bias(desc, conv_.oc);
         conv_.bias_stride = bias.stride[0];
     }
 

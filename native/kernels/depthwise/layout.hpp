@@ -44,8 +44,7 @@ inline void check_depthwise(const StepDesc& desc, const DepthwiseOperands& at, c
                 std::to_string(at.y.shape[0]) + ", " + std::to_string(at.y.shape[1]) + ", …)");
     if (present(desc, 2)) {
         if (desc.inputs[2].dtype != row.acc) require_dtype(desc, desc.inputs[2], row.a, "bias");
-        require(desc.inputs[2].rank == 1 && desc.inputs[2].shape[0] == oc,
-                where(desc) + "bias must be (" + std::to_string(oc) + ",)");
+        require_bias(desc, oc);
     }
     if (present(desc, 3)) {
         require_dtype(desc, desc.inputs[3], at.x.dtype, "residual");

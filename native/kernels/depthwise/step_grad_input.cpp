@@ -20,14 +20,11 @@ public:
     DepthwiseGradInputStep(const StepDesc& desc, const DepthwiseEntry& entry) : entry_(entry), threads_(desc.threads) {
         require_counts(desc, 2, 2);
         const Tensor &dy = desc.inputs[0], &w = desc.inputs[1], &dx = desc.outputs[0];
-        require((dy.rank == 3 || dy.rank == 4) && w.rank == dy.rank && dx.rank == dy.rank,
-                where(desc) + "dy, w and dx must all have rank 3 or all rank 4, got " + shape_text(dy) + ", " +
-                    shape_text(w) + " and " + shape_text(dx));
+        const std::int64_t group = require_convolution(desc, dx, w, dy);
         for (const Tensor* tensor : {&dy, &w, &dx}) require_dtype(desc, *tensor, entry.row.a, "every tensor");
         const Tensor from = as_image(dy), weight = as_image(w), to = as_image(dx);
         const std::int64_t c = to.shape[1];
-        require(c > 0 && desc.attributes.integer("group", 1) == c && weight.shape[0] == c && weight.shape[1] == 1 &&
-                    from.shape[1] == c && from.shape[0] == to.shape[0],
+        require(c > 0 && group == c && weight.shape[0] == c,
                 where(desc) + "w must be (c, 1, kh, kw) with group = c, dy and dx (n, c, …), got " + shape_text(w) +
                     ", " + shape_text(dy) + " and " + shape_text(dx) + "; use an implicit row");
         require(from.stride[1] == 1 || c == 1,

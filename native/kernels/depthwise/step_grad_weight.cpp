@@ -9,14 +9,11 @@ public:
     DepthwiseGradWeightStep(const StepDesc& desc, const DepthwiseGradEntry& entry) : entry_(entry) {
         require_counts(desc, 2, 2);
         const Tensor &dy = desc.inputs[0], &x = desc.inputs[1], &dw = desc.outputs[0];
-        require((dy.rank == 3 || dy.rank == 4) && x.rank == dy.rank && dw.rank == dy.rank,
-                where(desc) + "dy, x and dw must all have rank 3 or all rank 4, got " + shape_text(dy) + ", " +
-                    shape_text(x) + " and " + shape_text(dw));
+        const std::int64_t group = require_convolution(desc, x, dw, dy);
         for (const Tensor* tensor : {&dy, &x, &dw}) require_dtype(desc, *tensor, entry.row.a, "every tensor");
         const Tensor given = as_image(dy), image = as_image(x), to = as_image(dw);
         const std::int64_t c = image.shape[1];
-        require(c > 0 && desc.attributes.integer("group", 1) == c && to.shape[0] == c && to.shape[1] == 1 &&
-                    given.shape[1] == c && given.shape[0] == image.shape[0],
+        require(c > 0 && group == c && to.shape[0] == c,
                 where(desc) + "dw must be (c, 1, kh, kw) with group = c, dy and x (n, c, …), got " + shape_text(dw) +
                     ", " + shape_text(dy) + " and " + shape_text(x) + "; use an implicit row");
         require(c == 1 || (given.stride[1] == 1 && image.stride[1] == 1),

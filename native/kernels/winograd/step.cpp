@@ -36,8 +36,7 @@ Operands forward(const StepDesc& desc, const WinogradEntry& entry) {
     if (present(desc, 3)) require_dtype(desc, desc.inputs[3], entry.row.a, "the residual");
     const Tensor &x = desc.inputs[0], &w = desc.inputs[1], &y = desc.outputs[0];
     const Window2d at = window_of_tiles(desc, x, w, y, entry);
-    require(!present(desc, 2) || (desc.inputs[2].rank == 1 && desc.inputs[2].shape[0] == w.shape[0]),
-            where(desc) + "bias must be (" + std::to_string(w.shape[0]) + ",)");
+    require_bias(desc, w.shape[0]);
     const std::int64_t group = desc.attributes.integer("group", 1);
     Operands operands{x, w, y, {}, group, 0, w.shape[0] / group * w.stride[0], at.pad[0], at.pad[1]};
     operands.residual.rank = -1;

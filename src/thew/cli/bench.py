@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from thew.cli.options import Common, command
 from thew.cli.scaling import scaling
 from thew.cli.study import study
 from thew.errors import Error
-from thew.files import write_atomically
+from thew.files import write_json
 
 if TYPE_CHECKING:
     from thew.bench import Task
@@ -276,7 +275,7 @@ def _finish(collected: Sequence[dict[str, Any]], as_json: bool, out: Path | None
     if as_json:
         show.as_json(report)
     if out is not None:
-        write_atomically(out, json.dumps(report, indent=1) + "\n")
+        write_json(out, report)
     for result in collected:
         told = [contender["settings"].get("precision", "fp32") for contender in result["contenders"]]
         within = AGREE_16 if {"fp16", "bf16"} & set(told) else agreement

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from thew.cli import show
 from thew.cli.models import as_file
 from thew.cli.options import Common
-from thew.files import write_atomically
+from thew.files import write_json
 
 
 def bench_layers(
@@ -38,7 +37,7 @@ def bench_layers(
     about = {"model": model, "threads": common.threads, "batch": batch, "rounds": rounds}
     report = {**describe(), **about, **summary, "layers": [asdict(layer) for layer in layers]}
     if out is not None:
-        write_atomically(out, json.dumps(report, indent=1) + "\n")
+        write_json(out, report)
     if common.json:
         show.as_json(report)
         return

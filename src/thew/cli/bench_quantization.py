@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from thew.cli import models, samples, show
 from thew.cli.options import Common
-from thew.files import write_atomically
+from thew.files import write_json
 
 
 def bench_quantization(
@@ -52,7 +51,7 @@ def bench_quantization(
     kept = {"layers": len(outcome.layers), "kept": list(outcome.kept), "slower": list(outcome.slower), "absent": absent}
     report = {**describe(), "model": model, "threads": common.threads, "rounds": rounds, **kept, "results": results}
     if out is not None:
-        write_atomically(out, json.dumps(report, indent=1) + "\n")
+        write_json(out, report)
     if common.json:
         show.as_json(report)
         return

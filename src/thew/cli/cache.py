@@ -20,11 +20,9 @@ app = typer.Typer(name="cache", help="Measurements that searches have kept.", no
 
 
 def _cache() -> Cache:
-    from thew.runtime.cache import Cache, default_path
-    from thew.runtime.device import device_key
-    from thew.search.measure import kernels_version
+    from thew.search.measure import measurements
 
-    return Cache(device_key(), kernels_version(), default_path())
+    return measurements()
 
 
 def contents(common: Common) -> None:

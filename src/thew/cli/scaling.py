@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from thew.cli import show
 from thew.cli.options import Common
 from thew.cli.train import Compression
 from thew.errors import InputError
-from thew.files import write_atomically
+from thew.files import write_json
 
 
 def scaling(
@@ -83,7 +82,7 @@ def _report(common: Common, result: dict[str, Any], out: Path | None) -> None:
 
     report = {**describe(), **result}
     if out is not None:
-        write_atomically(out, json.dumps(report, indent=1) + "\n")
+        write_json(out, report)
     if common.json:
         show.as_json(report)
         return

@@ -104,10 +104,16 @@ def study(
         report = write_training_report(paths, folder, plots)
     else:
         report = write_report(model, paths, folder, plots)
+    _tell(common, report, missing=[piece.name for piece in missing])
+
+
+def _tell(common: Common, report: Path, **more: list[str]) -> None:
+    """Where the report is, and what is not in it yet."""
     if common.json:
-        show.as_json({"report": str(report), "missing": [piece.name for piece in missing]})
-    else:
-        show.line(f"report in {report}" + (f"; still to measure: {len(missing)} pieces" if missing else ""))
+        show.as_json({"report": str(report), **more})
+        return
+    missing = more.get("missing")
+    show.line(f"report in {report}" + (f"; still to measure: {len(missing)} pieces" if missing else ""))
 
 
 def _of_searches(
@@ -133,11 +139,7 @@ def _of_searches(
                 assert network is not None
                 whole.run(network, part, show.note)
             bar.advance(name)
-    report = write_search_report(folder, [Path(path).stem for path, *_ in pairs], plots)
-    if common.json:
-        show.as_json({"report": str(report)})
-    else:
-        show.line(f"report in {report}")
+    _tell(common, write_search_report(folder, [Path(path).stem for path, *_ in pairs], plots))
 
 
 def _of_learning(common: Common, folder: Path, parts: list[str], seeds: int, plots: bool) -> None:
@@ -150,17 +152,13 @@ def _of_learning(common: Common, folder: Path, parts: list[str], seeds: int, plo
     recipes = [one for one in RECIPES if one in parts] or list(RECIPES)
     precisions = [one for one in PRECISIONS if one in parts] or list(PRECISIONS)
     whole = LearningStudy(folder)
-    runs = runs_of(recipes, precisions, seeds, common.threads or 1)
+    runs = runs_of(recipes, precisions, seeds, common.threads)
     with show.progress("study of learning", len(runs)) as bar:
         for run in runs:
             if not whole.run(run):
                 raise typer.Exit(1)
             bar.advance(run.name)
-    report = write_learning_report(folder, plots)
-    if common.json:
-        show.as_json({"report": str(report)})
-    else:
-        show.line(f"report in {report}")
+    _tell(common, write_learning_report(folder, plots))
 
 
 def _task(common: Common, model: str, piece: Any, folder: str) -> tuple[Task, int]:

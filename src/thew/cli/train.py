@@ -123,8 +123,7 @@ def _data(name: str, model: str, augment: bool, cutout: int, seed: int) -> tuple
 
     holes = (data.cutout(cutout),) if cutout else ()
     if name in data.SETS:
-        how = (data.random_crop(2),) if data.SETS[name].shape[0] == 1 else (data.flip(), data.random_crop(4))
-        return data.load(name, (*(how if augment else ()), *holes), seed)
+        return data.load(name, (*(data.SETS[name].augment if augment else ()), *holes), seed)
     halves = [Path(name) / half for half in ("train", "test")]
     if not all(half.is_dir() for half in halves):
         raise InputError(

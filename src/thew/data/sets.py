@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from thew.data.augment import Augmentation
+from thew.data.augment import Augmentation, flip, random_crop
 from thew.data.download import Remote, data_folder, fetch
 from thew.data.images import Images, Preparation
 from thew.errors import InputError
@@ -36,6 +36,11 @@ class Set:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     classes: tuple[str, ...] = ()
+
+    @property
+    def augment(self) -> tuple[Augmentation, ...]:
+        """What is usual in training: shifts, and where pictures are of colour mirrors."""
+        return (random_crop(2),) if self.shape[0] == 1 else (flip(), random_crop(4))
 
 
 def _idx(path: Path) -> Array:

@@ -77,9 +77,13 @@ def _mixed(
     """
     target = reduced.target
     before, after = _layer_seconds((base, other))
-    for _ in range(ATTEMPTS):
+
+    def settled() -> Settings:
         kept = kept_fp32(prepared, reduced.precision, before, after, target.costs, target.threads)
-        mixed = replace(reduced, kept_fp32=kept)
+        return replace(reduced, kept_fp32=kept)
+
+    mixed = settled()
+    for _ in range(ATTEMPTS):
         tried = _layer_by_layer(graph, types, mixed)
         if tried is None:
             return mixed
@@ -89,9 +93,8 @@ def _mixed(
         if not slower:
             return mixed
         after.update(dict.fromkeys(slower, inf))
-    return replace(
-        reduced, kept_fp32=kept_fp32(prepared, reduced.precision, before, after, target.costs, target.threads)
-    )
+        mixed = settled()
+    return mixed
 
 
 def kept_fp32(

@@ -124,21 +124,16 @@ class Cache(Store):
 
     def known(self) -> dict[str, Measurement]:
         """All measurements of this device and version, by key; damaged rows are left out."""
-        with self.guarded() as connection:
-            rows = connection.execute(
-                "SELECT key, seconds, spread, samples FROM measurement WHERE device = ? AND version = ?",
-                (self.device, self.version),
-            ).fetchall()
-        return {row[0]: Measurement(*row) for row in rows if _is_sound(*row)}
+        return self._found("version = ?")
 
     def near(self) -> dict[str, Measurement]:
         """Measurements of this device under other versions, by key, the last of each: not to be relied on, but near."""
+        return self._found("version <> ? ORDER BY measured_at")
+
+    def _found(self, condition: str) -> dict[str, Measurement]:
+        select = "SELECT key, seconds, spread, samples FROM measurement WHERE device = ? AND "
         with self.guarded() as connection:
-            rows = connection.execute(
-                "SELECT key, seconds, spread, samples FROM measurement WHERE device = ? AND version <> ? "
-                "ORDER BY measured_at",
-                (self.device, self.version),
-            ).fetchall()
+            rows = connection.execute(select + condition, (self.device, self.version)).fetchall()
         return {row[0]: Measurement(*row) for row in rows if _is_sound(*row)}
 
     def add(self, measurements: Iterable[Measurement]) -> None:

@@ -9,11 +9,13 @@ a few times where it takes what it took.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -28,7 +30,8 @@ from thew.plan.alternatives import ANY, LIKE, PLAIN, Alternative
 from thew.plan.cost import Cost, Costs
 from thew.plan.lower import step_attributes
 from thew.plan.plan import LAYOUTS, dense_strides
-from thew.runtime.cache import Cache, Measurement
+from thew.runtime.cache import Cache, Measurement, default_path
+from thew.runtime.device import device_key
 from thew.runtime.native import bind_kernel, supported_rows
 
 ROUNDS = (3, 15)  # least and most
@@ -303,6 +306,11 @@ def _sample(run: Callable[[], None], calls: int) -> float:
 def _summary(key: str, values: Sequence[float]) -> Measurement:
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
     return Measurement(key, float(max(middle, 1e-9)), float((high - low) / 2 / max(middle, 1e-9)), len(values))
+
+
+def measurements(path: str | os.PathLike[str] | None = None) -> Cache:
+    """This machine's measurements with these kernels, in a file; in the user's own where none is given."""
+    return Cache(device_key(), kernels_version(), default_path() if path is None else Path(path))
 
 
 def kernels_version() -> str:

@@ -31,7 +31,6 @@ from thew.search.result import Tried
 from thew.search.space import OF_NETWORKS, Settings
 from thew.search.space.calibration import CALIBRATION
 from thew.search.space.half import HALF
-from thew.search.space.pruning import PRUNING
 from thew.search.trial import times_in_turn
 
 _ROUNDS = 9
@@ -74,7 +73,7 @@ def choose_settings(
     for position, dimension in enumerate(OF_NETWORKS):
         tick(position, len(OF_NETWORKS))
         values = dimension.free(settings, has)
-        if len(values) < 2 or dimension.level not in levels or dimension is PRUNING:
+        if len(values) < 2 or dimension.level not in levels:
             continue
         if dimension is CALIBRATION:
             assert calibrator is not None

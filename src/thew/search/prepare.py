@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from thew.dtypes import HALVES
 from thew.errors import InputError
 from thew.ir import Graph, TensorType
 from thew.passes import pipeline
-from thew.runtime.cache import Cache, default_path
-from thew.runtime.device import device_key, target
+from thew.runtime.cache import default_path
+from thew.runtime.device import target
 from thew.search.environment import Environment
 from thew.search.forms import FLOAT, INTEGER
-from thew.search.measure import kernels_version
+from thew.search.measure import measurements
 from thew.search.mixed import MixedEnvironment
 from thew.search.network_level import choose_settings, facts_of, planned_graph, usable_halves
 from thew.search.objective import LATENCY, Objective
@@ -80,8 +81,7 @@ def prepare(
     """A model's space of plans on this machine, measured; with a calibrator, layers may also run on 8-bit integers."""
     scope = scope or Scope()
     first = Settings(threads=threads, half=next(iter(scope.halves), ""), halves=scope.halves)
-    kept = Cache(device_key(), kernels_version(), _path(scope.cache))
-    try:
+    with closing(measurements(scope.cache)) as kept:
         settings, tried = choose_settings(
             source,
             types,
@@ -109,13 +109,7 @@ def prepare(
             )
         )
         environment.survey(kept, scope.budget_seconds, lambda *at: progress("measuring", *at), scope.farm)
-    finally:
-        kept.close()
     return Prepared(environment, settings, tried, facts_of(source, first, calibrator))
-
-
-def _path(cache: str | os.PathLike[str] | None) -> Path:
-    return Path(cache) if cache is not None else default_path()
 
 
 def check_precisions(precisions: Sequence[str]) -> None:
@@ -136,7 +130,7 @@ def calibrator_for(
     is_quantised = any(node.op == "quantize_linear" for node in source.nodes)
     if data is None or INTEGER not in precisions or is_quantised:
         return None
-    return Calibrator(source, data.x, threads=threads, progress=progress, cache=_path(cache))
+    return Calibrator(source, data.x, threads=threads, progress=progress, cache=Path(cache or default_path()))
 
 
 def halves_for(
@@ -151,11 +145,8 @@ def halves_for(
     wanted = [half for half in precisions if half in HALVES]
     if data is None or not wanted:
         return ()
-    kept = Cache(device_key(), kernels_version(), _path(cache))
-    try:
+    with closing(measurements(cache)) as kept:
         return usable_halves(source, types, wanted, data.x, threads, kept)
-    finally:
-        kept.close()
 
 
 def types_of(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,11 @@ from thew.errors import InputError, PlanError, UnsupportedError
 from thew.ir import Graph
 from thew.nn import Module
 from thew.plan import Plan
-from thew.runtime.cache import Cache, default_path
 from thew.runtime.device import device_key
 from thew.search.contest import Contest
 from thew.search.environment import Environment
 from thew.search.layers import layers_of
-from thew.search.measure import kernels_version
+from thew.search.measure import measurements
 from thew.search.objective import LATENCY, Objective
 from thew.search.result import Layer
 from thew.search.trial import DEFAULT, times_in_turn
@@ -132,11 +131,8 @@ def search_step(
     types = {value.name: value.type for value in usual.step.graph.inputs}
     graph = own.prepare(usual.step.graph, types)
     environment = Environment(usual.step.graph, graph, own.target, options=own.options)
-    kept = Cache(device_key(), kernels_version(), Path(cache) if cache is not None else default_path())
-    try:
+    with closing(measurements(cache)) as kept:
         environment.survey(kept, budget_seconds, lambda *at: progress("measuring", *at))
-    finally:
-        kept.close()
     table = environment.table()
     contest.hold(table, Objective({LATENCY: 1.0}), lambda one: lambda chosen: 0.0, seed, progress)
     planned = {DEFAULT: usual}

@@ -128,8 +128,8 @@ class Engine:
         prediction = np.concatenate([part[-1] for part in found])
         if y is None:
             return [prediction]
-        whole = 1 if getattr(self.loss, "reduction", "mean") == "sum" else len(x)
-        shares = (1.0 if whole == 1 else len(part[0]) / whole for part in parts)
+        adds_up = getattr(self.loss, "reduction", "mean") == "sum"
+        shares = (1.0 if adds_up else len(part[0]) / len(x) for part in parts)
         return [sum(share * result[0] for share, result in zip(shares, found, strict=True)), prediction]
 
     def _evaluation(self, x: Array, y: Array | None) -> Prepared:

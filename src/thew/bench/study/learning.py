@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from thew.bench.machine import describe
 from thew.bench.study.plots import save
 from thew.bench.study.tables import about_machine, head
-from thew.files import write_atomically
+from thew.files import write_atomically, write_json
 
 if TYPE_CHECKING:
     from thew import Trainer
@@ -80,7 +80,7 @@ class LearningStudy:
         """The file of a run."""
         return self.folder / f"{run.name}.json"
 
-    def run(self, run: Run, tick: Callable[[str], None] = lambda name: None) -> bool:
+    def run(self, run: Run) -> bool:
         """Trains where there is no file yet; False where a signal ended it, with a checkpoint."""
         if self.path(run).exists():
             return True
@@ -89,9 +89,8 @@ class LearningStudy:
         if history.stopped:
             return False
         about = {"run": asdict(run), "recipe": asdict(RECIPES[run.recipe]), "history": history.columns}
-        write_atomically(self.path(run), json.dumps({**describe(), **about}, indent=1) + "\n")
+        write_json(self.path(run), {**describe(), **about})
         self._checkpoint(run).unlink(missing_ok=True)
-        tick(run.name)
         return True
 
     def _checkpoint(self, run: Run) -> Path:
@@ -113,9 +112,7 @@ def samples_of(recipe: Recipe, seed: int) -> tuple[Any, Any]:
     """(training, test) samples; shifted, and mirrored where they are of colour, if the recipe augments."""
     from thew import data
 
-    greys = data.SETS[recipe.data].shape[0] == 1
-    how = (data.random_crop(2),) if greys else (data.flip(), data.random_crop(4))
-    return data.load(recipe.data, how if recipe.augment else (), seed)
+    return data.load(recipe.data, data.SETS[recipe.data].augment if recipe.augment else (), seed)
 
 
 def trainer_of(recipe: Recipe, run: Run, samples: int) -> Trainer:
@@ -145,14 +142,9 @@ def write_learning_report(folder: Path, plots: bool = True) -> Path:
     """Writes the report, and plots, of the runs that have ended."""
     reports = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     columns = (
-        "network and data",
-        "precision",
-        "threads",
-        "seeds",
-        "accuracy of each seed",
-        "median",
+        "network and data", "precision", "threads", "seeds", "accuracy of each seed", "median",
         "reached the target after",
-    )
+    )  # fmt: skip
     lines = ["# Study of learning", "", *about_machine(reports, _METHOD), *head(columns)]
     for recipe in RECIPES:
         for precision in PRECISIONS:

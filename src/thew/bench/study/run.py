@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from thew.bench.machine import describe
 from thew.bench.rounds import Settings, measure
 from thew.bench.study.pieces import Piece
 from thew.bench.tasks import Task
-from thew.files import write_atomically
+from thew.files import write_json
 
 MakeTask = Callable[[Any, str], tuple[Task, int]]  # (piece, folder) → the work, its operations (0: not told)
 
@@ -62,8 +61,7 @@ class Study:
         missing = [piece for piece in pieces if not self.path(piece).exists()]
         while missing and (budget_seconds is None or time.monotonic() - started < budget_seconds):
             piece = missing.pop(0)
-            report = json.dumps(self._measure(piece, make_task, tick), indent=1)
-            write_atomically(self.path(piece), report + "\n")
+            write_json(self.path(piece), self._measure(piece, make_task, tick))
         return missing
 
     def _measure(self, piece: Piece, make_task: MakeTask, tick: Callable[[str], None]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from thew.bench.study.pieces import Piece
 from thew.bench.study.plots import save
 from thew.bench.study.tables import about_machine, head
 from thew.bench.tasks import TrainingTask
-from thew.files import write_atomically
+from thew.files import write_atomically, write_json
 
 _METHOD = (
     "One step is forward, loss, backward and SGD with momentum on cross-entropy; contenders take turns, and ratios are "
@@ -101,9 +101,7 @@ def accuracies(
         found[variant] = trainer.evaluate(test)
         tick(variant)
     path = folder / "accuracy.json"
-    write_atomically(
-        path, json.dumps({"data": data, "epochs": epochs, "seed": seed, "variants": found}, indent=1) + "\n"
-    )
+    write_json(path, {"data": data, "epochs": epochs, "seed": seed, "variants": found})
     return path
 
 
