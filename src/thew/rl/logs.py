@@ -109,9 +109,9 @@ class CSVLog(Log):
     def __init__(self, path: str | os.PathLike[str], steps: int | None = None) -> None:
         self._path = Path(path)
         if steps is not None and self._path.exists():
-            head, *rows = self._path.read_text().splitlines(keepends=True)
-            kept = [row for row in rows if float(row.partition(",")[0]) <= steps]
-            write_atomically(self._path, "".join([head, *kept]))
+            lines = self._path.read_text().splitlines(keepends=True)
+            kept = [row for row in lines[1:] if float(row.partition(",")[0]) <= steps]
+            write_atomically(self._path, "".join(lines[:1] + kept))
 
     def write(self, row: Row) -> None:
         """Appends a line, and the names before the first."""
