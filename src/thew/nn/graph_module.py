@@ -1,6 +1,7 @@
 """`GraphModule`: a graph, as one that was imported, as a module that can be trained, taken apart and exported again.
 
-Its parameters are the constants that stand where ops have weights; everything else stays a constant.
+Its parameters are the constants that stand where ops have weights and those that scale or shift what these gave;
+everything else stays a constant.
 """
 
 from __future__ import annotations
@@ -33,8 +34,7 @@ _WEIGHTS: Mapping[str, tuple[int, ...]] = {
     "gather": (0,),
 }
 _STATISTICS: Mapping[str, tuple[int, ...]] = {"batch_normalization": (3, 4), "moving_average": (1,)}
-_PRODUCTS = ("matmul", "conv", "conv_transpose")
-_LAYERS = (*_PRODUCTS, "gemm")
+_LAYERS = ("matmul", "conv", "conv_transpose", "gemm")
 
 
 class GraphModule(Module):
@@ -42,7 +42,8 @@ class GraphModule(Module):
 
     Args:
         graph: in the form for use or for training; the module gives both.
-        parameters: constants that are trained; by default those that stand where ops have weights.
+        parameters: constants that are trained; by default those that stand where ops have weights, and those of more
+                than one element that scale or shift what such an op gave.
         buffers: constants that are running statistics; by default those of batch norms.
 
     Example:
@@ -56,7 +57,7 @@ class GraphModule(Module):
     ) -> None:
         super().__init__()
         if parameters is None:
-            parameters = _named(graph, _WEIGHTS) | _biases(graph)
+            parameters = _named(graph, _WEIGHTS) | _terms(graph)
         if buffers is None:
             buffers = _named(graph, _STATISTICS)
         for name, array in graph.constants.items():
@@ -166,15 +167,20 @@ def _named(graph: Graph, positions: Mapping[str, tuple[int, ...]]) -> set[str]:
     return {name for name in found if name in graph.constants}
 
 
-def _biases(graph: Graph) -> set[str]:
-    """Constants that are added to a product."""
-    found = set()
+def _terms(graph: Graph) -> set[str]:
+    """Constants that scale or shift what weights gave: biases, a decomposed norm's gains, learnt scales and positions.
+
+    What scales an input that no layer has read, as an import's mean and deviation, is not learnt.
+    """
+    found: set[str] = set()
+    learnt: set[str] = set()
     for node in graph.nodes:
-        if node.op != "add":
-            continue
-        for constant, other in (node.inputs, node.inputs[::-1]):
-            array: Array | None = graph.constants.get(constant)
-            maker = graph.producers.get(other)
-            if array is not None and array.size > 1 and maker is not None and maker.op in _PRODUCTS:
-                found.add(constant)
+        if node.op in ("add", "mul"):
+            for constant, other in (node.inputs, node.inputs[::-1]):
+                array: Array | None = graph.constants.get(constant)
+                if array is not None and array.size > 1 and other in learnt:
+                    found.add(constant)
+        weights = (node.input(index) for index in _WEIGHTS.get(node.op, ()))
+        if not learnt.isdisjoint(node.inputs) or any(name in graph.constants for name in weights):
+            learnt.update(name for name in node.outputs if name)
     return found
