@@ -48,7 +48,7 @@ def study(
     part: Annotated[
         str, typer.Option(help="Of search: its pieces with commas; of learning: recipes or precisions; by default all.")
     ] = "",
-    episodes: Annotated[int, typer.Option(min=1, help="Of search: of every agent.")] = 500,
+    episodes: Annotated[int, typer.Option(min=1, help="Of search: of every agent.")] = 1000,
     seeds: Annotated[int, typer.Option(min=1, help="Of search: searches of every agent; of learning: runs.")] = 10,
     data: Annotated[str, typer.Option(help="For training: a data set such as mnist, for accuracies.")] = "",
     plots: Annotated[bool, typer.Option(help="Draw plots; needs pip install 'thew[plots]'.")] = True,

@@ -57,6 +57,8 @@ class Table:
     _settled: list[list[int]] = field(init=False)
     _open: list[list[int]] = field(init=False)
     _known: dict[tuple[int, ...], Costs] = field(init=False, default_factory=dict)
+    _alive: list[list[int]] = field(init=False)
+    _kinds: list[list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.problem = without_dead_ends(self.problem)
@@ -75,6 +77,16 @@ class Table:
             )
             for v in range(count)
         ]
+        ends = [max((u if u < count else max(edges[u]) for u in edges[v]), default=0) for v in range(count)]
+        self._alive = [[u for u in range(v) if ends[u] >= v] for v in range(count)]
+        self._kinds = [self._kinds_of(v) for v in range(count)]
+
+    def _kinds_of(self, layer: int) -> list[int]:
+        """For each option the first one that is the same to all that is chosen or settled later."""
+        edges, count = self.problem.edges[layer], len(self.names)
+        later = [matrix for v, matrix in edges.items() if v > layer and not (v >= count and v in self._settled[layer])]
+        rows = [tuple(tuple(matrix[option]) for matrix in later) for option in range(self.options(layer))]
+        return [rows.index(row) for row in rows]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -86,6 +98,13 @@ class Table:
     def reads(self, layer: int) -> list[int]:
         """The layers before it that the costs of a layer depend on."""
         return self._reads[layer]
+
+    def state(self, layer: int, chosen: Sequence[int]) -> tuple[int, ...]:
+        """All that matters, from a layer on, of what was chosen before it: for every layer that something yet to come
+        depends on, the kind of its option, that is in which layout and precision it leaves its value. On a chain this
+        is the layer before.
+        """
+        return tuple([self._kinds[u][chosen[u]] for u in self._alive[layer]])
 
     @property
     def size(self) -> int:

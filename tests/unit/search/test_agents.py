@@ -156,6 +156,19 @@ def test_q_learning_beats_chance_on_a_long_chain():
     assert learnt < 0.05 < chance
 
 
+def test_q_learning_sees_where_residuals_come_from():
+    random, problem, count, options = np.random.default_rng(0), Problem(), 30, 6
+    words = [random.permutation(np.arange(options) % 3) for _ in range(count)]  # the layout that each option leaves
+    for layer in range(count):
+        problem.variable(random.uniform(0.5, 2, options).tolist())
+        for before in (layer - 1, layer - 3) if layer % 3 == 0 and layer else (layer - 1,) if layer else ():
+            problem.edge(before, layer, (3.0 * (words[before][:, None] != words[layer])).tolist())
+    table = Table(tuple(map(str, range(count))), (("a",) * options,) * count, problem)
+    optimum = table.total(table.optimum())
+    assert play(make_agent("q-learning"), table, 300).value / optimum - 1 < 0.02
+    assert len({table.state(3, chosen) for chosen in product(range(options), repeat=3)}) == 9  # two layers, three words
+
+
 def test_epsilon_is_one_for_half_and_then_falls():
     seen = [epsilon_of(episode, 100, 0.5) for episode in range(100)]
     assert seen[:50] == [1.0] * 50 and seen[50] == pytest.approx(0.9) and seen[99] == pytest.approx(0.0)

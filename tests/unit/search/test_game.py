@@ -1,10 +1,13 @@
 """What may be chosen layer by layer: what a later layer forbids is closed from the start."""
 
+from itertools import product
 from math import inf
 
 import numpy as np
+import pytest
 
 from thew.plan.solve import Problem
+from thew.search.agents.contract import all_costs, small_table
 from thew.search.game import Table, without_dead_ends
 
 
@@ -50,3 +53,20 @@ def test_a_problem_without_an_answer_stays_one():
     problem.variable([1.0])
     problem.edge(0, 1, [[inf], [inf]])
     assert without_dead_ends(problem).costs == problem.costs
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_from_a_state_on_all_costs_the_same(seed):
+    table = small_table(seed)
+    table.problem.edges[0][1] = [[0.0] * 3] * 3  # the first layer's options differ to the fourth alone
+    table.problem.edges[1][0] = [[0.0] * 3] * 3
+    table = Table(table.names, table.labels, table.problem)
+    costs, seen = all_costs(table), {}
+    for layer in range(len(table)):
+        for before in product(range(3), repeat=layer):
+            spent = sum(table.costs(v, before)[option] for v, option in enumerate(before))
+            if spent < inf:
+                rest = [costs[before + after] - spent for after in product(range(3), repeat=len(table) - layer)]
+                known = seen.setdefault((layer, table.state(layer, before)), rest)
+                np.testing.assert_allclose(rest, known, rtol=1e-9, atol=1e-12)
+    assert [len(table.state(layer, (0,) * layer)) for layer in range(5)] == [0, 1, 2, 2, 2]
