@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+import sqlite3
 
 import numpy as np
 import pytest
@@ -87,6 +88,19 @@ def test_second_search_measures_nothing_again(network, cache, result):
             progress=lambda what, done, total: seen.append((what, done, total)),  # noqa: B023
         )
     assert ("measuring", 0, 0) in seen and max(total for what, _, total in seen if what == "measuring") == 0
+
+
+def test_another_devices_times_spare_measurements(network, cache, result, tmp_path):
+    there, here = tmp_path / "there.sqlite", tmp_path / "here.sqlite"
+    with sqlite3.connect(cache) as opened, sqlite3.connect(there) as copied:
+        opened.backup(copied)
+        copied.execute("UPDATE measurement SET device = 'another', seconds = 2 * seconds")
+    found = thew.search(network, episodes=5, cache=here, transfer_from=there, **QUICK)
+    agreement = found.settings["transfer"]
+    assert agreement["samples"] > 0 and agreement["rank_correlation"] > 0.5
+    with sqlite3.connect(here) as opened:
+        (kept,) = opened.execute("SELECT COUNT(*) FROM measurement WHERE samples > 0").fetchone()
+    assert kept >= agreement["samples"] + agreement["held_out"] and found.best.seconds <= found.default.seconds
 
 
 def test_memory_is_bounded_and_least(network, cache):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,6 +55,27 @@ def merge(common: Common, file: Annotated[Path, typer.Argument(help="What `thew 
     show.note(f"{_cache().merge(text)} measurements taken in")
 
 
+def compare(
+    common: Common,
+    other: Annotated[Path, typer.Argument(help="Another device's measurements.sqlite.")],
+    samples: Annotated[int, typer.Option(min=1, help="Of this machine's measurements to learn from.")] = 50,
+) -> None:
+    """How well a model of another device, corrected by some measurements of this one, predicts the others kept here."""
+    from thew.runtime.cache import foreign
+    from thew.search.transfer import compare as compared
+
+    there, here = ({key: one.seconds for key, one in found.items()} for found in (foreign(other), _cache().known()))
+    found = compared(there, here, samples, common.seed)
+    if common.json:
+        show.as_json({"other": len(there), **asdict(found)})
+        return
+    show.line(
+        f"{found.held_out} measurements, by a model of {len(there)} there and {found.samples} here: "
+        f"median error {found.median_error:.1%}, rank correlation {found.rank_correlation:.3f}"
+    )
+
+
 app.command("list")(command(contents))
 app.command("export")(command(export))
 app.command("import")(command(merge))
+app.command("compare")(command(compare))

@@ -51,6 +51,10 @@ def search(
     farm: Annotated[
         bool, typer.Option("--farm", help="Measure by the other processes of an MPI job, on boards of this kind.")
     ] = False,
+    transfer_from: Annotated[
+        Path | None,
+        typer.Option(help="Another device's measurements.sqlite: measure only what they leave open.", exists=True),
+    ] = None,
     replan: Annotated[
         Path | None, typer.Option(help="Adapt this plan, of another device or version, and search nothing.")
     ] = None,
@@ -95,6 +99,7 @@ def search(
             finetune_epochs=finetune_epochs,
             budget_seconds=budget,
             farm=stack.enter_context(mpi_farm()) if farm else None,
+            transfer_from=transfer_from,
             progress=progress,
         )
     result.plan.save(target)
@@ -207,6 +212,12 @@ def _show(result: Result, target: Path) -> None:
             for layer in slowest
         ],
     )
+    if (there := result.settings["transfer"]) is not None:
+        show.line(
+            f"another device's times, corrected by {there['samples']} of this one, met {there['held_out']} others "
+            f"within {there['median_error']:.0%} (median; rank correlation {there['rank_correlation']:.2f}); "
+            f"{there['left']} ways were not measured"
+        )
     if result.confirmation is not None:
         seen = result.confirmation
         show.line(f"on samples that nobody had seen: {seen.found}, the model as it is {seen.reference}")

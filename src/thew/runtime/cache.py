@@ -12,10 +12,11 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
+from urllib.parse import quote
 
 from thew.errors import InputError
 
@@ -168,6 +169,26 @@ class Cache(Store):
             ) from error
         self.add(found)
         return len(found)
+
+
+def foreign(path: Path) -> dict[str, Measurement]:
+    """Of a cache that was made elsewhere the measurements of one device: the one that has most.
+
+    Raises:
+        InputError: the file is not there, or no such cache; it is not changed.
+    """
+    select = "SELECT device, version, key, seconds, spread, samples FROM measurement"
+    try:
+        with closing(
+            sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_LOCK_SECONDS)
+        ) as connection:
+            rows = [row for row in connection.execute(select) if _is_sound(*row[2:])]
+    except sqlite3.Error as error:
+        raise InputError(f"cache '{path}': must be a cache of measurements, got {error}; name another") from error
+    found: dict[object, dict[str, Measurement]] = {}
+    for device, version, *fields in rows:
+        found.setdefault((device, version), {})[fields[0]] = Measurement(*fields)
+    return max(found.values(), key=len, default={})
 
 
 def _is_sound(key: object, seconds: object, spread: object, samples: object) -> bool:

@@ -23,6 +23,7 @@ from thew.search.features import Features, of_option
 from thew.search.game import Assignment, Table
 from thew.search.measure import Measured, Surveyor, Trial, is_view, measure, measured, step_trial
 from thew.search.space import LEVELS
+from thew.search.transfer import Transfer
 from thew.search.trial import Network
 
 Known = Mapping[str, Measurement]
@@ -79,9 +80,11 @@ class Environment:
         budget_seconds: float,
         progress: Callable[[int, int], None] = lambda done, total: None,
         farm: Executor | None = None,
+        transfer: Transfer | None = None,
     ) -> None:
-        """Measures, here or by a farm's workers, and fills the table with what was found."""
-        self.fill(*measure(self.trials(), cache, budget_seconds, progress, farm))
+        """Measures, here or by a farm's workers, what another device's times do not tell, and fills the table."""
+        how = measure if transfer is None else transfer.measure
+        self.fill(*how(self.trials(), cache, budget_seconds, progress, farm))
 
     def fill(self, known: Known, refused: frozenset[str]) -> None:
         """Fills the table with what was measured; what cannot run is left out, where something else can."""

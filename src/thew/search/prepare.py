@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from thew.compress import Calibrator
@@ -26,6 +27,7 @@ from thew.search.network_level import choose_settings, facts_of, planned_graph, 
 from thew.search.objective import LATENCY, Objective
 from thew.search.result import Tried
 from thew.search.space import LEVELS, Settings
+from thew.search.transfer import Transfer
 
 PRECISIONS = (FLOAT, INTEGER, *reversed(HALVES))
 
@@ -59,6 +61,7 @@ class Scope:
         budget_seconds: for measurements.
         farm: whose workers measure; None for this process.
         cache: file of measurements; None for the user's own.
+        transfer: another device's times, from which the survey starts.
     """
 
     levels: Collection[str] = LEVELS
@@ -68,6 +71,7 @@ class Scope:
     budget_seconds: float = 300.0
     farm: Executor | None = None
     cache: str | os.PathLike[str] | None = None
+    transfer: Transfer | None = None
 
 
 def prepare(
@@ -89,27 +93,29 @@ def prepare(
             scope.levels if scope.tune else (),
             calibrator,
             scope.objective,
-            lambda *at: progress("trying settings", *at),
+            partial(progress, "trying settings"),
             kept,
         )
-        graph = planned_graph(source, types, settings)
-        here = target(settings.threads)
-        environment = (
-            Environment(source, graph, here, options=settings.options, levels=scope.levels)
-            if calibrator is None and not settings.half
-            else MixedEnvironment(
-                source,
-                graph,
-                here,
-                calibrator,
-                settings.calibration,
-                settings.half,
-                options=settings.options,
-                levels=scope.levels,
-            )
+        environment = space_of(source, types, settings, calibrator, scope.levels)
+        environment.survey(
+            kept, scope.budget_seconds, lambda *at: progress("measuring", *at), scope.farm, scope.transfer
         )
-        environment.survey(kept, scope.budget_seconds, lambda *at: progress("measuring", *at), scope.farm)
     return Prepared(environment, settings, tried, facts_of(source, first, calibrator))
+
+
+def space_of(
+    source: Graph,
+    types: Mapping[str, TensorType],
+    settings: Settings,
+    calibrator: Calibrator | None = None,
+    levels: Collection[str] = LEVELS,
+) -> Environment:
+    """A model's space of plans under settings, of which nothing is measured yet."""
+    graph, here, options = planned_graph(source, types, settings), target(settings.threads), settings.options
+    if calibrator is None and not settings.half:
+        return Environment(source, graph, here, options=options, levels=levels)
+    how = (calibrator, settings.calibration, settings.half)
+    return MixedEnvironment(source, graph, here, *how, options=options, levels=levels)
 
 
 def check_precisions(precisions: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from thew.search.prepare import PRECISIONS, Scope, calibrator_for, check_precisi
 from thew.search.pruned import Pruning, choose_pruning
 from thew.search.result import Confirmation, Point, Result
 from thew.search.space import LEVELS, Settings, check_levels, size_of
+from thew.search.transfer import Transfer
 from thew.search.trial import BLAS, DEFAULT, Network, Samples, Trials
 
 BASELINES = ("random", "greedy", "exact", "cautious")
@@ -59,6 +60,7 @@ def search(
     budget_seconds: float = 300.0,
     cache: str | os.PathLike[str] | None = None,
     farm: Executor | None = None,
+    transfer_from: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> Result:
     """Finds how a model runs best on this machine.
@@ -95,6 +97,8 @@ def search(
         budget_seconds: for measurements; what is over is estimated.
         cache: file of measurements; by default one in the user's cache folder, or under ``THEW_CACHE``.
         farm: whose workers measure layers, on boards of this kind (`thew.search.farm.mpi_farm`); None: this process.
+        transfer_from: file of another device's measurements: a model that is learnt from them says what is worth
+            measuring here, once it was corrected by a few layers (`thew.search.transfer`).
         progress: called with what is done, how much of it, and of how much.
 
     Returns:
@@ -114,6 +118,9 @@ def search(
     check_precisions(precisions)
     searched = check_levels(levels)
     contest.players()  # refuses what is no agent before anything is measured
+    transfer = None if transfer_from is None else Transfer(transfer_from)
+    if transfer is not None:
+        progress("learning from another device", int(bool(transfer.model)), 1)
     whole = None if data is None else Data(np.asarray(data[0]), np.asarray(data[1]))
     samples = None if whole is None else Samples.split(whole, seed)
     source = read(model)
@@ -130,7 +137,7 @@ def search(
         lean, ratio, pruned = choose_pruning(source, types, shares, usual, keeps, wanted, progress)
         halves = halves_for(lean, types, calibrated, precisions, threads, cache)
         calibrator = calibrator_for(lean, calibrated, precisions, threads, progress, cache)
-        scope = Scope(searched, wanted, halves=halves, budget_seconds=budget_seconds, farm=farm, cache=cache)
+        scope = Scope(searched, wanted, True, halves, budget_seconds, farm, cache, transfer)
         prepared = prepare(lean, types, threads, calibrator, scope, progress)
         environment, table = prepared.environment, prepared.environment.table()
         if wanted.is_time:
@@ -175,6 +182,7 @@ def search(
                 environment.alternatives, replace(usual, halves=halves, prunings=shares.ratios), prepared.facts
             ),
             "blas": trials.blas.library,
+            "transfer": None if transfer is None or transfer.agreement is None else asdict(transfer.agreement),
         },
     )
 

@@ -30,7 +30,7 @@ from thew.search.space import LEVELS
 from thew.search.trial import Samples
 
 AGENTS = ("q-learning", "deep-q", "random", "greedy", "single-library", "annealing", "evolution", "bayesian", "exact")
-_MOST_EPISODES = {"bayesian": 100, "deep-q": 200}  # of those whose episodes cost as much as dozens of the others'
+_MOST_EPISODES = {"bayesian": 100, "deep-q": 100}  # of those whose episodes cost as much as dozens of the others'
 SHORT = 100  # episodes of the short budget
 _POINTS = 60  # of a curve that is kept
 _METHOD = (

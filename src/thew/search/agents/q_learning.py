@@ -131,8 +131,8 @@ class QLearning(Agent):
         self._move(self._of_layers, (np.arange(count) * most + actions).reshape(-1), targets)
 
     def _move(self, values: NDArray[np.float64], places: NDArray[np.int64], targets: NDArray[np.float64]) -> None:
-        """Moves values towards their targets; moves that are the same count as repeated updates towards their mean. What
-        was not tried before is there at once.
+        """Moves values towards their targets; moves that are the same count as repeated updates towards their mean.
+        What was not tried before is there at once.
         """
         flat = values.reshape(-1)  # a view: rows are whole
         counts = np.bincount(places, minlength=flat.size)
