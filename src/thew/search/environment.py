@@ -126,6 +126,17 @@ class Environment:
         """The choice of each node."""
         return {key: ways[option].choice for (key, ways), option in zip(self.alternatives.items(), chosen, strict=True)}
 
+    def assignment_of(self, choices: Mapping[str, Choice]) -> Assignment | None:
+        """The assignment with the algorithms, layouts and precisions of these choices; None where there is none."""
+        found = []
+        for key, ways in self.alternatives.items():
+            wanted = choices.get(key)
+            same = [index for index, way in enumerate(ways) if wanted is not None and _like(way.choice, wanted)]
+            if not same:
+                return None
+            found.append(min(same, key=lambda index: ways[index].choice != wanted))
+        return tuple(found)
+
     def network(self, chosen: Assignment) -> Network | None:
         """The network of an assignment; None where a kernel refuses its part in it."""
         return self.built(self.choices(chosen))
@@ -149,6 +160,10 @@ class Environment:
 def single(alternatives: Mapping[str, list[Alternative]]) -> dict[str, list[list[Alternative]]]:
     """Each alternative as a group of its own."""
     return {key: [[way] for way in ways] for key, ways in alternatives.items()}
+
+
+def _like(one: Choice, other: Choice) -> bool:
+    return (one.algorithm, one.layout, one.precision) == (other.algorithm, other.layout, other.precision)
 
 
 def _label(choice: Choice) -> str:

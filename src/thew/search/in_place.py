@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from statistics import median
 
 from thew.compress.observe import Progress, silent
@@ -21,7 +22,7 @@ from thew.search.environment import Environment
 from thew.search.game import Assignment, Table
 from thew.search.trial import Trials
 
-ROUNDS = 2  # of looking and correcting: what is best then was mostly seen
+ROUNDS = 8  # of looking and correcting, at most
 Steps = Iterable[tuple[tuple[str, ...], float]]  # names of the nodes that a step runs, and its seconds
 
 
@@ -83,16 +84,31 @@ class InPlace:
         return median(seen) if seen else self.alone[key, choice] * typical
 
 
-def corrected(environment: Environment, table: Table, trials: Trials, progress: Progress = silent) -> Table:
-    """The table at what layers take within the networks that are best by it, before and after it is corrected."""
-    seen, done = InPlace(environment), set[Assignment]()
+def corrected(
+    environment: Environment,
+    table: Table,
+    trials: Trials,
+    usual: Mapping[str, Choice],
+    progress: Progress = silent,
+) -> tuple[Table, dict[Assignment, float]]:
+    """The table at what layers take within networks, and the seconds of the networks that were looked at.
+
+    These are that of the planner's choices (`usual`) and those that are best by the table, again and again as it is
+    corrected, until they are such as were seen: a way that was not seen yet is thought no worse in place than its
+    layer's others, so that it is looked at before it is given up.
+    """
+    seen, looked = InPlace(environment), dict[Assignment, float]()
+    first = environment.assignment_of(usual)
     for number in range(ROUNDS):
         progress("in place", number, ROUNDS)
-        for chosen in {table.optimum(), greedy(table)} - done:
+        waiting = {table.optimum(), greedy(table), *([first] if first is not None else [])} - looked.keys()
+        if not waiting:
+            break
+        for chosen in waiting:
             network = environment.network(chosen)
-            if network is not None:
-                seen.add(chosen, trials.in_place(network))
-            done.add(chosen)
+            steps = [] if network is None else trials.in_place(network)
+            seen.add(chosen, steps)
+            looked[chosen] = sum(seconds for _, seconds in steps) if steps else inf
         seen.correct()
         table = environment.table()
-    return table
+    return table, looked

@@ -21,7 +21,7 @@ class Point:
     Attributes:
         name: where it came from.
         seconds: of one run, the median.
-        estimated_seconds: the sum of its layers in the table; None for the default plan.
+        estimated_seconds: the sum of its layers in the table; None where the default plan has ways that are not in it.
         peak_memory_bytes: arena and weights.
         weight_bytes: weights as the plan keeps them.
         accuracy: on the samples of the search; None without data.

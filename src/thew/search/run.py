@@ -20,6 +20,7 @@ from thew.plan import build_plan
 from thew.runtime.device import device_key, target
 from thew.runtime.energy import choose_meter
 from thew.search.contest import Contest
+from thew.search.game import Assignment
 from thew.search.in_place import corrected
 from thew.search.layers import layers_of
 from thew.search.network_level import planned_graph
@@ -140,13 +141,18 @@ def search(
         scope = Scope(searched, wanted, True, halves, budget_seconds, farm, cache, transfer)
         prepared = prepare(lean, types, threads, calibrator, scope, progress)
         environment, table = prepared.environment, prepared.environment.table()
+        looked: dict[Assignment, float] = {}
         if wanted.is_time:
-            table = corrected(environment, table, trials, progress)
+            table, looked = corrected(environment, table, trials, default.plan.choices, progress)
         units = (table.total(table.optimum()), default.plan)
         contest.hold(table, wanted, lambda one: Goal(environment, table, one, units, keeps), seed, progress)
+        contest.enter("in place", looked)
         networks = {DEFAULT: default}
         networks.update({name: built for name, to in contest.finalists.items() if (built := environment.network(to))})
         estimates = {name: table.total(to) for name, to in contest.finalists.items()}
+        usual_way = environment.assignment_of(default.plan.choices)
+        if usual_way is not None:
+            estimates[DEFAULT] = table.total(usual_way)
         points = trials.points(networks, estimates, progress, meter)
     keys = {name: environment.accuracy_key(to) for name, to in contest.finalists.items()}
     winner, confirmation, over_default = _best(wanted, networks, points, trials, keys)

@@ -222,9 +222,9 @@ class Agreement:
         if len(keys) < 2:
             return Agreement(samples, len(keys), 0.0, 0.0, left)
         a, b = (np.array([found[key] for key in keys]) for found in (predicted, measured))
-        ranks = [np.argsort(np.argsort(values)) for values in (a, b)]
+        ranks = [np.argsort(np.argsort(values)).astype(np.float64) for values in (a, b)]
         error = float(np.median(np.abs(a / b - 1)))
-        return Agreement(samples, len(keys), error, float(np.corrcoef(*ranks)[0, 1]), left)
+        return Agreement(samples, len(keys), error, float(np.corrcoef(ranks[0], ranks[1])[0, 1]), left)
 
 
 def compare(there: Mapping[str, float], here: Mapping[str, float], samples: int, seed: int = 0) -> Agreement:
