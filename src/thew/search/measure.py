@@ -182,8 +182,8 @@ def _array(found: TensorType, value: Array | None, layout: str, random: np.rando
     if value is not None:
         return np.ascontiguousarray(value)
     shape, dtype = found.static_shape, to_numpy(found.dtype)
-    is_index = dtype.kind in "iu" and dtype.itemsize >= 4  # labels and places, which must be some that there are
-    drawn = random.integers(0, 2, shape) if is_index else random.standard_normal(shape)
+    # Labels and places must be some that there are.
+    drawn = random.integers(0, 2, shape) if dtype.kind in "iu" else random.standard_normal(shape)
     plain: Array = drawn.astype(dtype)
     layout = layout.removeprefix(LIKE)
     if layout not in LAYOUTS or layout == PLAIN:

@@ -119,9 +119,7 @@ def search(
     check_precisions(precisions)
     searched = check_levels(levels)
     contest.players()  # refuses what is no agent before anything is measured
-    transfer = None if transfer_from is None else Transfer(transfer_from)
-    if transfer is not None:
-        progress("learning from another device", int(bool(transfer.model)), 1)
+    transfer = None if transfer_from is None else Transfer.of(transfer_from)
     whole = None if data is None else Data(np.asarray(data[0]), np.asarray(data[1]))
     samples = None if whole is None else Samples.split(whole, seed)
     source = read(model)

@@ -1,11 +1,11 @@
 """What another device's measurements say of this one's: a cost model learnt there, brought here by few samples.
 
-Times are predicted as logarithms. There: ridge regression on multiply-adds, bytes and extents, with slopes and a level
-for each kind of kernel and for each instruction set; a kind of kernel that was measured there on the same layer is
-taken as it was, on the instruction set that was fastest. Here: what is there plus a correction, another ridge
-regression on what was measured here, which where little is known stays near a common factor. A survey then measures a
-few whole layers, such that every kind of kernel is among them, corrects, and of the other layers measures only what may
-be worth it; what is far behind keeps its prediction, for this search alone.
+Times are predicted as logarithms. There: ridge regression on multiply-adds, bytes and extents and their products, with
+slopes and a level for each kind of kernel and for each instruction set; a kind of kernel that was measured there on the
+same layer is taken as it was, on the instruction set that was fastest. Here: what is there plus a correction, another
+ridge regression on what was measured here, which where little is known stays near a common factor. A survey then
+measures a few whole layers, such that every kind of kernel is among them, corrects, and of the other layers measures
+only what may be worth it; what is far behind keeps its prediction, for this search alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import combinations_with_replacement
 from math import exp, inf, log, prod
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from thew.runtime.cache import Cache, Measurement, foreign
 from thew.search.measure import HOPELESS, Trial, measure
 
 Vector = NDArray[np.float64]
+Survey = Callable[..., tuple[dict[str, Measurement], frozenset[str]]]  # as `thew.search.measure.measure`
 _TYPE = re.compile(r"([a-z0-9]+)\[([0-9,]*)\]")
 _KERNEL = re.compile(r"(.+?)_((?:fp|bf|u?int)\d+)(?:_(?:fp|bf|u?int)\d+)*(?:_\d+x\d+x\d+)?_([a-z]\w*)")
 _RIDGE_THERE, _RIDGE_HERE = 0.3, 1.0  # in units of a sample: how much is asked of a term before it is believed
@@ -90,7 +91,9 @@ def _flops(call: Call, otherwise: float) -> float:
 
 
 def _work(flops: float, size: float, first: float) -> tuple[float, ...]:
-    return log(1 + flops), log(1 + size), log(1 + first), 1.0
+    logs = log(1 + flops), log(1 + size), log(1 + first)
+    squares = (a * b / 20 for a, b in combinations_with_replacement(logs, 2))  # about as large as the logarithms
+    return *logs, *squares, 1.0
 
 
 class Ridge:
@@ -241,17 +244,19 @@ class Transfer:
     """A survey that starts from another device's measurements.
 
     Attributes:
-        path: of the cache that holds them.
+        model: learnt from them.
+        survey: measures here.
         agreement: what came of it, once it has run.
     """
 
-    path: str | os.PathLike[str]
+    model: CostModel
+    survey: Survey = measure
     agreement: Agreement | None = None
 
-    @cached_property
-    def model(self) -> CostModel:
-        """Learnt from the cache. Raises InputError where that is none, or holds nothing of use."""
-        return CostModel({key: one.seconds for key, one in foreign(Path(self.path)).items()})
+    @staticmethod
+    def of(path: str | os.PathLike[str]) -> Transfer:
+        """From a cache. Raises InputError where that is none, or holds nothing of use."""
+        return Transfer(CostModel({key: one.seconds for key, one in foreign(Path(path)).items()}))
 
     def measure(
         self,
@@ -269,12 +274,12 @@ class Transfer:
         guess = self.model.adapted({}).seconds([trial.key for trial in trials])
         first = cover(layers, guess)
         chosen = [trial for layer in first for trial in layers[layer]]
-        known, refused = measure(chosen, cache, budget_seconds, progress, farm)
+        known, refused = self.survey(chosen, cache, budget_seconds, progress, farm)
         seen = {trial.key: known[trial.key].seconds for trial in chosen if trial.key in known}
         predicted = self.model.adapted(seen).seconds([trial.key for trial in trials if trial.key not in seen])
         limit = HOPELESS * exp(self._spread([[t.key for t in layers[layer]] for layer in first], seen))
         hopeful = [trial for one in layers.values() for trial in _hopeful(one, predicted, limit, already)]
-        known, also = measure([*chosen, *hopeful], cache, budget_seconds, progress, farm)
+        known, also = self.survey([*chosen, *hopeful], cache, budget_seconds, progress, farm)
         left = {t.key for t in trials} - known.keys() - refused - also
         measured = {key: one.seconds for key, one in known.items() if key not in already}
         self.agreement = Agreement.of(predicted, measured, len(seen), len(left))

@@ -102,7 +102,7 @@ def test_only_what_may_be_worth_it_is_measured(devices, tmp_path, monkeypatch):
     monkeypatch.setattr("thew.search.measure.measure_layer", measured)
     trials = [Trial(one, one.split('"conv",')[1], None) for one in here]
     cache = Cache("here", "1", tmp_path / "here.sqlite")
-    transfer = Transfer(tmp_path / "there.sqlite")
+    transfer = Transfer.of(tmp_path / "there.sqlite")
     known, refused = transfer.measure(trials, cache, 100.0)
     assert known.keys() == here.keys() and not refused
     assert transfer.agreement.left == len(here) - len(asked) > 0 and len(set(asked)) == len(asked)

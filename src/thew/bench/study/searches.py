@@ -1,8 +1,9 @@
 """The study of searches: networks × agents × seeds on measured tables, whole plans against BLAS in fp32 and the default
 plan, and what each level of the design space brings by itself.
 
-A network is six pieces, each a file: a search over all levels, one in fp32 alone, which must not be slower than the
-default plan, one over each level alone, whose plans are timed; and the agents, which play on what was measured.
+A network is seven pieces, each a file: a search over all levels, one in fp32 alone, which must not be slower than the
+default plan, one over each level alone, whose plans are timed; the agents, which play on what was measured; and what
+the measurements of a lesser device would have told of this one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 from thew.bench.machine import describe
 from thew.bench.study.tables import about_machine, head
+from thew.bench.study.transfers import SAMPLES, transferred
 from thew.compress.accuracy import Data
 from thew.compress.post_training import read
 from thew.files import write_atomically
@@ -39,7 +41,7 @@ _METHOD = (
     "One thread. Plans are timed in turn with the default plan and BLAS in fp32; accuracy is that on samples that "
     "neither calibration nor search had seen."
 )
-PARTS = ("all", "fp32", *LEVELS, "agents")
+PARTS = ("all", "fp32", *LEVELS, "agents", "transfer")
 _DROP = 0.01
 Tick = Callable[[str], None]
 
@@ -79,11 +81,19 @@ class SearchStudy:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         tick(f"{network.name}: {part}")
-        found = self._agents(network, tick) if part == "agents" else self._searched(network, part)
+        found = self._found(network, part, tick)
         command = f"thew bench study search --networks {Path(network.path).name}=DATA --part {part}"
         command += f" --episodes {self.episodes} --seeds {self.seeds}"
         whole = {"network": network.name, **describe(), "command": command, "load": os.getloadavg(), **found}
         write_atomically(path, json.dumps(whole, indent=1))
+
+    def _found(self, network: SearchedNetwork, part: str, tick: Tick) -> dict[str, Any]:
+        if part == "agents":
+            return self._agents(network, tick)
+        if part == "transfer":
+            source = read(network.path)
+            return {"transfer": transferred(source, types_of(source, Data(*network.data), {}), self.threads)}
+        return self._searched(network, part)
 
     def _searched(self, network: SearchedNetwork, part: str) -> dict[str, Any]:
         """A search over all levels by the agent, with or without precisions, or over one by the exact optimum."""
@@ -151,7 +161,7 @@ def write_search_report(folder: Path, names: Sequence[str], plots: bool = True) 
     about = about_machine(reports, _METHOD)
     lines = ["# Study of searches", "", *about, *_plans(list(parts["all"].values()))]
     lines += [*_in_fp32(list(parts["fp32"].values())), *_levels(parts)]
-    lines += _agents(list(parts["agents"].values()))
+    lines += [*_agents(list(parts["agents"].values())), *_transfers(list(parts["transfer"].values()))]
     if plots and parts["agents"]:
         _plot(list(parts["agents"].values()), folder / "curves.svg")
         lines += ["![Regret by episode](curves.svg)", ""]
@@ -247,6 +257,27 @@ def _agents(reports: Sequence[Any]) -> Iterator[str]:
             episodes = reports[0]["agents"][name]["episodes"]
             rows.append((name, *cells, f"{seconds:.2f} for {episodes}"))
         yield from _table(("agent", *(report["network"] for report in reports), "seconds"), rows)
+
+
+def _transfers(reports: Sequence[Any]) -> Iterator[str]:
+    if not reports:
+        return
+    yield from ("## From one device to another", "")
+    yield "A device with the lesser instruction sets alone stands for another one; fp32, every row on one of both only."
+    yield ""
+    rows = []
+    for report in reports:
+        for name, words in (("same_layers", "all networks there"), ("other_networks", "other networks there")):
+            found = report["transfer"].get(name, {})
+            if "survey" in found:
+                errors = (
+                    f"{100 * one['median_error']:.0f} %; {one['rank_correlation']:.3f}" for one in found["agreements"]
+                )
+                seen = found["survey"]
+                measured = f"{seen['ways'] - seen['left']} of {seen['ways']}"
+                rows.append((report["network"], words, *errors, measured, f"{100 * seen['regret']:.2f} %"))
+    errors = (f"error; rank correlation, {n} samples" for n in SAMPLES)
+    yield from _table(("network", "learnt from", *errors, "ways measured", "regret of the optimum"), rows)
 
 
 def _plot(reports: Sequence[Any], path: Path) -> None:
