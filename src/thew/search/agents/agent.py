@@ -44,7 +44,8 @@ class Agent(ABC):
 
     def any_option(self, layer: int, chosen: list[int]) -> int:
         """A random option among those that may follow the choices made before."""
-        return int(self.random.choice(np.flatnonzero(np.isfinite(self.table.costs(layer, chosen)))))
+        allowed = np.isfinite(self.table.costs(layer, chosen)).nonzero()[0]
+        return int(allowed[self.random.integers(len(allowed))])
 
     def random_assignment(self) -> Assignment:
         """Independent random choices."""
