@@ -5,7 +5,8 @@ python tools/aarch64/count_search.py --networks resnet8.onnx=samples.npz --json 
 Every way to run every distinct layer, and every conversion, is counted once on each core; then agents play on the table
 as they do on one of times. What a way costs is its modelled cycles (cycles.py) where LLVM has a model of the core worth
 using, else its instructions: an in-order core such as Cortex-A53 has none. Cycles are modelled: caches, and so the
-memory's part, are not in them. What is counted for a network and core stands in the file and is kept.
+memory's part, are not in them. What is counted for a network and core stands in the file and is kept; each core's
+counts are also a cache, from which a search on a real board may start (`thew search --transfer-from`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +30,7 @@ from regions import Block, Region, read_region
 from thew.bench.machine import commit
 from thew.files import write_atomically, write_json
 from thew.plan.solve import Problem
+from thew.runtime.cache import Cache, Measurement
 from thew.search.agents import make_agent, play
 from thew.search.game import Table
 
@@ -96,6 +99,8 @@ def searched(layout: Layout, cpu: str, plugin: Path, model: Path, data: Path) ->
     empty, *costs = map(core.cost, regions)
     spent = {key: max(cost - empty, 1.0) / _HERTZ for key, cost in zip(found["counted"][1:], costs, strict=True)}
     write_json(path.with_suffix(".costs.json"), {"costs": spent, "refused": found["refused"]})
+    with closing(Cache(cpu, commit() or "", layout.root / "search" / f"{cpu}.sqlite")) as counts:
+        counts.add(Measurement(key, seconds, 0.0, 1) for key, seconds in spent.items())
     result = guest(layout, cpu, plugin, "table", given, path)
     wholes = [read_region(folder / f"count-whole{number}.region") for number in range(1, len(result["whole"]) + 1)]
     if core.model:
