@@ -88,6 +88,7 @@ def _suits_batches(call: Call) -> bool:
 
 
 FEW_PLANES = 16  # channels up to which rows of pixels fill vectors better
+FEW_PIXELS = 64  # of all samples: up to here, packing or rounding weights that change costs what their products gain
 
 
 def suits_planes(call: Call, channels: tuple[int, ...]) -> bool:

@@ -17,7 +17,7 @@ from thew.dtypes import to_numpy
 from thew.ir import Graph, Node, TensorType
 from thew.ir.graph import as_constant
 from thew.ops.activation import ACTIVATIONS
-from thew.ops.conv import FEW_PLANES
+from thew.ops.conv import FEW_PIXELS, FEW_PLANES
 
 NARROW = frozenset({"conv", "conv_transpose", "matmul", "gemm"})
 FEW_ROWS = 16
@@ -103,7 +103,9 @@ class _Narrowing:
         if known is None or not known.static_shape or node.inputs[1] in self._made:
             return False
         n, *rest = known.static_shape
-        return n * prod(rest[1:] if node.op.startswith("conv") else rest[:-1]) < FEW_ROWS
+        if node.op.startswith("conv"):
+            return n * prod(rest[1:]) <= FEW_PIXELS
+        return n * prod(rest[:-1]) < FEW_ROWS
 
     def _visit(self, node: Node) -> None:
         narrow = self._is_narrow(node)
