@@ -109,10 +109,24 @@ bool widen(StridedLoop& loop) {
     return true;
 }
 
+// The loop with its longest dimension innermost.
+StridedLoop along_longest(const StridedLoop& loop) {
+    StridedLoop turned = loop;
+    const int last = loop.rank - 1;
+    const int longest = static_cast<int>(std::max_element(loop.extent, loop.extent + loop.rank) - loop.extent);
+    std::swap(turned.extent[longest], turned.extent[last]);
+    for (auto& stride : turned.stride) std::swap(stride[longest], stride[last]);
+    return turned;
+}
+
 std::unique_ptr<Step> copy_of(const StridedLoop& loop, const MoveEntry& entry) {
+    constexpr std::int64_t kFewElements = 8;  // of a tile, whose call then costs more than they do
     const int n = loop.elements == 0 ? -1 : transposed_dimension(loop);
-    if (n >= 0) return std::make_unique<TransposeStep>(loop, n, entry);
-    return std::make_unique<ElementwiseStep<Nothing>>(loop, entry.copy, Nothing{});
+    if (n < 0) return std::make_unique<ElementwiseStep<Nothing>>(loop, entry.copy, Nothing{});
+    if (loop.extent[n] * loop.extent[loop.rank - 1] > kFewElements) {
+        return std::make_unique<TransposeStep>(loop, n, entry);
+    }
+    return std::make_unique<ElementwiseStep<Nothing>>(along_longest(loop), entry.copy, Nothing{});
 }
 
 class FillStep : public Step {

@@ -7,15 +7,16 @@
 // schedule changes no plan, and are combined in fp64 into the coefficients below. Elements are computed in the
 // parameter's type.
 //
-// In place of grad a product may be given, a[m, k]·b[k, n] with a short sum, of which a vector is made as it is used:
-// the gradient of a dense layer on few samples is never written. Then param and states are in C order and b's columns
-// lie side by side.
+// In place of grad a product may be given, a[m, k]·b[k, n] with a short sum, of which some rows are made as they are
+// used: the gradient of a dense layer on few samples is never written out. Then param and states are in C order and b's
+// columns lie side by side.
 //
 // param, grad and states have one shape and one dense layout (any order of axes). An output may be exactly the input
 // whose next value it is, and overlaps nothing else.
 #pragma once
 
 #include "base/workers.hpp"
+#include "kernels/gemv/contract.hpp"
 #include "kernels/table.hpp"
 
 namespace thew {
@@ -47,10 +48,11 @@ struct UpdateData {
     std::int64_t count;
 };
 
-// The factors of the gradient; grad of UpdateData is unused.
+// The factors of the gradient, and what multiplies them; grad of UpdateData is unused.
 struct UpdateProduct {
     std::int64_t m, n, k, a_m, a_k, b_k;
     const void *a, *b;
+    decltype(GemvEntry::run) multiply;
 };
 
 struct UpdateEntry {

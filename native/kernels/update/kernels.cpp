@@ -110,66 +110,48 @@ THEW_INLINE void put(T* to, Vec<T> value, int count) {
     }
 }
 
-// The gradient as it lies in memory.
-template <class T>
-struct Stored {
-    const T* grad;
-    THEW_INLINE Vec<T> at(std::int64_t i, int count) const { return get(grad + i, count); }
-};
-
-// A row of a product, element i of which is Σ_k a[k]·b[k, i].
-template <class T>
-struct ProductRow {
-    const T *a, *b;
-    std::int64_t k, a_k, b_k;
-    THEW_INLINE Vec<T> at(std::int64_t i, int count) const {
-        Vec<T> sum = splat(a[0]) * get(b + i, count);
-        for (std::int64_t at = 1; at < k; ++at) sum = splat(a[at * a_k]) * get(b + at * b_k + i, count) + sum;
-        return sum;
-    }
-};
-
 // Elements [first, last) of the parameter.
-template <class T, class Gradient>
-using Update = void (*)(const UpdateData& data, const Gradient& gradient, const Numbers<T>& n, std::int64_t first,
-                        std::int64_t last);
+template <class T>
+using Update = void (*)(const UpdateData& data, const Numbers<T>& n, std::int64_t first, std::int64_t last);
 
-template <class Method, class T, class Gradient, bool kHas0, bool kHas1, bool kHas2>
-void update(const UpdateData& data, const Gradient& gradient, const Numbers<T>& n, std::int64_t first,
-            std::int64_t last) {
+template <class Method, class T, bool kHas0, bool kHas1, bool kHas2>
+void update(const UpdateData& data, const Numbers<T>& n, std::int64_t first, std::int64_t last) {
     constexpr bool has[kMostStates] = {kHas0, kHas1, kHas2};
     T* param = static_cast<T*>(data.param);
+    const T* grad = static_cast<const T*>(data.grad);
+    T* state[kMostStates];
+    unroll<kMostStates>([&](auto s) THEW_FLAT { state[s] = static_cast<T*>(data.state[s]); });
     auto step = [&](std::int64_t i, int count) THEW_FLAT {
         Element<T> e;
         e.w = get(param + i, count);
-        e.g = lower_to<T>(raise_to<T>(gradient.at(i, count) * n.factor, splat(-n.clip)), splat(n.clip));
-        for (int s = 0; s < kMostStates; ++s) {
-            e.state[s] = has[s] ? get(static_cast<const T*>(data.state[s]) + i, count) : Vec<T>{};
-        }
+        e.g = lower_to<T>(raise_to<T>(get(grad + i, count) * n.factor, splat(-n.clip)), splat(n.clip));
+        unroll<kMostStates>([&](auto s) THEW_FLAT {
+            if constexpr (has[s]) e.state[s] = get(state[s] + i, count);
+        });
         Method::template apply<T, kHas0, kHas1, kHas2>(e, n);
         put(param + i, e.w, count);
-        for (int s = 0; s < kMostStates; ++s) {
-            if (has[s]) put(static_cast<T*>(data.state[s]) + i, e.state[s], count);
-        }
+        unroll<kMostStates>([&](auto s) THEW_FLAT {
+            if constexpr (has[s]) put(state[s] + i, e.state[s], count);
+        });
     };
     std::int64_t i = first;
     for (; i + kLanes<T> <= last; i += kLanes<T>) step(i, kLanes<T>);
     if (i < last) step(i, static_cast<int>(last - i));
 }
 
-template <class T, class G>
-Update<T, G> find(UpdateMethod method, const UpdateData& data) {
+template <class T>
+Update<T> find(UpdateMethod method, const UpdateData& data) {
     switch (method) {
         case UpdateMethod::sgd:
-            return data.state[0] ? update<Sgd, T, G, true, false, false> : update<Sgd, T, G, false, false, false>;
-        case UpdateMethod::adam: return update<Adam, T, G, true, true, false>;
-        case UpdateMethod::nadam: return update<Nadam, T, G, true, true, false>;
-        case UpdateMethod::adagrad: return update<Adagrad, T, G, true, false, false>;
+            return data.state[0] ? update<Sgd, T, true, false, false> : update<Sgd, T, false, false, false>;
+        case UpdateMethod::adam: return update<Adam, T, true, true, false>;
+        case UpdateMethod::nadam: return update<Nadam, T, true, true, false>;
+        case UpdateMethod::adagrad: return update<Adagrad, T, true, false, false>;
         case UpdateMethod::rmsprop: break;
     }
     if (data.state[1])
-        return data.state[2] ? update<Rmsprop, T, G, true, true, true> : update<Rmsprop, T, G, true, true, false>;
-    return data.state[2] ? update<Rmsprop, T, G, true, false, true> : update<Rmsprop, T, G, true, false, false>;
+        return data.state[2] ? update<Rmsprop, T, true, true, true> : update<Rmsprop, T, true, true, false>;
+    return data.state[2] ? update<Rmsprop, T, true, false, true> : update<Rmsprop, T, true, false, false>;
 }
 
 constexpr std::int64_t kPiece = 1 << 14;  // elements a task
@@ -177,35 +159,59 @@ constexpr std::int64_t kPiece = 1 << 14;  // elements a task
 template <class T>
 void run(UpdateMethod method, const UpdateCoefficients& coefficients, const UpdateData& data, const Workers& workers) {
     const Numbers<T> numbers(coefficients);
-    const Stored<T> gradient{static_cast<const T*>(data.grad)};
-    const auto apply = find<T, Stored<T>>(method, data);
+    const auto apply = find<T>(method, data);
     auto body = [&](std::int64_t piece, int) {
         const std::int64_t first = piece * kPiece, last = first + kPiece < data.count ? first + kPiece : data.count;
-        apply(data, gradient, numbers, first, last);
+        apply(data, numbers, first, last);
     };
     parallel_for(workers, (data.count + kPiece - 1) / kPiece, body);
+}
+
+// The part of a gradient that is made before it is used: some rows, one after the other, of which long ones are cut.
+constexpr std::int64_t kPartBytes = 1 << 16, kNearBytes = 1 << 14, kLeastRows = 4;
+
+// The arrays of elements from `first` on.
+template <class T>
+UpdateData from(const UpdateData& data, std::int64_t first) {
+    UpdateData own = data;
+    own.param = static_cast<T*>(data.param) + first;
+    for (void*& state : own.state) {
+        if (state) state = static_cast<T*>(state) + first;
+    }
+    return own;
+}
+
+template <class T>
+void update_part(Update<T> apply, const Numbers<T>& numbers, const UpdateData& data, const UpdateProduct& product,
+                 std::int64_t m, std::int64_t n, std::int64_t rows, std::int64_t columns) {
+    alignas(64) T gradient[kPartBytes / sizeof(T)];
+    const Gemv part{rows, columns, product.k, product.a_m, product.a_k, product.b_k, 1, columns, 0, {}};
+    product.multiply(part, static_cast<const T*>(product.a) + m * product.a_m, static_cast<const T*>(product.b) + n,
+                     nullptr, gradient, Workers{1, nullptr, nullptr});
+    const std::int64_t runs = columns == product.n ? 1 : rows, length = rows * columns / runs;
+    for (std::int64_t run = 0; run < runs; ++run) {
+        UpdateData own = from<T>(data, (m + run) * product.n + n);
+        own.grad = gradient + run * length;
+        apply(own, numbers, 0, length);
+    }
 }
 
 template <class T>
 void run_product(UpdateMethod method, const UpdateCoefficients& coefficients, const UpdateData& data,
                  const UpdateProduct& product, const Workers& workers) {
+    constexpr std::int64_t size = sizeof(T), kMostColumns = kPartBytes / (kLeastRows * size);
+    const std::int64_t columns = product.n < kMostColumns ? product.n : kMostColumns;
+    if (columns == 0) return;
     const Numbers<T> numbers(coefficients);
-    const auto apply = find<T, ProductRow<T>>(method, data);
-    const std::int64_t rows = product.n < kPiece ? kPiece / product.n : 1;
+    const auto apply = find<T>(method, data);
+    const std::int64_t near = kNearBytes / (columns * size), rows = near > kLeastRows ? near : kLeastRows;
+    const std::int64_t parts = (product.n + columns - 1) / columns;  // of a row
     auto body = [&](std::int64_t task, int) {
-        const std::int64_t end = (task + 1) * rows < product.m ? (task + 1) * rows : product.m;
-        for (std::int64_t m = task * rows; m < end; ++m) {
-            UpdateData row = data;
-            row.param = static_cast<T*>(data.param) + m * product.n;
-            for (int s = 0; s < kMostStates; ++s) {
-                if (data.state[s]) row.state[s] = static_cast<T*>(data.state[s]) + m * product.n;
-            }
-            const ProductRow<T> gradient{static_cast<const T*>(product.a) + m * product.a_m,
-                                         static_cast<const T*>(product.b), product.k, product.a_k, product.b_k};
-            apply(row, gradient, numbers, 0, product.n);
-        }
+        const std::int64_t m = task / parts * rows, n = task % parts * columns;
+        update_part(apply, numbers, data, product, m, n, product.m - m < rows ? product.m - m : rows,
+                    product.n - n < columns ? product.n - n : columns);
     };
-    parallel_for(workers, product.n > 0 ? (product.m + rows - 1) / rows : 0, body);
+    parallel_for(workers, (product.m + rows - 1) / rows * parts, body);
 }
 
 template <class T>

@@ -13,6 +13,7 @@ namespace thew {
 namespace {
 
 constexpr std::initializer_list<const Table<UpdateEntry>*> kTables THEW_TABLES(base, update_table);
+constexpr std::initializer_list<const Table<GemvEntry>*> kProducts THEW_TABLES(base, gemv_table);
 constexpr std::size_t kHyper = 2, kFactor = 3, kFirstState = 4;
 
 struct Facts {
@@ -94,6 +95,17 @@ void require_one_layout(const StepDesc& desc, const Tensor& first, const Tensor&
                 shape_text(first) + " and " + shape_text(other) + "; copy what differs");
 }
 
+// What multiplies matrices of few rows in the row's type on its instruction set.
+decltype(GemvEntry::run) product_of(const Row& row) {
+    for (const Table<GemvEntry>* table : kProducts) {
+        for (int i = 0; i < table->count; ++i) {
+            const GemvEntry& entry = table->entries[i];
+            if (entry.row.a == row.a && entry.row.isa == row.isa) return entry.run;
+        }
+    }
+    throw PlanError(row_name(row) + ": products need a row of gemv");
+}
+
 class UpdateStep final : public Step {
 public:
     UpdateStep(const StepDesc& desc, const UpdateEntry& entry, const Facts& facts)
@@ -107,7 +119,8 @@ public:
         for (std::size_t s = 0; s < facts.states; ++s) has_state_[s] = present(desc, kFirstState + s);
         if (!present(desc, right_)) return;
         const Tensor &a = desc.inputs[1], &b = desc.inputs[right_];
-        product_ = {a.shape[0], b.shape[1], a.shape[1], a.stride[0], a.stride[1], b.stride[0], nullptr, nullptr};
+        product_ = {a.shape[0],  b.shape[1], a.shape[1], a.stride[0],          a.stride[1],
+                    b.stride[0], nullptr,    nullptr,    product_of(entry.row)};
     }
 
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
