@@ -15,6 +15,7 @@ from thew.cli.bench_layers import bench_layers
 from thew.cli.bench_quantization import bench_quantization
 from thew.cli.options import Common, command
 from thew.cli.scaling import scaling
+from thew.cli.soak import soak
 from thew.cli.study import study
 from thew.errors import Error
 from thew.files import write_json
@@ -160,6 +161,7 @@ app.command("peers")(command(bench_peers))
 app.command("layers")(command(bench_layers))
 app.command("scaling")(command(scaling))
 app.command("quantization")(command(bench_quantization))
+app.command("soak")(command(soak))
 app.command("study")(command(study))
 
 

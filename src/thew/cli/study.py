@@ -46,10 +46,14 @@ def study(
         str, typer.Option(help="Of search: model=data pairs with commas; data as thew search has them.")
     ] = "",
     part: Annotated[
-        str, typer.Option(help="Of search: its pieces with commas; of learning: recipes or precisions; by default all.")
+        str,
+        typer.Option(
+            help="With commas, by default all. Of search: its pieces; of learning: recipes or precisions; of dqn: step,"
+            " act, environment, returns, and whose returns."
+        ),
     ] = "",
     episodes: Annotated[int, typer.Option(min=1, help="Of search: of every agent.")] = 1000,
-    seeds: Annotated[int, typer.Option(min=1, help="Of search: searches of every agent; of learning: runs.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="Searches of every agent; of learning and returns: runs.")] = 10,
     data: Annotated[str, typer.Option(help="For training: a data set such as mnist, for accuracies.")] = "",
     plots: Annotated[bool, typer.Option(help="Draw plots; needs pip install 'thew[plots]'.")] = True,
 ) -> None:
@@ -77,6 +81,8 @@ def study(
         write_report,
         write_training_report,
     )
+    from thew.bench.study.dqn import RETURNS, TITLES
+    from thew.bench.study.returns import CONTENDERS
     from thew.runtime.device import facts
 
     allowed = sum(core["allowed"] for core in facts()["cores"])
@@ -84,21 +90,28 @@ def study(
     clocks: list[int | None] = [*_numbers(mhz, "mhz")] or [None]
     pieces: list[Any]
     if model == "dqn":
-        pieces, known = dqn_pieces(counts, _numbers(batches, "batches") or [32]), AGENTS
+        pieces = list(dqn_pieces(counts, _numbers(batches, "batches") or [32]))
+        known, asked = AGENTS, [piece for piece in pieces if not parts or piece.work in parts]
+        if set(parts) - {*TITLES, *CONTENDERS, RETURNS}:
+            raise typer.BadParameter(f"--part must be of {', '.join((*TITLES, RETURNS, *CONTENDERS))}, got {part!r}")
     elif model == "training":
-        pieces, known = training_pieces(counts, _numbers(batches, "batches") or [1, 16, 64, 128]), TRAINERS
+        pieces = list(training_pieces(counts, _numbers(batches, "batches") or [1, 16, 64, 128]))
+        known, asked = TRAINERS, pieces
     else:
-        pieces, known = pieces_of(counts, _numbers(batches, "batches") or [1, 4, 16], clocks), PEERS
+        pieces = pieces_of(counts, _numbers(batches, "batches") or [1, 4, 16], clocks)
+        known, asked = PEERS, pieces
     names = [name for name in (peers or known).split(",") if name and name != "thew"]
     with watched(meter) as (energy, source):
         whole = Study(model, folder, names, Settings(rounds, turn_seconds, piece_seconds), energy, source)
-        turns = len(pieces) * (len(names) + 1) * rounds
+        turns = len(asked) * (len(names) + 1) * rounds
         with show.progress(f"study of {model}", turns) as bar:
-            missing = whole.run(pieces, lambda piece, place: _task(common, model, piece, place), budget, bar.advance)
+            missing = whole.run(asked, lambda piece, place: _task(common, model, piece, place), budget, bar.advance)
     paths = [whole.path(piece) for piece in pieces]
     if data and not (folder / "accuracy.json").exists():
         accuracies(data, folder, common.seed)
     if model == "dqn":
+        if not parts or RETURNS in parts:
+            _of_returns(common, folder / RETURNS, parts, seeds)
         report = write_dqn_report(paths, folder, plots)
     elif model == "training":
         report = write_training_report(paths, folder, plots)
@@ -159,6 +172,19 @@ def _of_learning(common: Common, folder: Path, parts: list[str], seeds: int, plo
                 raise typer.Exit(1)
             bar.advance(run.name)
     _tell(common, write_learning_report(folder, plots))
+
+
+def _of_returns(common: Common, folder: Path, parts: list[str], seeds: int) -> None:
+    from thew.bench.study import ReturnsStudy, agent_runs
+    from thew.bench.study.returns import CONTENDERS
+
+    contenders = [one for one in CONTENDERS if one in parts] or list(CONTENDERS)
+    whole, runs = ReturnsStudy(folder), agent_runs(contenders, seeds, common.threads)
+    with show.progress("returns", len(runs)) as bar:
+        for run in runs:
+            if not whole.run(run):
+                raise typer.Exit(1)
+            bar.advance(run.name)
 
 
 def _task(common: Common, model: str, piece: Any, folder: str) -> tuple[Task, int]:

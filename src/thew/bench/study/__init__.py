@@ -9,6 +9,7 @@ from thew.bench.study.dqn import dqn_pieces, dqn_task, write_dqn_report
 from thew.bench.study.learning import LearningStudy, runs_of, write_learning_report
 from thew.bench.study.pieces import Ablation, Cell, Piece, pieces_of
 from thew.bench.study.report import write_report
+from thew.bench.study.returns import ReturnsStudy, agent_runs
 from thew.bench.study.run import Study
 from thew.bench.study.searches import SearchedNetwork, SearchStudy, write_search_report
 from thew.bench.study.training import accuracies, training_pieces, training_task, write_training_report
@@ -18,10 +19,12 @@ __all__ = [
     "Cell",
     "LearningStudy",
     "Piece",
+    "ReturnsStudy",
     "SearchStudy",
     "SearchedNetwork",
     "Study",
     "accuracies",
+    "agent_runs",
     "dqn_pieces",
     "dqn_task",
     "pieces_of",

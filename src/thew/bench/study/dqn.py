@@ -12,12 +12,14 @@ from typing import Any, ClassVar
 
 from thew.bench.study.pieces import Piece
 from thew.bench.study.plots import save
+from thew.bench.study.returns import returns_lines
 from thew.bench.study.tables import about_machine, head
 from thew.bench.tasks import DQNTask
 from thew.files import write_atomically
 
 _METHOD = "Contenders take turns; ratios are medians over rounds. The environment is one and the same for all."
 PRECISIONS = ("mixed-fp16", "mixed-bf16", "mixed-fp64-fp16")
+RETURNS = "returns"  # the folder of learning curves, and the part of the study that they are
 TITLES = {"step": "gradient step", "act": "greedy action", "environment": f"{DQNTask.steps} environment steps"}
 
 
@@ -77,6 +79,7 @@ def write_dqn_report(paths: Sequence[Path], folder: Path, plots: bool = True) ->
             rows = list(csv.DictReader(file))
         save(partial(_curve, title=log.stem), rows, log.with_suffix(".svg"))
         lines += ["", f"![Returns of a run: {log.stem}]({log.stem}.svg)"]
+    lines += returns_lines(folder / RETURNS, plots)
     path = folder / "index.md"
     write_atomically(path, "\n".join(lines) + "\n")
     return path
