@@ -80,6 +80,26 @@ def test_a_checkpoint_goes_on(tmp_path):
         thew.rl.DQN.load(tmp_path / "b.ckpt")
 
 
+def test_the_best_network_is_kept(tmp_path, monkeypatch):
+    """Also by a run that was stopped behind it; evaluations are 20, of which the seventh is best."""
+    agent = thew.rl.DQN("CartPole-v1", seed=4, **QUICK)
+    judged, seen = [], []
+
+    def evaluate(self):
+        seen.append([array.copy() for array in self.network.parameters()])
+        judged.append(len(seen) == 7)
+        return np.array([float(judged[-1])])
+
+    monkeypatch.setattr(thew.rl.DQN, "evaluate", evaluate)
+    agent.learn(2000, [_Stop(agent, 1600)], log_every=100, checkpoint=tmp_path / "a.ckpt")
+    resumed = thew.rl.DQN.load(tmp_path / "a.ckpt")
+    resumed.learn(2000)
+    assert resumed.counters.best == 1.0 and len(seen) == 20
+    assert any(not np.array_equal(one, other) for one, other in zip(seen[6], seen[-1], strict=True))
+    for kept, found in zip(seen[6], resumed.network.parameters(), strict=True):
+        np.testing.assert_array_equal(kept, found)
+
+
 class _Stop(Log):
     """Ends a run at a row, as a signal would."""
 
@@ -226,7 +246,7 @@ def test_atari_learns_from_frames_stored_once(tmp_path):
 def test_cart_pole_is_solved(seed):
     agent = thew.rl.DQN("CartPole-v1", seed=seed)
     agent.learn(100_000)
-    assert agent.evaluate(100).mean() >= 475
+    assert agent.evaluate(100, seed=5_000_000).mean() >= 475  # games that it was not chosen by
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from thew.ir.graph import Array
     from thew.rl.dqn import DQN
 
-_TARGET, _STACKS = "target.", "environments.stacks"
+_TARGET, _BEST, _STACKS = "target.", "best.", "environments.stacks"
 
 
 def save(agent: DQN, path: str | os.PathLike[str], replay: bool) -> None:
@@ -30,6 +30,7 @@ def save(agent: DQN, path: str | os.PathLike[str], replay: bool) -> None:
     graph = agent.network.graph(("n", *seen.shape), dtype=wide, input_dtype=seen.dtype, name="policy")
     networks = agent.learner.networks
     states = {**agent.learner.states, **{f"{_TARGET}{k}": v for k, v in networks.target.named_parameters()}}
+    states.update((f"{_BEST}{name}", array) for name, array in agent.best.items())
     if replay:
         states.update(agent.replay.saved())
         states.update({} if agent.stacks is None else {_STACKS: agent.stacks})
@@ -78,6 +79,10 @@ def load(path: str | os.PathLike[str], options: dict[str, Any]) -> DQN:
         _restore(where, array, found, name)
     for name, value in known["counters"].items():
         setattr(agent.counters, name, value)
+    if agent.counters.best is not None:
+        agent.best = {name: np.zeros_like(array) for name, array in networks.online.named_parameters()}
+    for name, array in agent.best.items():
+        _restore(where, array, found, f"{_BEST}{name}")
     agent.random.bit_generator.state = known["random"]
     agent.games.extend(Episode(*game) for game in known.get("games", ()))
     _resume_games(agent, where, known, found)

@@ -36,15 +36,20 @@ from thew.train.parallel import Group
 from thew.train.precision import precision_of
 from thew.train.signals import stopping_on_signals
 
+_JUDGED = 20  # times in a run, where the best network is kept
+
 
 @dataclass
 class Counters:
-    """How far training has come: environment steps, gradient steps, games; the steps asked for; why it stopped."""
+    """How far training has come: environment steps, gradient steps, games; the steps asked for; the best evaluation,
+    where its network is kept; why it stopped.
+    """
 
     steps: int = 0
     updates: int = 0
     episodes: int = 0
     total: int = 0
+    best: float | None = None
     stopped: str = field(default="", compare=False)
 
 
@@ -119,6 +124,7 @@ class DQN:
             others = [make(env_id, **self.env_options) for _ in range(given.num_envs - 1)]
             self.environments = Environments([first, *others], seed, actors)
         self.counters = Counters()
+        self.best: dict[str, Array] = {}  # parameters of the best evaluation, where they are kept
         self.games: deque[Episode] = deque(maxlen=100)  # the last ones
         self.random = np.random.default_rng(seed)
         self.stacks: Array | None = None  # what each environment shows, None before the first reset
@@ -158,6 +164,7 @@ class DQN:
         """
         counters, meter = self.counters, Meter(self.games)
         counters.total, counters.stopped = total_timesteps, ""
+        judge_every = -(-total_timesteps // _JUDGED) if self.hyperparameters.keep_best else 0
         rows: list[dict[str, float]] = []
         with closing_all(logs), stopping_on_signals(self.stop):
             while counters.steps < total_timesteps and not counters.stopped:
@@ -169,13 +176,17 @@ class DQN:
 
                 if is_due(self.hyperparameters.target_network_frequency):
                     self.learner.update_target(self.hyperparameters.tau)
-                found = {"eval/episodic_return": self.evaluate().mean()} if is_due(eval_every) else {}
+                found = {"eval/episodic_return": self._judge()} if is_due(eval_every) else {}
+                if not found and is_due(judge_every):
+                    self._judge()
                 if is_due(log_every) or found:
                     rows.append({**self._row(meter), **found})
                     for log in logs:
                         log.write(rows[-1])
                 if checkpoint is not None and is_due(checkpoint_every):
                     self.save(checkpoint, replay=checkpoint_replay)
+        for name, array in self.network.named_parameters() if counters.steps >= total_timesteps else ():
+            np.copyto(array, self.best.get(name, array))
         if checkpoint is not None:
             self.save(checkpoint, replay=checkpoint_replay)
         return rows
@@ -233,6 +244,15 @@ class DQN:
         seen = self.observation
         graph = self.network.graph(("n", *seen.shape), input_dtype=seen.dtype, name="policy")
         export_onnx(graph, path)
+
+    def _judge(self) -> float:
+        """The mean return of an evaluation; the network is kept where none was better."""
+        found, counters = float(self.evaluate().mean()), self.counters
+        is_best = counters.best is None or found >= counters.best
+        if self.hyperparameters.keep_best and counters.updates and is_best:
+            counters.best = found
+            self.best = {name: array.copy() for name, array in self.network.named_parameters()}
+        return found
 
     # One round of the loop
 

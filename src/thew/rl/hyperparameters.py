@@ -38,6 +38,7 @@ class Hyperparameters:
         adam_eps: Adam's ε.
         clip_reward: rewards are cut to their sign for learning.
         frame_stack: two-dimensional frames of an observation.
+        keep_best: a run ends with the network that was best in evaluations, 20 of them beside those asked for.
         eval_episodes: of each evaluation.
         eval_epsilon: ε of evaluations; above 0, so that a policy that waits for ever is not waited for.
     """
@@ -66,6 +67,7 @@ class Hyperparameters:
     adam_eps: float = 1e-8
     clip_reward: bool = False
     frame_stack: int = 4
+    keep_best: bool = False
     eval_episodes: int = 10
     eval_epsilon: float = 0.05
 
@@ -102,7 +104,8 @@ def preset(observation: Observation) -> Hyperparameters:
     """What suits a kind of observation: stacks of frames (Atari), small images (MinAtar), vectors.
 
     Rewards of vectors are not clipped, so that errors must not be either: ends of episodes are rare and their errors
-    large. A target network that follows slowly, and a learning rate that falls, keep what was learnt.
+    large. A target network that follows slowly, a learning rate that falls, and a memory that still has the first games
+    keep what was learnt for longer; not always to the end, so that the best network is kept.
     """
     if observation.stack > 1:
         return Hyperparameters(clip_reward=True)
@@ -112,6 +115,7 @@ def preset(observation: Observation) -> Hyperparameters:
             double=True, n_step=3,
         )  # fmt: skip
     return Hyperparameters(
-        learning_rate=1e-3, anneal_lr=True, buffer_size=50_000, tau=0.01, target_network_frequency=1, batch_size=128,
-        end_e=0.04, learning_starts=1000, train_frequency=2, double=True, loss="mse", eval_epsilon=0.0,
+        learning_rate=1e-3, anneal_lr=True, buffer_size=100_000, tau=0.01, target_network_frequency=1, batch_size=128,
+        end_e=0.04, learning_starts=1000, train_frequency=2, double=True, loss="mse", keep_best=True,
+        eval_epsilon=0.0,
     )  # fmt: skip
