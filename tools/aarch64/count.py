@@ -28,7 +28,7 @@ import emulate
 from counts_page import write_page
 from cycles import LLVM, modelled_cycles
 from layout import CORES, TOOLS, Layout, call, default_layout
-from networks import NETWORKS, TRAINING, make_files
+from networks import DQN, NETWORKS, TRAINING, make_files
 from regions import Region, read_region
 
 from thew.bench.machine import commit
@@ -43,7 +43,9 @@ STUDY = (
     (("reference", "mobilenet_v2", "resnet50"), ("int8",), (A76,), ("thew", "onnxruntime")),
     (("reference",), ("fp32",), (A72, A76), ("mnn", "litert", "onnxruntime")),
     (("reference",), ("fp16",), (A76,), ("mnn",)),
-    ((TRAINING,), ("fp32", "mixed-fp16"), (A72, A76), ("thew",)),
+    (("nature_cnn",), ("fp32",), (A72, A76), ("thew", "ncnn", "onnxruntime")),
+    (("nature_cnn",), ("fp16",), (A76,), ("thew", "ncnn")),
+    ((TRAINING, DQN), ("fp32", "mixed-fp16"), (A72, A76), ("thew",)),
 )
 REFUSED = 3  # the guest's exit status where an engine does not have what is asked for
 

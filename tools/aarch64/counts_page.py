@@ -12,7 +12,9 @@ TITLES = {
     "reference": "Reference network: 1×3×56×56, eight convolutions 3×3 of 32 channels with ReLU, global average",
     "mobilenet_v2": "MobileNetV2, 224×224",
     "resnet50": "ResNet-50, 224×224",
+    "nature_cnn": "The network of an agent of Atari, 4×84×84: one action",
     "lenet5_training": "LeNet-5: a training step of 64 samples (SGD with momentum)",
+    "dqn_training": "DQN on Atari: a gradient step of 32 transitions (Adam)",
 }
 HEAD = """# Instructions on emulated Arm cores
 

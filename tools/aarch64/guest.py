@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from agent import learner
 
 import thew
 from thew.bench.peers import PEERS
-from thew.bench.tasks import ModelTask, Task, TrainingTask, from_dict
+from thew.bench.tasks import DQNTask, ModelTask, Task, TrainingTask, from_dict
 from thew.errors import UnsupportedError
 
 MARK = 0x54485700  # as in count.c
@@ -61,6 +62,12 @@ def count_whole(call: Callable[[], Any]) -> Any:
 def run_training(task: TrainingTask, precision: str) -> dict[str, Any]:
     ready = PEERS["thew"].load().prepare(replace(task, precision=precision))
     count_whole(ready.call)
+    return {"version": thew.__version__, "base": module_base(), "steps": []}
+
+
+def run_agent(task: DQNTask, precision: str) -> dict[str, Any]:
+    learning = learner(precision)
+    count_whole(lambda: learning.step(task.draws(), 1.0))
     return {"version": thew.__version__, "base": module_base(), "steps": []}
 
 
@@ -113,6 +120,8 @@ def run(engine: str, task: Task, precision: str) -> dict[str, Any]:
         return run_peer(engine, task, precision)
     if isinstance(task, TrainingTask):
         return run_training(task, precision)
+    if isinstance(task, DQNTask):
+        return run_agent(task, precision)
     assert isinstance(task, ModelTask)
     return run_thew(task, precision)
 

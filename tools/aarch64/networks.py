@@ -4,7 +4,8 @@ Each has a folder: model.onnx, int8.onnx (the same on integers, as Thew's quanti
 have one of their own, and about.json.
 The reference network: input 1×3×56×56, eight convolutions 3×3 (stride 1, padding 1, 32 channels) each with ReLU, a
 global average: 205 million multiply-accumulates. The others are of the zoo, with random weights; lenet5_training is a
-step of SGD with momentum on a batch of 64.
+step of SGD with momentum on a batch of 64, dqn_training a gradient step of an agent of Atari (`agent.py`) on 32
+transitions, and nature_cnn its network, whose inference is one action.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from agent import learner
 
 import thew
 from thew import ops
 from thew.bench.peers import PEERS
-from thew.bench.tasks import ModelTask, Task, TrainingTask
+from thew.bench.tasks import DQNTask, ModelTask, Task, TrainingTask
 from thew.ir import Graph, GraphBuilder, TensorType
 from thew.models import ZOO, build
 from thew.ops.opdef import Call
 from thew.passes.specialise import specialise
+from thew.runtime.executable import Executable
 
-TRAINING, BATCH = "lenet5_training", 64
-NETWORKS = ("reference", "mobilenet_v2", "resnet50", TRAINING)
+TRAINING, BATCH, DQN = "lenet5_training", 64, "dqn_training"
+NETWORKS = ("reference", "mobilenet_v2", "resnet50", "nature_cnn", TRAINING, DQN)
 PRODUCTS = ("conv", "conv_grad_input", "conv_grad_weight", "gemm", "matmul")
 CONVERTED = ("ncnn", "mnn", "litert")  # peers with a format of their own, written before they run
 SIZE, CHANNELS, LAYERS = 56, 32, 8
@@ -81,9 +84,11 @@ def make_training(folder: Path) -> tuple[Task, int]:
     )
     thew.export_onnx(graph, path)
     trainer = thew.Trainer(thew.from_onnx(path), input_shape=shape)
-    (plan,) = trainer.prepare(BATCH).executable.plans
-    macs = sum(step.flops for step in plan.steps if step.op in PRODUCTS) // 2
-    return TrainingTask(1, 0, str(folder), str(path), (BATCH, *shape)), macs
+    return TrainingTask(1, 0, str(folder), str(path), (BATCH, *shape)), macs_of_plan(trainer.prepare(BATCH).executable)
+
+
+def macs_of_plan(executable: Executable) -> int:
+    return sum(step.flops for plan in executable.plans for step in plan.steps if step.op in PRODUCTS) // 2
 
 
 def make_files(name: str, folder: Path) -> dict[str, Any]:
@@ -92,7 +97,10 @@ def make_files(name: str, folder: Path) -> dict[str, Any]:
     if about.exists():
         return dict(json.loads(about.read_text()))
     folder.mkdir(parents=True, exist_ok=True)
-    task, macs = make_training(folder) if name == TRAINING else make_inference(name, folder)
+    if name == DQN:
+        task, macs = DQNTask(1, 0, str(folder)), macs_of_plan(learner("fp32").executable)
+    else:
+        task, macs = make_training(folder) if name == TRAINING else make_inference(name, folder)
     said = {"task": task.to_dict(), "model_macs": macs}
     about.write_text(json.dumps(said))
     return said
