@@ -60,7 +60,8 @@ struct ConvEntry {
                     const Workers& workers);
 };
 
-THEW_DECLARE_TABLES(ConvEntry, conv_float)
+THEW_DECLARE_TABLES(ConvEntry, conv_fp32)
+THEW_DECLARE_TABLES(ConvEntry, conv_fp64)
 THEW_DECLARE_TABLES(ConvEntry, conv_fp16)
 THEW_DECLARE_TABLES(ConvEntry, conv_bf16)
 

@@ -5,8 +5,8 @@
 namespace thew {
 namespace {
 
-const std::initializer_list<const Table<ConvEntry>*> kTables = {
-    THEW_TABLE_LIST(base, conv_float) THEW_TABLE_LIST(fp16, conv_fp16) THEW_TABLE_LIST(bf16, conv_bf16)};
+const std::initializer_list<const Table<ConvEntry>*> kTables = {THEW_TABLE_LIST(base, conv_fp32) THEW_TABLE_LIST(
+    base, conv_fp64) THEW_TABLE_LIST(fp16, conv_fp16) THEW_TABLE_LIST(bf16, conv_bf16)};
 
 void require_direct(const StepDesc& desc, const ConvOperands& at, const Window2d& window) {
     const std::int64_t planes = at.x.shape[1];

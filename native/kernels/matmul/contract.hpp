@@ -85,7 +85,8 @@ struct MatmulEntry {
 // What biases are, and what the rest is summed in.
 inline DType wide_dtype(DType memory) { return memory == DType::fp16 || memory == DType::bf16 ? DType::fp32 : memory; }
 
-THEW_DECLARE_TABLES(MatmulEntry, matmul_float)
+THEW_DECLARE_TABLES(MatmulEntry, matmul_fp32)
+THEW_DECLARE_TABLES(MatmulEntry, matmul_fp64)
 THEW_DECLARE_TABLES(MatmulEntry, matmul_fp16)
 THEW_DECLARE_TABLES(MatmulEntry, matmul_bf16)
 

@@ -7,8 +7,8 @@
 namespace thew {
 namespace {
 
-const std::initializer_list<const Table<MatmulEntry>*> kTables = {
-    THEW_TABLE_LIST(base, matmul_float) THEW_TABLE_LIST(fp16, matmul_fp16) THEW_TABLE_LIST(bf16, matmul_bf16)};
+const std::initializer_list<const Table<MatmulEntry>*> kTables = {THEW_TABLE_LIST(base, matmul_fp32) THEW_TABLE_LIST(
+    base, matmul_fp64) THEW_TABLE_LIST(fp16, matmul_fp16) THEW_TABLE_LIST(bf16, matmul_bf16)};
 
 class MatmulStep final : public Step {
 public:
