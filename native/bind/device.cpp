@@ -7,6 +7,7 @@
 #include "cpu/caches.hpp"
 #include "cpu/cores.hpp"
 #include "cpu/features.hpp"
+#include "cpu/nodes.hpp"
 #include "simd/peak.hpp"
 
 namespace thew::bind {
@@ -46,13 +47,23 @@ nb::dict device() {
         cores.append(entry);
     }
     facts["cores"] = cores;
+    nb::list nodes;
+    for (const Node& node : describe_nodes()) {
+        nb::dict entry;
+        entry["number"] = node.number;
+        entry["bytes"] = node.bytes;
+        entry["cpus"] = node.cpus;
+        nodes.append(entry);
+    }
+    facts["nodes"] = nodes;
     return facts;
 }
 
 }  // namespace
 
 void bind_device(nb::module_& module) {
-    module.def("device", &device, "CPU model, ISAs, features, caches (bytes), cores and quota, as a dictionary.");
+    module.def("device", &device,
+               "CPU model, ISAs, features, caches (bytes), cores, memory nodes and quota, as a dictionary.");
     module.def(
         "measure_peak_flops",
         [](const std::string& dtype) {

@@ -7,6 +7,7 @@
 
 #include "base/affinity.hpp"
 #include "base/error.hpp"
+#include "cpu/nodes.hpp"
 
 namespace thew {
 namespace {
@@ -55,7 +56,10 @@ std::vector<bool> Program::add(StepDesc desc, std::vector<Operand> inputs, std::
         desc.constant.push_back(operand.place == Place::constant);
     }
     for (const Operand& operand : outputs) desc.outputs.push_back(operand.tensor);
+    std::optional<Spread> spread;  // of packed weights over memory nodes
+    if (pool_.threads() > 1) spread.emplace(pool_.cpus());
     Bound bound{make_step(desc, false), desc.name, std::move(inputs), 0};
+    spread.reset();
     bound.inputs = bound.operands.size();
     bound.operands.insert(bound.operands.end(), outputs.begin(), outputs.end());
     scratch_bytes_ = std::max(scratch_bytes_, round_up(bound.step->scratch_bytes()));

@@ -208,6 +208,15 @@ def fused_matmul(source: Source) -> Case:
     return {"activation": source.one_of("", "relu", "tanh")}, [a, b, bias, residual]
 
 
+def scaled_matmul(source: Source) -> Case:
+    _, (a, b) = matmul(source, ("fp32", "int8"))
+    b = b.reshape(-1, *b.shape[-2:])[0] if b.size else np.zeros(b.shape[-2:], b.dtype)
+    columns = b.shape[1]
+    scale = source.random.uniform(0.01, 1, columns if source.flag() else 1).astype(np.float32)
+    bias = source.random.normal(size=columns).astype(np.float32) if source.flag() else None
+    return {"activation": source.one_of("", "relu", "tanh")}, [a, b, bias, None, scale]
+
+
 def gemm(source: Source) -> Case:
     m, k, n, kind = source.count(0, 4), source.count(1, 4), source.count(1, 4), source.float_type()
     turns = source.count(0, 1), source.count(0, 1)
@@ -628,6 +637,7 @@ CASES: dict[str, Callable[[Source], Case]] = {
     "max_unpool": max_unpool,
     **dict.fromkeys(("global_average_pool", "global_max_pool", "global_lp_pool"), global_pool),
     "matmul": fused_matmul,
+    "scaled_matmul": scaled_matmul,
     "gemm": gemm,
     "einsum": einsum,
     "batch_normalization": lambda source: channel_norm(source, 4, training_mode=source.count(0, 1)),

@@ -14,6 +14,7 @@
 #include "cpu/caches.hpp"
 #include "cpu/cores.hpp"
 #include "cpu/features.hpp"
+#include "cpu/nodes.hpp"
 #include "cpu/sysfs.hpp"
 #include "simd/peak.hpp"
 
@@ -126,6 +127,25 @@ void nothing_known_is_guessed() {
     CHECK(!thew::describe_cpu(tree.root()).cores.empty());
 }
 
+void nodes_have_memory_and_cpus() {
+    const std::string folder = "sys/devices/system/node/";
+    Tree tree(Files{{folder + "has_memory", "0-2"},
+                    {folder + "online", "0-3"},
+                    {folder + "node0/cpulist", "0-3,8-11"},
+                    {folder + "node0/meminfo", "Node 0 MemTotal:       32768 kB\nNode 0 MemFree:        1024 kB"},
+                    {folder + "node1/cpulist", "4-7,12-15"},
+                    {folder + "node2/meminfo", "Node 2 MemTotal:       oops kB"}});  // memory without a CPU near it
+    const std::vector<thew::Node> nodes = thew::describe_nodes(tree.root());
+    CHECK(nodes.size() == 3 && nodes[1].number == 1 && nodes[2].cpus.empty());
+    CHECK(nodes[0].bytes == std::int64_t{32} << 20 && nodes[1].bytes == 0 && nodes[2].bytes == 0);
+    CHECK(nodes[0].cpus.size() == 8 && nodes[0].cpus[4] == 8);
+    CHECK(thew::nodes_of(nodes, {1, 9}) == std::vector<int>{0});
+    CHECK((thew::nodes_of(nodes, {0, 15}) == std::vector<int>{0, 1}) && thew::nodes_of(nodes, {}).empty());
+    CHECK(thew::describe_nodes(Tree(Files{}).root()).empty());
+    const thew::Spread anywhere({});  // of this machine: whatever it has, memory can be written
+    CHECK(std::vector<int>(1 << 20, 1).back() == 1);
+}
+
 void quotas() {
     const std::string group = "sys/fs/cgroup/";
     Tree second(Files{{"proc/self/cgroup", "0::/a/b"},
@@ -199,6 +219,7 @@ int main(int count, char** arguments) {
     favoured_cores_are_of_one_kind();
     shared_cache_is_divided_by_cores();
     nothing_known_is_guessed();
+    nodes_have_memory_and_cpus();
     quotas();
     parsing();
     this_machine();

@@ -2,6 +2,7 @@
 #include "kernels/activation_parse.hpp"
 #include "kernels/dispatch.hpp"
 #include "kernels/gemv/contract.hpp"
+#include "kernels/gemv/packed.hpp"
 #include "kernels/strided.hpp"
 
 namespace thew {
@@ -53,13 +54,20 @@ private:
     bool has_bias_;
 };
 
-std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
+std::vector<const Row*> rows() {
+    std::vector<const Row*> rows = rows_of(kTables);
+    for (const Row* row : packed_gemv_rows()) rows.push_back(row);
+    return rows;
+}
+
+std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool dry) {
+    if (std::string(row.algorithm) != "direct") return make_packed_gemv(desc, row, dry);
     return std::make_unique<GemvStep>(desc, entry_of(kTables, row));
 }
 
 }  // namespace
 
 extern const Family gemv_family;
-const Family gemv_family{"gemv", [] { return rows_of(kTables); }, make};
+const Family gemv_family{"gemv", rows, make};
 
 }  // namespace thew

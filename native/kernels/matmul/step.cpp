@@ -2,6 +2,9 @@
 //
 // Batches that b does not vary over become rows; the others become items. A bias that varies over n alone is added as
 // a vector; any other bias is added as a residual is, so it cannot stand beside one.
+//
+// scaled_matmul, of int8 weights and a scale, is step_dequantised.cpp.
+#include "kernels/matmul/dequantised.hpp"
 #include "kernels/matmul/layout.hpp"
 
 namespace thew {
@@ -101,10 +104,14 @@ private:
 std::vector<const Row*> rows() { return rows_of(kTables); }
 
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool dry) {
-    return std::make_unique<MatmulStep>(desc, entry_of(kTables, row), dry);
+    return desc.op == "scaled_matmul" ? make_dequantised(desc, row, dry) : matmul_step(desc, row, dry);
 }
 
 }  // namespace
+
+std::unique_ptr<Step> matmul_step(const StepDesc& desc, const Row& row, bool dry) {
+    return std::make_unique<MatmulStep>(desc, entry_of(kTables, row), dry);
+}
 
 extern const Family matmul_family;
 const Family matmul_family{"matmul", rows, make};

@@ -53,6 +53,10 @@ def examine(common: Common) -> dict[str, Any]:
             {"kind": kind, "model": model, "max_mhz": khz // 1000, "cores": count}
             for (kind, model, khz), count in sorted(kinds.items())
         ],
+        "memory_nodes": [
+            {"node": node["number"], "memory_bytes": node["bytes"], "cpus": _ranges(node["cpus"])}
+            for node in facts["nodes"]
+        ],
         "governor": governor(),
         "thread_mask": sorted(os.sched_getaffinity(0)),
         "quota_cpus": facts["quota"] or None,
@@ -61,6 +65,17 @@ def examine(common: Common) -> dict[str, Any]:
         "threads_asked": common.threads,
         "kernels": _chosen_kernels(),
     }
+
+
+def _ranges(cpus: list[int]) -> str:
+    """``0-3,8`` for a rising list of CPUs."""
+    runs: list[list[int]] = []
+    for cpu in cpus:
+        if runs and cpu == runs[-1][-1] + 1:
+            runs[-1].append(cpu)
+        else:
+            runs.append([cpu])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def _energy_source() -> str | None:

@@ -76,4 +76,4 @@ def _show_groups(pruned: Pruned) -> None:
         rows = [(name, before, after) for name, (before, after) in pruned.groups.items()]
         show.table("Channels", ("made first by", "before", "after"), rows)
     else:
-        show.line("No kernel leaves zeros out: the network runs as fast as before.")
+        show.line("Dense layers and 1×1 convolutions leave zeros out where that is faster; other layers do not.")

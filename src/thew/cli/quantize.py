@@ -9,18 +9,20 @@ import typer
 
 from thew.cli import models, samples, show
 from thew.cli.options import Common
+from thew.errors import InputError
 
 if TYPE_CHECKING:
     from thew.compress import Outcome
+    from thew.ir import Graph
 
 
 def quantize(
     common: Common,
     model: Annotated[str, typer.Argument(help="A float ONNX file, or a network of the zoo.")],
     data: Annotated[
-        Path,
+        Path | None,
         typer.Option(help="Pictures whose names begin with the number of their class, or an .npz file with x and y."),
-    ],
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the model here; by default beside it, _int8.onnx.")
     ] = None,
@@ -45,12 +47,21 @@ def quantize(
         int, typer.Option(min=0, help="Epochs of training on the samples of calibration, with roundings in place.")
     ] = 0,
     learning_rate: Annotated[float, typer.Option(help="Of that training, at its start.")] = 1e-4,
+    weights_only: Annotated[
+        bool, typer.Option("--weights-only", help="int8 weights for dense layers, all else in floats; takes no data.")
+    ] = False,
 ) -> None:
     """Quantises a model after training, and writes it as an ONNX QDQ model."""
-    from thew.compress import comparison
+    from thew.compress import Outcome, quantize_weights
     from thew.compress import quantize as quantise
 
     source = models.load(model, common.seed)
+    if weights_only:
+        found = quantize_weights(source, per_channel=per_channel, kept=tuple(keep or ()))
+        _write(common, model, source, Outcome(found.graph, found.layers, found.kept, {}, found.weights), output)
+        return
+    if data is None:
+        raise InputError("data: must be given to calibrate on, got none; give --data, or take --weights-only")
     calibrated, judged = samples.split(samples.read(data, source, preprocess), samples_, common.seed)
     with show.stages() as progress:
         outcome = quantise(
@@ -71,6 +82,13 @@ def quantize(
             threads=common.threads,
             progress=progress,
         )
+    _write(common, model, source, outcome, output)
+
+
+def _write(common: Common, model: str, source: Graph | str, outcome: Outcome, output: Path | None) -> None:
+    """Writes the model, and says what it is beside the float one."""
+    from thew.compress import comparison
+
     target = output or Path(f"{Path(model.removeprefix('zoo:')).with_suffix('')}_int8.onnx")
     outcome.save(target)
     summary = comparison.compare(source, outcome.graph, outcome.before, outcome.after, common.threads)

@@ -4,6 +4,7 @@ from thew.compress.post_training import Calibrator, Method, Quantized
 from thew.compress.pruning import Pruned, Pruner, prune
 from thew.compress.quantisation_aware import FakeQuantized, prepare
 from thew.compress.run import Outcome, quantize
+from thew.compress.weight_only import quantize_weights
 
 __all__ = [
     "Calibrator",
@@ -16,4 +17,5 @@ __all__ = [
     "prepare",
     "prune",
     "quantize",
+    "quantize_weights",
 ]

@@ -144,7 +144,8 @@ def prune(
         ratio: share of channels (or of blocks) that go, for all groups or by group.
         criterion: what channels are judged by: "magnitude", "bn-scale" or "taylor" (needs data).
         structure: "channels", or weights that become 0 where they are: "2:4" (two of every four inputs stay) and the
-            like, or "block". There are no kernels that leave zeros out: only channels make a network faster.
+            like, or "block" (one input of 16 outputs). Dense layers and 1×1 convolutions run faster for it where they
+            wait for weights or most blocks are gone; all other layers gain from channels only.
         data: (x, y) to judge channels by and to train on.
         validation: (x, y) that accuracy is measured on; by default `data`.
         multiple: how many channels of a group stay is rounded up to a multiple.

@@ -17,6 +17,7 @@ from thew.ir.graph import Array, Attribute
 from thew.ops.activation import EPILOGUE, check_epilogue, epilogue
 from thew.ops.opdef import Call, Candidate, OpDef, Work, call_of, define
 from thew.ops.rules import Shape, demand_broadcast_to, dtype_of, rank_at_least, typed, widened
+from thew.ops.sparsity import BLOCKS, is_sparse, sparse_work
 from thew.ops.window import MAX_EXTENT, Window, resolve_pads, window_of
 
 WINDOW: Mapping[str, Attribute] = {
@@ -258,6 +259,16 @@ def _is_planar_pointwise(call: Call) -> bool:
     return is_planar(call) and is_pointwise(call)
 
 
+def _is_sparse(call: Call) -> bool:
+    return _is_planar_pointwise(call) and set(window(call).strides) == {1} and is_sparse(call, BLOCKS, turned=True)
+
+
+def _sparse(call: Call) -> Work:
+    result = output_shape(call)
+    passed = size_bytes("fp32") * (prod(call.shape(0)) + prod(result) * (2 if call.has(3) else 1))
+    return sparse_work(call, BLOCKS, result[0] * prod(result[2:]), passed, turned=True)
+
+
 define(
     OpDef(
         "conv",
@@ -277,10 +288,11 @@ define(
                 "conv",
                 "pointwise",
                 "channels_last",
-                lambda call: is_planar(call) and is_pointwise(call),
+                _is_planar_pointwise,
                 FLOATS,
                 work=_product,
             ),
+            Candidate("gemv", BLOCKS, "channels_last", _is_sparse, ("fp32",), work=_sparse),
             Candidate("conv", "direct", "channels_last", is_first_layer, work=_product),
             Candidate("conv", "implicit", "channels_last", is_planar, FLOATS, work=_gathered_product),
             *winograd(_forward),

@@ -1,12 +1,15 @@
 """Matrix products: matmul (a[…, m, k] · b[…, k, n], batch dimensions broadcast), gemm, and integer matmul.
 
 The fused form is matmul(a, b, bias?, residual?), both added with broadcasting, and then the activation. Floats sum in
-fp64.
+fp64. scaled_matmul is the same with int8 weights, counted in steps of `scale` (one number, or one a column): what a
+product of floats with dequantised weights becomes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -17,6 +20,7 @@ from thew.ir.graph import Array
 from thew.ops.activation import EPILOGUE, check_epilogue, epilogue
 from thew.ops.opdef import Call, Candidate, OpDef, Work, define
 from thew.ops.rules import Shape, broadcast, demand_broadcast_to, dtype_of, rank_at_least, typed, widened
+from thew.ops.sparsity import BLOCKS, STRUCTURED, is_sparse, sparse_work
 
 _NUMBERS = (*FLOATS, "int32", "int64", "uint32", "uint64")
 
@@ -68,6 +72,15 @@ def _suits_vectors(call: Call) -> bool:
     return (rows <= FEW_ROWS or depth <= SHORT_SUM) and call.value(1) is None
 
 
+def _is_sparse(call: Call, structure: str) -> bool:
+    return len(call.shape(0)) == len(call.shape(1)) == 2 and is_sparse(call, structure)
+
+
+def _sparse(call: Call, structure: str) -> Work:
+    passed = size_bytes("fp32") * (prod(call.shape(0)) + prod(product_shape(call)))
+    return sparse_work(call, structure, call.shape(0)[0], passed)
+
+
 define(
     OpDef(
         "matmul",
@@ -79,6 +92,72 @@ define(
         candidates=(
             Candidate("gemv", "direct", when=_suits_vectors),
             Candidate("matmul", "packed", dtypes=FLOATS, work=_packed),
+            *(
+                Candidate(
+                    "gemv",
+                    name,
+                    when=partial(_is_sparse, structure=name),
+                    dtypes=("fp32",),
+                    work=partial(_sparse, structure=name),
+                )
+                for name in (BLOCKS, STRUCTURED)
+            ),
+        ),
+    )
+)
+
+
+def _scaled_shapes(call: Call) -> list[Shape | None]:
+    weight, scale = call.shape(1), call.shape(4)
+    if len(weight) != 2 or scale not in ((), (1,), weight[1:]):
+        raise call.refuse(f"weights must be a matrix, with a scale or one a column, got {weight} and {scale}")
+    return _shapes(call)
+
+
+def _scaled_dtype(call: Call) -> str:
+    dtype_of(1, among=("int8",))(call)
+    return dtype_of(0, 2, 3, 4, among=("fp32",))(call)
+
+
+def _scaled_reference(
+    attributes: Mapping[str, Any],
+    a: Array,
+    b: Array,
+    bias: Array | None = None,
+    residual: Array | None = None,
+    scale: Array | None = None,
+) -> list[Array]:
+    assert scale is not None
+    product = np.matmul(widened(a), b.astype(np.float64)) * widened(scale)
+    return [epilogue(attributes, np.asarray(product if bias is None else product + widened(bias)), residual, a.dtype)]
+
+
+_WIDENING = 2  # of a weight, in multiply-adds; rows of a share it only where there are registers for their sums
+
+
+def _widened(call: Call) -> Work:
+    rows, columns, weights = prod(call.shape(0)[:-1]), call.shape(1)[1], prod(call.shape(1))
+    return Work(weights * rows * (1 + _WIDENING), columns)
+
+
+def _dequantised(call: Call) -> Work:
+    """As a product with fp32 weights, which are kept in the place of the integers."""
+    packed, weights = _packed(call), prod(call.shape(1))
+    passed = 4 * (prod(call.shape(0)) + prod(product_shape(call)) + weights)
+    return replace(packed, kept_bytes=3 * weights, passed_bytes=passed)
+
+
+define(
+    OpDef(
+        "scaled_matmul",
+        typed(_scaled_shapes, _scaled_dtype),
+        _scaled_reference,
+        EPILOGUE,
+        inputs=(2, 5),
+        flops=lambda call: 2 * prod(product_shape(call)) * call.shape(0)[-1],
+        candidates=(
+            Candidate("gemv", "widened", when=lambda call: len(call.shape(0)) == 2, work=_widened),
+            Candidate("matmul", "packed", work=_dequantised),
         ),
     )
 )

@@ -81,6 +81,7 @@ class Work:
         kept_bytes: held for good beyond the op's own weights.
         parts: products that are packed and written apart, one for each group of channels.
         depth: extent summed over, which a row of tiles pads to whole ones; 0 where that is no matter.
+        passed_bytes: of inputs and outputs, where a candidate holds constants in another form; None where it does not.
     """
 
     multiply_adds: int
@@ -90,6 +91,7 @@ class Work:
     kept_bytes: int = 0
     parts: int = 1
     depth: int = 0
+    passed_bytes: int | None = None
 
 
 @dataclass(frozen=True)

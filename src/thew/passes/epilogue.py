@@ -14,7 +14,7 @@ from thew.ir import Node
 from thew.ops import activation as activations
 
 BIAS, RESIDUAL = 2, 3  # positions among the inputs
-PRODUCTS = frozenset({"conv", "matmul"})  # take a bias, a residual and an activation
+PRODUCTS = frozenset({"conv", "matmul", "scaled_matmul"})  # take a bias, a residual and an activation
 BINARY = frozenset({"add", "sub", "mul", "div"})  # take an activation
 FUSIBLE = PRODUCTS | BINARY
 _TAKE_ACTIVATION = FUSIBLE | {"gemm"}

@@ -66,7 +66,7 @@ def _bias(editor: Editor, node: Node, product: Node, other: str) -> Node | None:
     operand = editor.constant(other)
     if operand is None or product.input(BIAS):
         return None
-    if product.op == "matmul":
+    if product.op != "conv":
         if not operand.ndim or operand.size != operand.shape[-1] or not _keeps_shape(editor, node, product, operand):
             return None
         return with_input(product, BIAS, _flat(editor, other))
@@ -112,7 +112,7 @@ def _fuse_activation(editor: Editor, node: Node) -> None:
         or not editor.is_private(source.outputs[0])
     ):
         return
-    if source.op != "conv":  # which takes floats only
+    if source.op not in ("conv", "scaled_matmul"):  # which take floats only
         known = editor.type_of(source.outputs[0]) or editor.type_of(source.inputs[1])
         if known is None or known.dtype not in FLOATS:  # an activation would not be exact for integers
             return

@@ -28,6 +28,7 @@ from thew.passes.lower_gemm import lower_gemm
 from thew.passes.lower_moving_averages import lower_moving_averages
 from thew.passes.lower_variadic import lower_variadic
 from thew.passes.move_integers import move_integers
+from thew.passes.multiply_dequantised import multiply_dequantised
 from thew.passes.multiply_few_pixels import multiply_few_pixels
 from thew.passes.multiply_integers import multiply_integers
 from thew.passes.recognise_activations import recognise_activations
@@ -71,7 +72,7 @@ _BOTH: tuple[Pass, ...] = (
     fuse_epilogues,
     eliminate_dead,
 )
-INTEGERS: tuple[Pass, ...] = (convolve_integers, multiply_integers, add_integers, move_integers)
+INTEGERS: tuple[Pass, ...] = (convolve_integers, multiply_integers, add_integers, move_integers, multiply_dequantised)
 LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, *INTEGERS, eliminate_dead, fold_constants, *_BOTH)
 SPECIALISED: tuple[Pass, ...] = (
     eliminate_dead,

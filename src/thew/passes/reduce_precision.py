@@ -55,7 +55,7 @@ _MOVE: dict[str, tuple[int, ...] | None] = {
 
 
 _PRODUCTS = {"conv": 0, "matmul": -1}  # axis of the filters in their weights, input 1
-_ALL_PRODUCTS = (*_PRODUCTS, "qlinear_conv", "qlinear_matmul")
+_ALL_PRODUCTS = (*_PRODUCTS, "scaled_matmul", "qlinear_conv", "qlinear_matmul")
 
 
 def ends_of(graph: Graph) -> frozenset[str]:

@@ -175,6 +175,7 @@ _RULES: dict[str, Rule] = {
     "qlinear_matmul": _integer_product,
     "conv_transpose": _first,
     "matmul": _product,
+    "scaled_matmul": _product,
     "pad": _padded,
     "slice": _sliced,
     "transpose": _turned,

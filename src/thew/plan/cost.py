@@ -39,6 +39,8 @@ _EFFICIENCY = {
     "conv_batch": 0.85,
     "conv_planes": 0.85,
     "gemv": 0.9,
+    "gemv.blocks": 0.65,
+    "gemv.widened": 0.6,
     "matmul": 0.85,
     "depthwise": 0.35,
     "winograd": 0.80,
@@ -112,6 +114,7 @@ class Costs:
         lanes = _of(_VECTOR_BYTES, row.isa) // size_bytes(row.acc if row.a in HALVES else row.a)
         waste = _padded(work.columns, lanes) * _padded(work.depth, _DEPTH_BYTES.get(row.isa, 1) // size_bytes(row.a))
         compute = work.multiply_adds * waste / (self.rate(row) * self.efficiency(row) * threads)
+        passed_bytes = passed_bytes if work.passed_bytes is None else work.passed_bytes
         memory = self.transfer_seconds(passed_bytes, passed_bytes, threads)
         moved = self.transfer_seconds(work.moved_bytes, work.workspace_bytes, threads)
         fixed = self.step_seconds * work.parts + self.byte_seconds * work.kept_bytes

@@ -18,6 +18,7 @@ _UNKNOWN = "?"
 _ADDED: dict[str, dict[str, int]] = {
     "conv": {"bias": 2, "residual": 3},
     "matmul": {"bias": 2, "residual": 3},
+    "scaled_matmul": {"bias": 2, "residual": 3},
     "qlinear_matmul": {"bias": 8},
     "qlinear_conv": {"bias": 8, "residual": RESIDUAL},
 }
