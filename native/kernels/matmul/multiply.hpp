@@ -26,6 +26,7 @@ struct NoScope {};  // what a worker sets up before its tiles, and takes down af
 struct Broadcast {
     static constexpr bool kPanels = false;       // whether packed rows are in panels even where they are not columns
     static constexpr bool kTakesColumns = true;  // whether a may be packed as columns
+    static constexpr bool kStarts = false;       // whether start() makes the first sums, so that none begins at zero
     static constexpr int kRequestDepth = 4;      // groups of k; 0 where requests are not spread
     using Scope = NoScope;
     template <class N>
@@ -87,47 +88,61 @@ struct Broadcast {
 
 template <int PanelRows>
 struct Lanes {
-    static constexpr bool kPanels = true, kTakesColumns = true;
+    static constexpr bool kPanels = true, kTakesColumns = true, kStarts = true;
     static constexpr int kRequestDepth = 0, kPanelRows = PanelRows;
     using Scope = NoScope;
     template <class N>
     static constexpr int kDepth = kVectorBytes / sizeof(typename N::A);
 
-    // k is a multiple of L. Two k at a time, so that neighbouring loads pair: 10 loads to 96 multiply-adds at 12×8.
+    // The first kDepth k, which make the sums.
+    template <class N, int H, int V>
+    static THEW_INLINE void start(const typename N::A* a, const typename N::B* b, typename N::Part (&acc)[H][V]) {
+        unroll<kDepth<N> / 2>([&](auto u) THEW_FLAT { pair<N, H, V, u == 0>(a, b, acc, u); });
+    }
+
+    // k is a multiple of kDepth.
     template <class N, int H, int V, bool, class Request>
     static THEW_INLINE void multiply(const typename N::A* a, std::int64_t, std::int64_t, const typename N::B* b,
                                      std::int64_t k, Request&&, typename N::Part (&acc)[H][V]) {
-        constexpr int L = kVectorBytes / sizeof(typename N::A), kGroups = PanelRows / L;
-        auto pair = [&](auto u) THEW_FLAT {
-            constexpr int kBlock = 2 * u / L, kWithin = 2 * u % L;
-            asm volatile("" ::: "memory");  // the next pair's loads stay there: no register is free for them
-            decltype(N::weights(b)) w[2][V];
-            unroll<2 * V>([&](auto n) THEW_FLAT { w[n / V][n % V] = N::weights(b + (2 * u * V + n) * kVectorOfB<N>); });
-            unroll<2 * V>([&](auto n) THEW_FLAT { THEW_PIN(w[n / V][n % V]); });
-            unroll<(H + L - 1) / L>([&](auto g) THEW_FLAT {
-                const typename N::A* from = a + ((kBlock * kGroups + g) * L + kWithin) * L;
-                decltype(N::factors(a)) x[2] = {N::factors(from), N::factors(from + L)};
-                THEW_PIN(x[0]);
-                THEW_PIN(x[1]);
-                unroll<2 * L * V>([&](auto n) THEW_FLAT {
-                    constexpr int s = n / (L * V), lane = n / V % L, v = n % V, i = g * L + lane;
-                    if constexpr (i < H) {
-                        N::template multiply_add_lane<lane, s>(acc[i][v], x[s], w[s][v]);
-                        THEW_PIN(acc[i][v]);
-                    }
-                });
-            });
-        };
+        constexpr int L = kDepth<N>;
+        auto add = [&](auto u) THEW_FLAT { pair<N, H, V, false>(a, b, acc, u); };
         for (; k >= 8; k -= 8) {
-            unroll<4>(pair);
+            unroll<4>(add);
             a += 8 * PanelRows;
             b += 8 * V * kVectorOfB<N>;
         }
         for (; k > 0; k -= L) {
-            unroll<L / 2>(pair);
+            unroll<L / 2>(add);
             a += L * PanelRows;
             b += L * V * kVectorOfB<N>;
         }
+    }
+
+private:
+    // Two k at a time, so that neighbouring loads pair: 10 loads to 96 multiply-adds at 12×8. kFirst: whether the first
+    // of them makes the sums, or adds to them.
+    template <class N, int H, int V, bool kFirst, class Pair>
+    static THEW_INLINE void pair(const typename N::A* a, const typename N::B* b, typename N::Part (&acc)[H][V],
+                                 Pair u) {
+        constexpr int L = kDepth<N>, kGroups = PanelRows / L, kBlock = 2 * u / L, kWithin = 2 * u % L;
+        asm volatile("" ::: "memory");  // the next pair's loads stay there: no register is free for them
+        decltype(N::weights(b)) w[2][V];
+        unroll<2 * V>([&](auto n) THEW_FLAT { w[n / V][n % V] = N::weights(b + (2 * u * V + n) * kVectorOfB<N>); });
+        unroll<2 * V>([&](auto n) THEW_FLAT { THEW_PIN(w[n / V][n % V]); });
+        unroll<(H + L - 1) / L>([&](auto g) THEW_FLAT {
+            const typename N::A* from = a + ((kBlock * kGroups + g) * L + kWithin) * L;
+            decltype(N::factors(a)) x[2] = {N::factors(from), N::factors(from + L)};
+            THEW_PIN(x[0]);
+            THEW_PIN(x[1]);
+            unroll<2 * L * V>([&](auto n) THEW_FLAT {
+                constexpr int s = n / (L * V), lane = n / V % L, v = n % V, i = g * L + lane;
+                if constexpr (i < H && kFirst && s == 0) {
+                    N::template multiply_lane<lane, s>(acc[i][v], x[s], w[s][v]);
+                } else if constexpr (i < H) {
+                    N::template multiply_add_lane<lane, s>(acc[i][v], x[s], w[s][v]);
+                }
+            });
+        });
     }
 };
 

@@ -9,12 +9,6 @@
 namespace thew {
 namespace {
 
-template <class T, int Lane>
-THEW_INLINE Vec<T> splat_lane(Vec<T> x) {
-    if constexpr (kLanes<T> == 4) return __builtin_shufflevector(x, x, Lane, Lane, Lane, Lane);
-    if constexpr (kLanes<T> == 2) return __builtin_shufflevector(x, x, Lane, Lane);
-}
-
 template <class T>
 struct Plain {
     using Memory = T;
@@ -27,10 +21,16 @@ struct Plain {
     static THEW_INLINE Vec<T> factors(const T* a) { return load(a); }  // where the multiply-add takes a lane of them
     static THEW_INLINE Vec<T> weights(const T* b) { return load(b); }
     static THEW_INLINE void multiply_add(Vec<T>& part, Vec<T> x, Vec<T> w) { part = x * w + part; }
-    template <int Lane, int>
+#if defined(__aarch64__)
+    template <int Lane, int Which>
     static THEW_INLINE void multiply_add_lane(Vec<T>& part, Vec<T> x, Vec<T> w) {
-        part += w * splat_lane<T, Lane>(x);
+        thew::multiply_add_lane<Lane, Which>(part, w, x);
     }
+    template <int Lane, int Which>
+    static THEW_INLINE void multiply_lane(Vec<T>& part, Vec<T> x, Vec<T> w) {
+        thew::multiply_lane<Lane, Which>(part, w, x);
+    }
+#endif
 };
 
 // fp16 and bf16 where the core multiplies neither: a is widened while it is packed, b at every use (it streams from
@@ -93,7 +93,7 @@ struct HalfProducts {
 #if defined(__aarch64__)
     template <int Lane, int Which>
     static THEW_INLINE void multiply_add_lane(HalfLanes& part, HalfLanes x, HalfLanes w) {
-        multiply_add_half_lane<Lane, Which>(part, w, x);
+        thew::multiply_add_lane<Lane, Which>(part, w, x);
     }
 #else
     static THEW_INLINE HalfLanes factor(const Fp16* a) {

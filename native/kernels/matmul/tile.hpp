@@ -46,7 +46,7 @@ THEW_INLINE void visit_sums(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write, co
 // since the multiplications are too few to do it. V: vectors of sums.
 template <int H, int V, class T>
 THEW_INLINE void begin_tile(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write, std::int64_t first_asked) {
-    if constexpr (kLaneMultiply) {  // where all of them are, and instructions count
+    if constexpr (kLaneMultiply) {  // where all of them are
         unroll<H>([&](auto i) THEW_FLAT { prefetch_row<V>(write, i); });
     } else {
         for (std::int64_t i = first_asked; i < H; ++i) prefetch_row<V>(write, static_cast<int>(i));
@@ -55,6 +55,13 @@ THEW_INLINE void begin_tile(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write, st
         if (write.sums && !write.first) return visit_sums(acc, write, [](auto& sum, auto* at) { sum = load(at); });
     }
     const bool whole = write.columns == V * kLanes<Wide<T>>;
+    if (kLaneMultiply && whole && write.bias) {  // a pair of loads is one instruction, copies of a pair are two
+        const Wide<T>* bias = write.bias;
+        return unroll<H>([&](auto i) THEW_FLAT {
+            THEW_PIN_POINTER(bias);
+            unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = load(bias + v * kLanes<Wide<T>>); });
+        });
+    }
     unroll<V>([&](auto v) THEW_FLAT {
         Vec<Wide<T>> start{};
         if (write.bias) {

@@ -23,12 +23,15 @@ struct Write {
     int columns;  // stored, at most V vectors
 };
 
-// Asks for what row i of the tile will touch when its multiplications are done.
+// Asks for what row i of the tile will touch when its multiplications are done; on Arm for what is added alone, since
+// nothing waits for stores there, and every address is an instruction.
 template <int V, class T>
 THEW_INLINE void prefetch_row(const Write<T>& write, int i) {
     constexpr int kLine = 64 / sizeof(T), kColumns = V * kLanes<Wide<T>>;
-    const T* c = write.c + write.c_offset[i];
-    for (int n = 0; n < kColumns; n += kLine) __builtin_prefetch(c + n, 1, 3);
+    if constexpr (!kLaneMultiply) {
+        const T* c = write.c + write.c_offset[i];
+        for (int n = 0; n < kColumns; n += kLine) __builtin_prefetch(c + n, 1, 3);
+    }
     if (write.addend && write.addend != write.c) {
         const T* from = write.addend + write.addend_offset[i];
         for (int n = 0; n < kColumns; n += kLine) __builtin_prefetch(from + n, 0, 3);
@@ -86,6 +89,7 @@ THEW_INLINE void write_tile(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write) {
     activate_sums<H, V, Sum>(acc, write.activation, write.p0, write.p1);
     unroll<H>([&](auto i) THEW_FLAT {
         T* to = write.c + write.c_offset[i];
+        if constexpr (kLaneMultiply) THEW_PIN_POINTER(to);  // one address a row, so that its stores pair
         unroll<V>([&](auto v) THEW_FLAT {
             const int left = write.columns - v * kLanes<Sum>;
             if (kWhole || left >= kLanes<Sum>) {

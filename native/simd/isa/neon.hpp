@@ -18,6 +18,16 @@ struct Bound<float> {  // fmax and fmin give NaN where either operand is NaN
     static THEW_INLINE V raise(V x, V low) { return (V)vmaxq_f32((float32x4_t)x, (float32x4_t)low); }
     static THEW_INLINE V lower(V x, V high) { return (V)vminq_f32((float32x4_t)x, (float32x4_t)high); }
 };
+// sum += weights · x[Lane], or = (for the first one). In asm, since gcc 12 moves the sums of its own multiply-adds
+// about. Which: see neon_fp16.hpp.
+template <int Lane, int Which>
+THEW_INLINE void multiply_add_lane(Bound<float>::V& sum, Bound<float>::V weights, Bound<float>::V x) {
+    asm("fmla %0.4s, %1.4s, %2.s[%3]" : "+w"(sum) : "w"(weights), "w"(x), "i"(Lane));
+}
+template <int Lane, int Which>
+THEW_INLINE void multiply_lane(Bound<float>::V& sum, Bound<float>::V weights, Bound<float>::V x) {
+    asm("fmul %0.4s, %1.4s, %2.s[%3]" : "=w"(sum) : "w"(weights), "w"(x), "i"(Lane));
+}
 template <>
 struct Interleave<float> {
     // 8 elements from each of four rows, which move on by as many: two blocks of 4 × 4 transposed, `block_bytes` apart;
@@ -41,6 +51,14 @@ struct Bound<double> {  // fmax and fmin give NaN where either operand is NaN
     static THEW_INLINE V raise(V x, V low) { return (V)vmaxq_f64((float64x2_t)x, (float64x2_t)low); }
     static THEW_INLINE V lower(V x, V high) { return (V)vminq_f64((float64x2_t)x, (float64x2_t)high); }
 };
+template <int Lane, int Which>
+THEW_INLINE void multiply_add_lane(Bound<double>::V& sum, Bound<double>::V weights, Bound<double>::V x) {
+    asm("fmla %0.2d, %1.2d, %2.d[%3]" : "+w"(sum) : "w"(weights), "w"(x), "i"(Lane));
+}
+template <int Lane, int Which>
+THEW_INLINE void multiply_lane(Bound<double>::V& sum, Bound<double>::V weights, Bound<double>::V x) {
+    asm("fmul %0.2d, %1.2d, %2.d[%3]" : "=w"(sum) : "w"(weights), "w"(x), "i"(Lane));
+}
 template <>
 struct Interleave<double> {
     static THEW_INLINE void copy(const double* (&rows)[2], double*& to,

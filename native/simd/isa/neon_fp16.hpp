@@ -6,12 +6,14 @@
 namespace thew {
 namespace {
 
-typedef __fp16 HalfLanes __attribute__((vector_size(kVectorBytes)));
+// fp16 as a type to compute in (Fp16 is one to store): vectors of it add and multiply; gcc 12 compares them one by one.
+using Half = __fp16;
+typedef Half HalfLanes __attribute__((vector_size(kVectorBytes)));
 
-// sum += weights · x[Lane]: in asm since gcc 12 makes a dup and a multiply-add of the intrinsics. Lanes of 16 bits are
-// taken from v0 to v15 only, which gcc fills with accumulators, to move factors about: they are given v0 and v1.
+// As neon.hpp's. Lanes of 16 bits are taken from v0 to v15 only, which gcc fills with accumulators, to move factors
+// about: they are given v0 and v1.
 template <int Lane, int Which>
-THEW_INLINE void multiply_add_half_lane(HalfLanes& sum, HalfLanes weights, HalfLanes x) {
+THEW_INLINE void multiply_add_lane(HalfLanes& sum, HalfLanes weights, HalfLanes x) {
     if constexpr (Which == 0) {
         register HalfLanes factors asm("v0") = x;
         asm("fmla %0.8h, %1.8h, %2.h[%3]" : "+w"(sum) : "w"(weights), "w"(factors), "i"(Lane));
@@ -20,13 +22,18 @@ THEW_INLINE void multiply_add_half_lane(HalfLanes& sum, HalfLanes weights, HalfL
         asm("fmla %0.8h, %1.8h, %2.h[%3]" : "+w"(sum) : "w"(weights), "w"(factors), "i"(Lane));
     }
 }
+template <int Lane, int Which>
+THEW_INLINE void multiply_lane(HalfLanes& sum, HalfLanes weights, HalfLanes x) {
+    static_assert(Which == 0);  // the first k
+    register HalfLanes factors asm("v0") = x;
+    asm("fmul %0.8h, %1.8h, %2.h[%3]" : "=w"(sum) : "w"(weights), "w"(factors), "i"(Lane));
+}
 
-struct Fp16;
-template <>
-struct Interleave<Fp16> {
+template <class T>
+struct InterleaveHalves {
     // 16 elements from each of eight rows, as two blocks of 8 × 8 transposed (see Interleave<float>): neighbouring rows
     // are zipped, so that st4 finds pairs of them in words.
-    static THEW_INLINE void copy(const Fp16* (&rows)[8], Fp16*& to, std::int64_t block_bytes) {
+    static THEW_INLINE void copy(const T* (&rows)[8], T*& to, std::int64_t block_bytes) {
         asm volatile(
             "ldp q0, q1, [%[r0]], #32\n\t"
             "ldp q2, q3, [%[r1]], #32\n\t"
@@ -65,6 +72,20 @@ struct Interleave<Fp16> {
             : [block] "r"(block_bytes), [half] "r"(std::int64_t{64})
             : "x16", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19", "v20", "v21", "v22",
               "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31", "memory");
+    }
+};
+struct Fp16;
+template <>
+struct Interleave<Fp16> : InterleaveHalves<Fp16> {};
+template <>
+struct Interleave<Half> : InterleaveHalves<Half> {};
+template <>
+struct Bound<Half> {  // a NaN in either operand gives NaN
+    static THEW_INLINE HalfLanes raise(HalfLanes x, HalfLanes low) {
+        return (HalfLanes)vmaxq_f16((float16x8_t)x, (float16x8_t)low);
+    }
+    static THEW_INLINE HalfLanes lower(HalfLanes x, HalfLanes high) {
+        return (HalfLanes)vminq_f16((float16x8_t)x, (float16x8_t)high);
     }
 };
 
