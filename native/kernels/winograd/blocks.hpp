@@ -5,6 +5,7 @@
 
 #include "base/phase.hpp"
 #include "kernels/matmul/pack_a.hpp"
+#include "kernels/winograd/half.hpp"
 #include "kernels/winograd/product.hpp"
 #include "kernels/winograd/reader.hpp"
 #include "kernels/winograd/transform.hpp"
@@ -198,7 +199,7 @@ private:
             for (int j = 0; j < M; ++j) {
                 T* y = at.y + i * at.y_h + j * at.y_w;
                 for (std::int64_t o = 0; o < count; o += L) {
-                    store(y + o, activate<T>(at.activation, load(y + o), p0, p1));
+                    store(y + o, activated(at.activation, load(y + o), p0, p1));
                 }
             }
         }

@@ -26,7 +26,8 @@
 // any strides. Bit-identical for any number of workers.
 //
 // Memory of 16 bits (x, w, dy, residual and results): widened where it is read, rounded once where it is written; what
-// lies between, and the bias, is fp32.
+// lies between, and the bias, is fp32. Rows that sum in fp16 compute all of it in fp16 (eps = 2⁻¹¹), save that sums of
+// more than 128 channels are added up in fp32; x and what lies between must stay in its range. They have no gradients.
 #pragma once
 
 #include "base/tensor.hpp"
@@ -86,6 +87,7 @@ struct WinogradEntry {
     // `scratch`: [together blocks, or one a worker][a block of products a worker].
     void (*run)(const WinogradArgs& args, const WinogradViews& views, const Workers& workers, std::byte* scratch);
     int pitch;  // elements of a packed tile of dy in a panel of output channels
+    // Null where only the convolution itself is offered.
     void (*grad_weight)(const WinogradGradArgs& args, const WinogradGradViews& views, const Workers& workers,
                         std::byte* scratch);
 };
@@ -93,5 +95,6 @@ struct WinogradEntry {
 THEW_DECLARE_TABLES(WinogradEntry, winograd_fp32)
 THEW_DECLARE_TABLES(WinogradEntry, winograd_fp64)
 THEW_DECLARE_TABLES(WinogradEntry, winograd_half)
+THEW_DECLARE_TABLES(WinogradEntry, winograd_fp16)
 
 }  // namespace thew

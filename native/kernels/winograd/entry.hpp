@@ -9,6 +9,16 @@
 namespace thew {
 namespace {
 
+// Sums over tiles are too long for fp16.
+template <class Memory, class Tiles, int M, int R>
+constexpr auto weight_gradient_of() -> decltype(WinogradEntry::grad_weight) {
+    if constexpr (SumDepth<Wide<Memory>>::kMost > 0) {
+        return nullptr;
+    } else {
+        return run_weight_gradient<Memory, Tiles, M, R>;
+    }
+}
+
 template <class Memory, int M, int R>
 constexpr WinogradEntry winograd_entry(const char* algorithm, DType dtype) {
     using T = Wide<Memory>;
@@ -22,7 +32,7 @@ constexpr WinogradEntry winograd_entry(const char* algorithm, DType dtype) {
             pack_winograd<Memory, Tiles, M, R>,
             run_winograd<Memory, Tiles, M, R>,
             kColumnPitch<Tiles>,
-            run_weight_gradient<Memory, Tiles, M, R>};
+            weight_gradient_of<Memory, Tiles, M, R>()};
 }
 
 }  // namespace

@@ -31,6 +31,11 @@ struct WinogradPoints<8> {
     static constexpr double kPairs[] = {1, 2, 0.5};
 };
 
+// What Bᵀ is multiplied by at each line of a transform of inputs, and weights divided by, so that both are exact. In
+// fp16 a line of a = 6 would grow its inputs up to 5.7 times, and two of them leave its range from 2,047 on.
+template <class T, int A>
+inline constexpr double kLineScale = sizeof(T) == 2 && A == 6 ? 0.25 : 1;
+
 constexpr double power(double base, int exponent) { return exponent == 0 ? 1 : base * power(base, exponent - 1); }
 
 // Coefficients of Π (x² − q²) over all pairs but `without` (−1: all): of x⁰, x², x⁴, …; the last is 1.

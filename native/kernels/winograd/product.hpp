@@ -13,9 +13,36 @@ template <class T>
 using ProductKernel = void (*)(const T* a, std::int64_t ld, const T* b, std::int64_t k, Ahead ahead, T* c,
                                std::int64_t c_row, bool adds);
 
+// How many products are summed in the elements' own type: sums of so many are added up in fp32.
+template <class T>
+struct SumDepth {
+    static constexpr std::int64_t kMost = 0;  // no limit
+};
+
+// One panel in parts of SumDepth.
+template <class T, int H, int V, class Multiply>
+__attribute__((noinline)) void product_in_parts(const T* a, const T* b, std::int64_t k, T* c, std::int64_t c_row) {
+    constexpr std::int64_t kMost = SumDepth<T>::kMost;
+    constexpr int L = kLanes<float>;
+    alignas(64) float sums[H * V * 2 * L] = {};
+    for (; k > 0; k -= kMost, a += kMost * Multiply::kPanelRows, b += kMost * V * kLanes<T>) {
+        Vec<T> acc[H][V];
+        unroll<H * V>([&](auto n) THEW_FLAT { acc[n / V][n % V] = Vec<T>{}; });
+        Multiply::template multiply<Plain<T>, H, V, false>(
+            a, 1, 1, b, k < kMost ? k : kMost, [] THEW_FLAT {}, acc);
+        unroll<H * V>([&](auto n) THEW_FLAT { SumDepth<T>::gain(sums + 2 * n * L, acc[n / V][n % V]); });
+    }
+    for (int i = 0; i < H; ++i, c += c_row) {
+        for (int v = 0; v < V; ++v) store(c + v * kLanes<T>, SumDepth<T>::narrowed(sums + (i * V + v) * 2 * L));
+    }
+}
+
 template <class T, int H, int V, class Multiply, int kPitch>
 void product(const T* a, std::int64_t ld, const T* b, std::int64_t k, Ahead ahead, T* c, std::int64_t c_row,
              bool adds) {
+    if constexpr (SumDepth<T>::kMost > 0) {
+        if (k > SumDepth<T>::kMost) return product_in_parts<T, H, V, Multiply>(a, b, k, c, c_row);
+    }
     Vec<T> acc[H][V];
     if (adds) {
         const T* before = c;
@@ -24,6 +51,12 @@ void product(const T* a, std::int64_t ld, const T* b, std::int64_t k, Ahead ahea
             before += c_row;
             THEW_PIN_POINTER(before);
         });
+    } else if constexpr (Multiply::kStarts) {
+        constexpr std::int64_t kFirst = Multiply::template kDepth<Plain<T>>;
+        Multiply::template start<Plain<T>, H, V>(a, b, acc);
+        a += kFirst * Multiply::kPanelRows;
+        b += kFirst * V * kLanes<T>;
+        k -= kFirst;
     } else {
         unroll<H * V>([&](auto n) THEW_FLAT { acc[n / V][n % V] = Vec<T>{}; });
     }

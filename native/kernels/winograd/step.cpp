@@ -14,7 +14,8 @@ namespace thew {
 namespace {
 
 const std::initializer_list<const Table<WinogradEntry>*> kTables = {
-    THEW_TABLE_LIST(base, winograd_fp32) THEW_TABLE_LIST(base, winograd_fp64) THEW_TABLE_LIST(base, winograd_half)};
+    THEW_TABLE_LIST(base, winograd_fp32) THEW_TABLE_LIST(base, winograd_fp64) THEW_TABLE_LIST(base, winograd_half)
+        THEW_TABLE_LIST(fp16, winograd_fp16)};
 
 constexpr std::int64_t kTogetherBytes = 8 << 20;  // of transformed inputs that all workers share
 
@@ -208,11 +209,8 @@ private:
             const std::int64_t at = o / args_.oc * panels_ * entry_.row.nr + o % args_.oc;
             const auto from = static_cast<std::int64_t>(dtype_bytes(bias->dtype)) * o * bias->stride[0];
             const double value = to_real(static_cast<const std::byte*>(bias->data) + from, bias->dtype);
-            if (entry_.row.acc == DType::fp64) {
-                reinterpret_cast<double*>(to)[at] = value;
-            } else {
-                reinterpret_cast<float*>(to)[at] = static_cast<float>(value);
-            }
+            const Scalar scalar = to_scalar(value, entry_.row.acc);
+            std::memcpy(to + at * static_cast<std::int64_t>(element_bytes_), scalar.bytes, element_bytes_);
         }
     }
 
@@ -231,6 +229,8 @@ private:
 std::vector<const Row*> rows() { return rows_of(kTables); }
 
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool dry) {
+    require(desc.op == "conv" || entry_of(kTables, row).grad_weight != nullptr,
+            where(desc) + "a row that sums in fp16 computes no gradients; use one that sums in fp32");
     if (desc.op == "conv_grad_weight") return make_winograd_grad_weight(desc, entry_of(kTables, row));
     return std::make_unique<WinogradStep>(desc, entry_of(kTables, row), dry);
 }

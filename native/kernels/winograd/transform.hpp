@@ -17,9 +17,10 @@ template <int A, int kPair, int kExponent>
 struct PointPower {
     static constexpr double value = kPair < 0 ? 1 : power(WinogradPoints<A>::kPairs[kPair], kExponent);
 };
-template <int A, int kWithout, int kTimes, int k>
+template <class T, int A, int kWithout, int kTimes, int k>
 struct EvenCoefficient {
-    static constexpr double value = EvenPolynomial<A>(kWithout).of[k] * PointPower<A, kTimes, 1>::value;
+    static constexpr double value =
+        EvenPolynomial<A>(kWithout).of[k] * PointPower<A, kTimes, 1>::value * kLineScale<T, A>;
 };
 
 // Factor·x and sum + Factor·x; 1 and −1 cost no multiplication.
@@ -40,15 +41,15 @@ THEW_INLINE Vec<T> add_scaled(Vec<T> sum, Vec<T> x) {
 template <class T, int A, int kFirst, int kWithout = -1, int kTimes = -1>
 THEW_INLINE Vec<T> even_sum(const Vec<T> (&d)[A]) {
     constexpr int kDegree = EvenPolynomial<A>(kWithout).degree;
-    Vec<T> sum = scaled<T, EvenCoefficient<A, kWithout, kTimes, kDegree>>(d[kFirst + 2 * kDegree]);
+    Vec<T> sum = scaled<T, EvenCoefficient<T, A, kWithout, kTimes, kDegree>>(d[kFirst + 2 * kDegree]);
     unroll<kDegree>([&](auto i) THEW_FLAT {
         constexpr int k = kDegree - 1 - i;
-        sum = add_scaled<T, EvenCoefficient<A, kWithout, kTimes, k>>(sum, d[kFirst + 2 * k]);
+        sum = add_scaled<T, EvenCoefficient<T, A, kWithout, kTimes, k>>(sum, d[kFirst + 2 * k]);
     });
     return sum;
 }
 
-// out = Bᵀ d.
+// out = Bᵀ d, times the scale of a line.
 template <class T, int A>
 THEW_INLINE void transform_input_line(const Vec<T> (&d)[A], Vec<T> (&out)[A]) {
     out[0] = even_sum<T, A, 0>(d);

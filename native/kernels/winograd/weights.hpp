@@ -44,7 +44,7 @@ void pack_winograd(const WinogradWeights& weights, std::int64_t panel, std::int6
             for (std::int64_t o = 0; o < width; ++o) {
                 double sum = 0;
                 for (int j = 0; j < R; ++j) sum += kMatrix.g[point % A][j] * half[point / A][j][o];
-                to[o] = static_cast<T>(sum);
+                to[o] = static_cast<T>(sum / (kLineScale<T, A> * kLineScale<T, A>));
             }
         }
     }

@@ -157,10 +157,11 @@ def winograd_work(call: Call, algorithm: str, result: Shape) -> Work:
 WINOGRAD_BLOCK_BYTES = 512 << 10  # of tiles at a time: they stay in a second-level cache
 
 
-def winograd(forward: Callable[[Call], tuple[Call, Shape]]) -> list[Candidate]:
+def winograd(forward: Callable[[Call], tuple[Call, Shape]], sums: tuple[str, ...] = ()) -> list[Candidate]:
     """The algorithms as candidates.
 
-    `forward` gives the convolution that a call is, or is a gradient of, and the shape of the call's result.
+    `forward` gives the convolution that a call is, or is a gradient of, and the shape of the call's result. `sums`:
+    see `Candidate`.
     """
 
     def candidate(algorithm: str) -> Candidate:
@@ -172,6 +173,7 @@ def winograd(forward: Callable[[Call], tuple[Call, Shape]]) -> list[Candidate]:
             _WINOGRAD_DTYPES.get(algorithm, ("fp32", "fp64")),
             lambda call: winograd_work(forward(call)[0], algorithm, forward(call)[1]),
             lambda call: is_winograd_default(forward(call)[0], algorithm, forward(call)[1]),
+            sums,
         )
 
     return [candidate(algorithm) for algorithm in WINOGRAD]

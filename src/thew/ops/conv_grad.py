@@ -31,6 +31,8 @@ from thew.ops.conv import (
 from thew.ops.opdef import Call, Candidate, OpDef, Work, call_of, define
 from thew.ops.rules import Shape, dtype_of, rank_at_least, shape_attribute, typed, widened
 
+_WIDE_SUMS = ("fp32", "fp64")  # of Winograd's products: gradients are too small and sums over tiles too long for fp16
+
 
 def forward_call(call: Call) -> Call:
     """The node as the convolution whose gradient it is: of inputs x and w, with the same window."""
@@ -169,7 +171,7 @@ define(
                 work=_product,
             ),
             Candidate("conv", "implicit", "channels_last", is_planar, FLOATS, work=_product),
-            *winograd(_backward),
+            *winograd(_backward, _WIDE_SUMS),
         ),
     )
 )
@@ -187,7 +189,7 @@ define(
             Candidate("conv_planes", "direct", "plain", _suits_planes, work=_by_planes),
             Candidate("depthwise", "gradient", "channels_last", _is_depthwise, FLOATS),
             Candidate("conv", "implicit", "channels_last", is_planar, FLOATS, work=_product),
-            *winograd(_backward_weight),
+            *winograd(_backward_weight, _WIDE_SUMS),
         ),
     )
 )

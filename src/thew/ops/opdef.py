@@ -105,6 +105,8 @@ class Candidate:
 
     Where `by_default` does not hold, the planner leaves it to those who choose it: less accurate, or known not to pay.
 
+    `sums`: types that rows may sum in; empty for any.
+
     `work` says what it takes, for the planner's estimate; None for half the op's `flops` as multiply-adds and nothing
     else.
     """
@@ -116,6 +118,7 @@ class Candidate:
     dtypes: tuple[str, ...] = ("fp32", "fp64")
     work: Callable[[Call], Work] | None = None
     by_default: Callable[[Call], bool] = lambda call: True
+    sums: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

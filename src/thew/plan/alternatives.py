@@ -100,7 +100,8 @@ def candidates_of(
         if banned or dtype not in candidate.dtypes or not candidate.when(call):
             continue
         family = "move" if candidate.family == "view" else candidate.family
-        rows = list(target.find(family, candidate.algorithm, dtype))
+        sums = candidate.sums
+        rows = [row for row in target.find(family, candidate.algorithm, dtype) if not sums or row.acc in sums]
         if rows:
             chosen.append((candidate, rows))
     return chosen
