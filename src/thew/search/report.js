@@ -65,7 +65,7 @@ function curves() {
   svg.append(node("text", { x: box.right, y: 312, "text-anchor": "end" }, String(longest)));
   entries.forEach(([name, values], i) => {
     const points = values.map((v, k) => Number.isFinite(v) ? `${x(k).toFixed(1)},${y(v).toFixed(1)}` : "");
-    const line = node("path", { d: "M" + points.filter(Boolean).join("L"), fill: "none",
+    const line = node("path", { d: points.filter(Boolean).join("L").replace(/^(?=.)/, "M"), fill: "none",
       stroke: colours[i % colours.length], "stroke-width": 2 });
     if (points.some(Boolean)) svg.append(line);
     const key = node("button", { type: "button", "aria-pressed": "true" },
