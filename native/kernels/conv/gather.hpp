@@ -139,70 +139,94 @@ struct WidthRuns {
 };
 
 // Images of planes: neighbouring output pixels lie `stride_w` (1 or 2) apart for any one tap, so that a vector of them
-// is one or two loads. What leaves the image on the right loads as zeros; what leaves it on the left is staged; where a
-// vector of pixels runs over the end of an output row, elements go one by one.
+// is one or two loads. A row of the window that leaves the image is staged between zeros; where a vector of pixels runs
+// over the end of an output row, elements go one by one.
 template <class T, class A>  // A is what a column's elements are handed over as: as they are, widened, or their bits
 struct PlaneColumns {
     static constexpr bool kColumns = true;
     static constexpr int L = kLanes<A>;
+    static constexpr std::int64_t kMostTaps = 64, kMostRead = kMostTaps + 2 * L;  // of a row of the window at a time
+    static_assert(kMostRead <= kMostPiece);
     const Patches& p;
 
     template <int... I>
     static THEW_INLINE Vec<A> evens(Vec<A> low, Vec<A> high, std::integer_sequence<int, I...>) {
         return __builtin_shufflevector(low, high, 2 * I...);
     }
-    static THEW_INLINE Vec<A> from_row(const T* at, std::int64_t left) {  // `left` elements remain of the image row
-        return load_lanes<A>(at, left >= L ? L : left > 0 ? static_cast<int>(left) : 0);
-    }
-
-    THEW_INLINE Vec<A> strided(const T* at, std::int64_t left) const {
-        const Vec<A> low = from_row(at, left);
-        if (p.stride_w == 1) return low;
-        const Vec<A> high = left > L ? from_row(at + L, left - L) : Vec<A>{};
-        return evens(low, high, std::make_integer_sequence<int, L>{});
-    }
 
     template <class Column>
     void columns(const T* x, std::int64_t row, int count, std::int64_t k0, std::int64_t k1,
                  const Column& column) const {
-        Pixels pixels(p, row);
-        const Place first = pixels.place();
+        const Place first = Pixels(p, row).place();
+        const std::int64_t in_h = p.in_h, window_w = p.kw, window_h = p.kh, last = k1 - k0;
         const bool one_row = row % p.out_w + count <= p.out_w;
-        std::int64_t run = k0 / p.kw, kw = k0 % p.kw, kh = run % p.kh, plane = run / p.kh;
-        for (std::int64_t k = k0; k < k1; ++k) {
-            const std::int64_t h = first.h + kh * p.dilation_h, w = first.w + kw;
-            const T* at = x + first.first + plane * p.x_c + kh * p.dilation_h * p.x_h + kw;
-            if (one_row && (h < 0 || h >= p.in_h)) {
-                column(k - k0, Vec<A>{});
-            } else if (one_row && w >= 0) {
-                column(k - k0, strided(at, p.in_w - w));
-            } else if (one_row) {
-                T padded[2 * L] = {};
-                const std::int64_t left = p.in_w < 2 * L + w ? p.in_w : 2 * L + w;
-                if (left > 0) copy_run(padded - w, at - w, left);
-                column(k - k0, strided(padded, 2 * L));
+        const bool within = first.w >= 0 && first.w + window_w - 1 + p.stride_w * L <= p.in_w;
+        const std::int64_t run = k0 / window_w, line = p.dilation_h * p.x_h, next_plane = p.x_c - window_h * line;
+        std::int64_t kw = k0 % window_w, kh = run % window_h, h = first.h + kh * p.dilation_h;
+        x += run / window_h * p.x_c + kh * line + (one_row ? first.first : 0);
+        T staging[kMostRead];
+        for (std::int64_t k = 0; k < last;) {
+            std::int64_t taps = last - k < window_w - kw ? last - k : window_w - kw;
+            if (taps > kMostTaps) taps = kMostTaps;
+            if (one_row) {
+                const T* from = x + kw;
+                if (h < 0 || h >= in_h) {
+                    from = kZeros<T>;
+                } else if (!within) {
+                    from = staged(from, first.w + kw, taps - 1 + p.stride_w * L, staging);
+                }
+                hand_over(from, k, taps, column);
             } else {
-                column(k - k0, one_by_one(x, row, count, plane, kh, kw));
+                for (int t = 0; t < taps; ++t) column(k + t, one_by_one(x, row, count, kh, kw + t));
             }
-            if (++kw < p.kw) continue;
+            k += taps;
+            if ((kw += taps) < window_w) continue;
             kw = 0;
-            if (++kh < p.kh) continue;
+            x += line;
+            h += p.dilation_h;
+            if (++kh < window_h) continue;
             kh = 0;
-            ++plane;
+            x += next_plane;
+            h = first.h;
         }
     }
 
-    Vec<A> one_by_one(const T* x, std::int64_t row, int count, std::int64_t plane, std::int64_t kh,
-                      std::int64_t kw) const {
+    // The vectors of `taps` neighbouring taps.
+    template <class Column>
+    THEW_INLINE void hand_over(const T* from, std::int64_t k, std::int64_t taps, const Column& column) const {
+        if (k < 0) __builtin_unreachable();  // a column's place in its group is then a shift and a mask
+        const std::int64_t last = k + taps;
+        if (p.stride_w == 1) {
+            for (; k < last; ++k) column(k, load_lanes<A>(from++, L));
+        } else {
+            for (; k < last; ++k, ++from) {
+                constexpr std::make_integer_sequence<int, L> kEvens;
+                column(k, evens(load_lanes<A>(from, L), load_lanes<A>(from + L, L), kEvens));
+            }
+        }
+    }
+
+    // `count` elements from column w of a row of x on, with zeros where there is none.
+    __attribute__((noinline)) const T* staged(const T* at, std::int64_t w, std::int64_t count, T* staging) const {
+        const std::int64_t begin = w < 0 ? -w : 0, end = w + count < p.in_w ? count : p.in_w - w;
+        copy_run(staging, kZeros<T>, count);
+        if (begin < end) copy_run(staging + begin, at + begin, end - begin);
+        return staging;
+    }
+
+    // Of one tap, in row kh of the window: `line` is where a window that begins at the plane's first pixel has that
+    // row.
+    __attribute__((noinline)) Vec<A> one_by_one(const T* line, std::int64_t row, int count, std::int64_t kh,
+                                                std::int64_t kw) const {
         T lanes[L] = {};
         Pixels pixels(p, row);
         for (int i = 0; i < count; ++i, pixels.advance()) {
             const Place place = pixels.place();
             const std::int64_t h = place.h + kh * p.dilation_h, w = place.w + kw;
             if (h < 0 || h >= p.in_h || w < 0 || w >= p.in_w) continue;
-            lanes[i] = x[place.first + plane * p.x_c + kh * p.dilation_h * p.x_h + kw];
+            lanes[i] = line[place.first + kw];
         }
-        return from_row(lanes, L);
+        return load_lanes<A>(lanes, L);
     }
 };
 

@@ -155,64 +155,63 @@ struct Driver {
             constexpr int kVector = N::kColumns;
             const int vectors = (columns + kVector - 1) / kVector;
             const auto* b_panel = b + n * p.k + k0 * vectors * kVector;
+            write.c = c + n * p.c_n;
+            write.c_offset = c_offset;
+            write.addend = addend ? addend + n * addend_n : nullptr;
+            write.addend_offset = addend_offset;
             write.columns = columns;
             write.bias = bias && write.first ? bias + n : nullptr;
-            for (std::int64_t panel = 0, row = 0; panel < panels.count; ++panel) {
+            if (kKeepsSums && k_blocks > 1) write.sums = sums + worker * worker_sums() + (n - n0) * p.blocking.rows;
+            const auto* next_b = n + Tiles::kPanel < n1 ? b + (n + Tiles::kPanel) * p.k + k0 * Tiles::kPanel : nullptr;
+            AheadTo ahead = ahead_of(rows_follow && n == n0, next_b, k1 - k0, b_panel);
+            const A* a_rows = a;
+            for (std::int64_t panel = 0, count = 0; panel < panels.count; panel += count) {
+                count = panels.alike(panel);
                 const int height = panels.height(panel);
-                const TileKernel<N> kernel = kTiles.kernel(height, columns);
-                write.c_offset = c_offset + row;
-                write.addend_offset = addend_offset + row;
-                if (kKeepsSums && k_blocks > 1) {
-                    write.sums = sums + worker * worker_sums() + (n - n0) * p.blocking.rows + row * Tiles::kPanel;
-                }
-                write.c = c + n * p.c_n;
-                write.addend = addend ? addend + n * addend_n : nullptr;
                 const bool panelled = Rows::kColumns || Tiles::Multiply::kPanels;
-                const A* a_rows = a + (panelled ? panel * Tiles::kRows : row) * p.blocking.a_row;
-                const auto* next_b =
-                    n + Tiles::kPanel < n1 ? b + (n + Tiles::kPanel) * p.k + k0 * Tiles::kPanel : nullptr;
-                const A* next_a = rows_follow && n == n0 && panel + 1 < panels.count ? a_rows + height * ld() : nullptr;
-                const Ahead ahead = ahead_of(next_a, next_b, panel, k1 - k0, b_panel);
+                const std::int64_t a_panel = (panelled ? Tiles::kRows : height) * p.blocking.a_row;
+                const TilePanels<N> tiles{a_rows, ld(), step(), a_panel, count, b_panel, k1 - k0};
                 if (direct) {
-                    kernel(a_rows, ld(), step(), b_panel, k1 - k0, ahead, write);
+                    kTiles.multiply(height, columns, tiles, ahead, write);
                 } else {
-                    through_buffer(kernel, a_rows, b_panel, k1 - k0, ahead, write, height, addend_n);
+                    through_buffer(height, tiles, ahead, write, addend_n);
                 }
-                row += height;
+                a_rows += count * a_panel;
             }
         }
     }
 
-    // The first pass over rows that are read in place brings in the next tile's; later ones, a slice of the next panel
-    // of b each, until it is all there.
-    static Ahead ahead_of(const A* next_a, const typename N::B* next_b, std::int64_t panel, std::int64_t k,
-                          const typename N::B* none) {
-        if (next_a) return {reinterpret_cast<const char*>(next_a), kAheadBytes};
-        const std::int64_t slice = k / (4 * N::kGroup) * kAheadBytes, at = panel * slice;
-        const bool wanted = next_b && at < k * Tiles::kPanel * static_cast<std::int64_t>(sizeof(typename N::B));
-        return {reinterpret_cast<const char*>(wanted ? next_b : none) + (wanted ? at : 0), wanted ? kAheadBytes : 0};
+    // The first pass over rows that are read in place brings in each next tile's; later ones go through the next panel
+    // of b, a slice with each tile, until it is all there.
+    static AheadTo ahead_of(bool rows_follow, const typename N::B* next_b, std::int64_t k, const typename N::B* none) {
+        const char* b = reinterpret_cast<const char*>(next_b ? next_b : none);
+        const std::int64_t bytes = k * Tiles::kPanel * static_cast<std::int64_t>(sizeof(typename N::B));
+        return {{b, next_b || rows_follow ? kAheadBytes : 0}, b + bytes, rows_follow};
     }
 
-    // c or what is added has columns apart: the tile is computed on copies.
-    void through_buffer(TileKernel<N> kernel, const A* a, const typename N::B* b, std::int64_t k, Ahead ahead,
-                        const Write<T>& write, int height, std::int64_t addend_n) const {
+    // c or what is added has columns apart: tiles are computed on copies.
+    void through_buffer(int height, TilePanels<N> tiles, AheadTo& ahead, Write<T>& write, std::int64_t addend_n) const {
         T c[Tiles::kRows * Tiles::kPanel], addend[Tiles::kRows * Tiles::kPanel];
         std::int64_t offset[Tiles::kRows];
-        for (int i = 0; i < height; ++i) {
-            offset[i] = i * Tiles::kPanel;
-            for (int n = 0; write.addend && n < write.columns; ++n) {
-                addend[offset[i] + n] = write.addend[write.addend_offset[i] + n * addend_n];
+        for (int i = 0; i < height; ++i) offset[i] = i * Tiles::kPanel;
+        for (std::int64_t left = std::exchange(tiles.count, 1); left > 0; --left, tiles.a += tiles.a_panel) {
+            for (int i = 0; i < height; ++i) {
+                for (int n = 0; write.addend && n < write.columns; ++n) {
+                    addend[offset[i] + n] = write.addend[write.addend_offset[i] + n * addend_n];
+                }
             }
-        }
-        Write<T> buffered = write;
-        buffered.c = c;
-        buffered.addend = write.addend ? addend : nullptr;
-        buffered.c_offset = buffered.addend_offset = offset;
-        kernel(a, ld(), step(), b, k, ahead, buffered);
-        if (write.sums && !write.last) return;
-        for (int i = 0; i < height; ++i) {
-            T* to = write.c + write.c_offset[i];
-            for (int n = 0; n < write.columns; ++n) to[n * p.c_n] = c[offset[i] + n];
+            Write<T> buffered = write;
+            buffered.c = c;
+            buffered.addend = write.addend ? addend : nullptr;
+            buffered.c_offset = buffered.addend_offset = offset;
+            kTiles.multiply(height, write.columns, tiles, ahead, buffered);
+            for (int i = 0; i < height && !(write.sums && !write.last); ++i) {
+                T* to = write.c + write.c_offset[i];
+                for (int n = 0; n < write.columns; ++n) to[n * p.c_n] = c[offset[i] + n];
+            }
+            write.c_offset += height;
+            write.addend_offset += height;
+            write.sums = buffered.sums;
         }
     }
 

@@ -14,9 +14,39 @@ struct Ahead {
 };
 inline constexpr int kAheadLines = 4, kAheadBytes = kAheadLines * 64;
 
+// The same over panels, one after the other: each goes on where the one before stopped, up to `end`; or asks for the
+// panel that follows it.
+struct AheadTo : Ahead {
+    const char* end;
+    bool follows = false;
+
+    THEW_INLINE void begin(const void* next) {
+        if (!kLaneMultiply && follows) at = static_cast<const char*>(next);
+    }
+    THEW_INLINE void advance(std::int64_t requests) {
+        if (kLaneMultiply) return;  // whose loops ask for nothing
+        at += requests * step;
+        if (!follows && at >= end) step = 0;
+    }
+};
+
+// Panels of one height, a_panel elements apart.
 template <class N>
-using TileKernel = void (*)(const typename N::A* a, std::int64_t ld, std::int64_t step, const typename N::B* b,
-                            std::int64_t k, Ahead ahead, const Write<typename N::Memory>& write);
+struct TilePanels {
+    const typename N::A* a;
+    std::int64_t ld, step, a_panel, count;
+    const typename N::B* b;
+    std::int64_t k;
+};
+
+// On Arm a kernel goes over panels itself: saving registers and finding the kernel were about 100 instructions a tile.
+// On x86 it takes one, and the loop over panels stands once, around all kernels, which keeps the library small.
+template <class N>
+using TileKernel =
+    std::conditional_t<kLaneMultiply,
+                       void (*)(const TilePanels<N>& panels, AheadTo& ahead, Write<typename N::Memory>& write),
+                       void (*)(const typename N::A* a, std::int64_t ld, std::int64_t step, const typename N::B* b,
+                                std::int64_t k, Ahead ahead, const Write<typename N::Memory>& write)>;
 
 // The memory that a tile asks for while it multiplies: some of what comes next, and what one of its rows will touch.
 template <int H, int V, class T>
@@ -85,14 +115,33 @@ THEW_INLINE void end_tile(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write) {
 }
 
 template <class N, int H, int V, bool kNarrow, class Multiply>
-void tile(const typename N::A* a, std::int64_t ld, std::int64_t step, const typename N::B* b, std::int64_t k,
-          Ahead ahead, const Write<typename N::Memory>& write) {
+THEW_INLINE void tile(const typename N::A* a, std::int64_t ld, std::int64_t step, const typename N::B* b,
+                      std::int64_t k, Ahead ahead, const Write<typename N::Memory>& write) {
     constexpr int kSums = V * kSumsOfVector<N>, kDepth = Multiply::kRequestDepth * N::kGroup;
     Vec<typename N::Sum> acc[H][kSums];
     begin_tile(acc, write, kDepth == 0 ? 0 : k / (kDepth == 0 ? 1 : kDepth));
     Requests<H, kSums, typename N::Memory> requests{ahead, write, 0};
     Multiply::template multiply<N, H, V, kNarrow>(a, ld, step, b, k, requests, acc);
     end_tile(acc, write);
+}
+
+// Writes the tiles of panels by `kernel`, which takes one, and moves `write` on past their rows.
+template <class N, int kRequestDepth, class Kernel>
+THEW_INLINE void each_tile(const Kernel& kernel, int height, TilePanels<N> panels, AheadTo& ahead,
+                           Write<typename N::Memory>& write) {
+    for (; panels.count > 0; --panels.count, panels.a += panels.a_panel) {
+        ahead.begin(panels.a + panels.a_panel);
+        kernel(panels.a, panels.ld, panels.step, panels.b, panels.k, ahead, write);
+        if constexpr (kRequestDepth > 0) ahead.advance(panels.k / (kRequestDepth * N::kGroup));
+        write.c_offset += height;
+        write.addend_offset += height;
+        if (write.sums) write.sums += height * write.sums_row;
+    }
+}
+
+template <class N, int H, auto kTile, int kRequestDepth>
+void tile_panels(const TilePanels<N>& panels, AheadTo& ahead, Write<typename N::Memory>& write) {
+    each_tile<N, kRequestDepth>(kTile, H, panels, ahead, write);
 }
 
 // Whether a last vector of which at most half counts is multiplied as half a register: of use where the widest ones are
@@ -109,18 +158,35 @@ struct TileSet {
     TileKernel<N> kernels[H][2 * V];  // [rows - 1][half vectors of columns - 1]
 
     constexpr TileSet() : kernels() { fill(std::make_integer_sequence<int, 2 * H * V>{}); }
-    TileKernel<N> kernel(int rows, int columns) const { return kernels[rows - 1][(columns - 1) / kHalf]; }
+    THEW_INLINE void multiply(int rows, int columns, const TilePanels<N>& panels, AheadTo& ahead,
+                              Write<typename N::Memory>& write) const {
+        const TileKernel<N> kernel = kernels[rows - 1][(columns - 1) / kHalf];
+        if constexpr (kLaneMultiply) {
+            kernel(panels, ahead, write);
+        } else {
+            each_tile<N, Multiply::kRequestDepth>(kernel, rows, panels, ahead, write);
+        }
+    }
 
 private:
     template <int... I>
     constexpr void fill(std::integer_sequence<int, I...>) {
+        ((kernels[I / (2 * V)][I % (2 * V)] = of<I / (2 * V) + 1, I % (2 * V) / 2 + 1, I % 2 == 0>()), ...);
+    }
+    template <int kHeight, int kVectors, bool kHalfOfLast>
+    static constexpr TileKernel<N> of() {
         if constexpr (requires { Multiply::template tile<N, H, V>; }) {
-            ((kernels[I / (2 * V)][I % (2 * V)] = Multiply::template tile<N, I / (2 * V) + 1, I % (2 * V) / 2 + 1>),
-             ...);
+            return of<kHeight, Multiply::template tile<N, kHeight, kVectors>>();
         } else {
-            ((kernels[I / (2 * V)][I % (2 * V)] = tile < N, I / (2 * V) + 1, I % (2 * V) / 2 + 1,
-              kNarrowTails<N> && I % 2 == 0, Multiply >),
-             ...);
+            return of<kHeight, tile<N, kHeight, kVectors, kNarrowTails<N> && kHalfOfLast, Multiply>>();
+        }
+    }
+    template <int kHeight, auto kTile>
+    static constexpr TileKernel<N> of() {
+        if constexpr (kLaneMultiply) {
+            return tile_panels<N, kHeight, kTile, Multiply::kRequestDepth>;
+        } else {
+            return kTile;
         }
     }
 };
@@ -129,13 +195,21 @@ private:
 // Where the rows come in units (Blocking::unit), each unit is cut by itself.
 struct Panels {
     std::int64_t unit, in_unit, count;
+    std::int64_t least, higher;  // height of the lower ones; how many of a unit's, its first, have a row more
 
     Panels(std::int64_t block_rows, int most, std::int64_t unit_rows = 0)
         : unit(unit_rows > 0 ? unit_rows : block_rows),
           in_unit((unit + most - 1) / most),
-          count(unit_rows > 0 ? block_rows / unit_rows * in_unit : in_unit) {}
-    int height(std::int64_t panel) const {
-        return static_cast<int>(unit / in_unit + (panel % in_unit < unit % in_unit));
+          count(unit_rows > 0 ? block_rows / unit_rows * in_unit : in_unit),
+          least(unit / in_unit),
+          higher(unit % in_unit) {}
+    int height(std::int64_t panel) const { return static_cast<int>(least + (panel % in_unit < higher)); }
+    std::int64_t row(std::int64_t panel) const {  // its first one, of one unit
+        return panel * least + (panel < higher ? panel : higher);
+    }
+    std::int64_t alike(std::int64_t panel) const {  // how many from it on are of its height, in its unit
+        const std::int64_t within = panel % in_unit;
+        return (within < higher ? higher : in_unit) - within;
     }
 };
 

@@ -83,12 +83,15 @@ THEW_INLINE void write_tile(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write) {
     if (write.addend) {
         unroll<H>([&](auto i) THEW_FLAT {
             const T* from = write.addend + write.addend_offset[i];
+            if constexpr (kLaneMultiply) THEW_PIN_POINTER(from);
             unroll<V>([&](auto v) THEW_FLAT { acc[i][v] += fetch<V, kWhole>(from, v, write.columns); });
         });
     }
     activate_sums<H, V, Sum>(acc, write.activation, write.p0, write.p1);
+    T* c = write.c;  // not read again after each store, which might have changed it
+    const std::int64_t* offset = write.c_offset;
     unroll<H>([&](auto i) THEW_FLAT {
-        T* to = write.c + write.c_offset[i];
+        T* to = c + offset[i];
         if constexpr (kLaneMultiply) THEW_PIN_POINTER(to);  // one address a row, so that its stores pair
         unroll<V>([&](auto v) THEW_FLAT {
             const int left = write.columns - v * kLanes<Sum>;

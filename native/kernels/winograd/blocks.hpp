@@ -20,6 +20,8 @@ class WinogradBlocks {
     static constexpr bool kPanels = Tiles::Multiply::kPanels;
     static constexpr int kTogether = kPanels ? L : 1;  // tiles that one packed vector holds
     static constexpr int kChunk = 4 * L;               // channels that are staged at a time
+    // Products of one panel of output channels: [tile][point][channel], or within panels [point][tile][channel].
+    static constexpr int kPoint = kPanels ? Tiles::kRows * kPanel : kPanel;
     using Reader = TileReader<Memory, A, kChunk>;
     using Source = typename Reader::Source;
     using Stage = typename Reader::Stage;
@@ -59,9 +61,9 @@ public:
     // Transforms one panel's tiles of a block into v, the block's packed rows.
     void transform(std::int64_t group, std::int64_t block, std::int64_t panel, T* v) const {
         enter_phase(Phase::transform);
-        const std::int64_t panels = panels_of(block), least = size_of(block) / panels, higher = size_of(block) % panels;
-        const int height = static_cast<int>(least + (panel < higher));
-        const std::int64_t row = panel * least + (panel < higher ? panel : higher), first = block * args_.block + row;
+        const Panels panels = panels_of(block);
+        const int height = panels.height(panel);
+        const std::int64_t row = panels.row(panel), first = block * args_.block + row;
         T* to = v + (kPanels ? panel * Tiles::kRows : row) * args_.a_row;
         Stage stage[kTogether];
         const Reader reader = reader_of(group);
@@ -81,31 +83,33 @@ public:
         enter_phase(Phase::compute);
     }
 
-    // Panels of rows; their heights differ by at most one.
-    std::int64_t panels_of(std::int64_t block) const { return (size_of(block) + Tiles::kRows - 1) / Tiles::kRows; }
+    Panels panels_of(std::int64_t block) const { return {size_of(block), Tiles::kRows}; }
 
     // One panel of output channels of a block: products into z, then outputs.
-    void multiply(std::int64_t group, std::int64_t block, std::int64_t column_panel, T* v, T* z) const {
+    __attribute__((noinline)) void multiply(std::int64_t group, std::int64_t block, std::int64_t column_panel, T* v,
+                                            T* z) const {
         const std::int64_t o = column_panel * kPanel, left = args_.oc - o, columns = left < kPanel ? left : kPanel;
         const int vectors = static_cast<int>((columns + L - 1) / L);
-        const std::int64_t tiles = size_of(block), depth = round_to(args_.c, Tiles::kDepthMultiple);
-        const std::int64_t panels = panels_of(block), least = tiles / panels, higher = tiles % panels;
+        const std::int64_t depth = round_to(args_.c, Tiles::kDepthMultiple);
+        const Panels panels = panels_of(block);
         const T* u =
             static_cast<const T*>(args_.packed) + group * args_.packed_item + column_panel * args_.packed_panel;
         for (int point = 0; point < A * A; ++point) {
             const T* next = u + depth * vectors * L;  // asked for while this one is multiplied
-            const char* asked = reinterpret_cast<const char*>(next + depth * vectors * L);
-            Ahead ahead{reinterpret_cast<const char*>(next), kAheadBytes};
+            AheadTo ahead{{reinterpret_cast<const char*>(next), kAheadBytes},
+                          reinterpret_cast<const char*>(next + depth * vectors * L)};
+            const std::int64_t ld = kPanels ? 1 : args_.a_row;
             const T* a = v + point * args_.a_point;
-            T* c = z + point * kPanel;
-            for (std::int64_t panel = 0; panel < panels; ++panel) {
-                const std::int64_t height = least + (panel < higher);
-                kProducts.of[height - 1][vectors - 1](a, kPanels ? 1 : args_.a_row, u, depth, ahead, c, args_.c_row,
-                                                      false);
-                a += (kPanels ? Tiles::kRows : height) * args_.a_row;
-                c += height * args_.c_row;
-                ahead.at += depth / 4 * ahead.step;
-                if (ahead.at >= asked) ahead.step = 0;
+            T* c = z + point * kPoint;
+            for (std::int64_t panel = 0, count = 0; panel < panels.count; panel += count) {
+                count = panels.alike(panel);
+                const int height = panels.height(panel);
+                const std::int64_t rows = kPanels ? Tiles::kRows : height;
+                const ProductPanels<T> of{a, ld,          rows * args_.a_row, count, u, depth,
+                                          c, args_.c_row, rows * args_.c_row, false};
+                kProducts.multiply(height, vectors, of, ahead);
+                a += count * of.a_panel;
+                c += count * of.c_panel;
             }
             u = next;
         }
@@ -119,6 +123,7 @@ private:
     void transform_together(const Reader& reader, const Source (&sources)[kTogether], int count,
                             Stage (&stage)[kTogether], T* to) const {
         static_assert(A * A % 2 == 0);  // points are interleaved in pairs
+        const std::int64_t point_bytes = args_.a_point * static_cast<std::int64_t>(sizeof(T));
         alignas(64) T results[kTogether][A * A * kChunk];
         for (std::int64_t c = 0; c < args_.c; c += kChunk) {
             const std::int64_t channels = args_.c - c < kChunk ? args_.c - c : kChunk;
@@ -128,7 +133,7 @@ private:
                 for (int l = 0; l < kTogether; ++l) rows[l] = results[l < count ? l : count - 1] + done * A * A;
                 T* packed = to + (c + done) * Tiles::kRows;
                 for (int pair = A * A / 2; pair > 0; --pair) {
-                    Interleave<T>::copy(rows, packed, args_.a_point * static_cast<std::int64_t>(sizeof(T)));
+                    Interleave<T>::copy(rows, packed, point_bytes);
                 }
             }
         }
@@ -136,7 +141,6 @@ private:
 
     // Outputs of a block's tiles from their products.
     void write(std::int64_t group, std::int64_t block, std::int64_t o, std::int64_t columns, const T* z) const {
-        const std::int64_t channel = group * args_.oc + o;
         OutputTile<Memory> to{};
         to.y_h = views_.y_h, to.y_w = views_.y_w;
         to.r_h = views_.r_h, to.r_w = views_.r_w;
@@ -144,25 +148,37 @@ private:
         to.activation = args_.epilogue.activation;
         to.low = to.activation == Activation::relu ? T{0} : static_cast<T>(args_.epilogue.p0);
         to.high = static_cast<T>(args_.epilogue.p1);
+        const Panels panels = panels_of(block);
         Place place = places_.at(block * args_.block);
-        for (std::int64_t tile = size_of(block); tile > 0; --tile, places_.advance(place), z += args_.c_row) {
-            to.y = static_cast<Memory*>(views_.y) + place.n * views_.y_n + place.h * views_.y_h + place.w * views_.y_w +
-                   channel;
-            if (views_.residual) {
-                to.residual = static_cast<const Memory*>(views_.residual) + place.n * views_.r_n +
-                              place.h * views_.r_h + place.w * views_.r_w + channel;
+        for (std::int64_t panel = 0; panel < panels.count; ++panel) {
+            const int height = panels.height(panel);
+            const T* tile = z;
+            for (int i = 0; i < height; ++i, tile += kPanels ? kPanel : args_.c_row, places_.advance(place)) {
+                write_tile(to, place, group * args_.oc + o, tile, columns);
             }
-            const bool whole = place.h + M <= args_.oh && place.w + M <= args_.ow;
-            const bool once = !kIsHalf<Memory> || to.activation <= Activation::clip;  // y is rounded
-            const std::int64_t direct = whole && once ? columns / L * L : 0;
-            if (direct > 0) {
-                transform_output<Memory, M, R, kPanel>(z, to, direct);
-                if constexpr (!kIsHalf<Memory>) {
-                    if (to.activation > Activation::clip) activate_tile(to, direct);
-                }
-            }
-            if (direct < columns) write_staged(to, place, z, direct, columns);
+            z += (kPanels ? Tiles::kRows : height) * args_.c_row;
         }
+    }
+
+    // The outputs of one tile, from `channel` of y on.
+    void write_tile(OutputTile<Memory>& to, const Place& place, std::int64_t channel, const T* z,
+                    std::int64_t columns) const {
+        to.y = static_cast<Memory*>(views_.y) + place.n * views_.y_n + place.h * views_.y_h + place.w * views_.y_w +
+               channel;
+        if (views_.residual) {
+            to.residual = static_cast<const Memory*>(views_.residual) + place.n * views_.r_n + place.h * views_.r_h +
+                          place.w * views_.r_w + channel;
+        }
+        const bool whole = place.h + M <= args_.oh && place.w + M <= args_.ow;
+        const bool once = !kIsHalf<Memory> || to.activation <= Activation::clip;  // y is rounded
+        const std::int64_t direct = whole && once ? columns / L * L : 0;
+        if (direct > 0) {
+            transform_output<Memory, M, R, kPoint>(z, to, direct);
+            if constexpr (!kIsHalf<Memory>) {
+                if (to.activation > Activation::clip) activate_tile(to, direct);
+            }
+        }
+        if (direct < columns) write_staged(to, place, z, direct, columns);
     }
 
     // Channels [first, last) through a staged tile of outputs and residuals, a vector at a time.
@@ -182,7 +198,7 @@ private:
                       load_widened_partial(to.residual + o + i * to.r_h + j * to.r_w, count));
             }
             staged.bias = to.bias + o;
-            transform_output<T, M, R, kPanel>(z + o, staged, L);
+            transform_output<T, M, R, kPoint>(z + o, staged, L);
             if (to.activation > Activation::clip) activate_tile(staged, L);
             for (std::int64_t i = 0; i < clip.rows; ++i) {
                 for (std::int64_t j = 0; j < clip.columns; ++j) {
@@ -205,7 +221,7 @@ private:
         }
     }
 
-    static constexpr ProductKernels<T, Tiles, 0> kProducts{};
+    static constexpr ProductKernels<T, Tiles, 0, kPanels ? kPanel : 0> kProducts{};
 };
 
 template <class Memory, class Tiles, int M, int R>
@@ -216,15 +232,14 @@ void run_winograd(const WinogradArgs& args, const WinogradViews& views, const Wo
     const std::int64_t column_panels = (args.oc + Tiles::kPanel - 1) / Tiles::kPanel;
     T* v = reinterpret_cast<T*>(scratch);
     T* z = v + (args.together > 0 ? args.together : workers.count) * args.a_block;
-    const std::int64_t z_block = args.block * args.c_row;
     if (args.together == 0) {
         auto body = [&](std::int64_t task, int worker) {
             const std::int64_t group = task / count, block = task % count;
             T* own = v + worker * args.a_block;
-            const std::int64_t panels = blocks.panels_of(block);
+            const std::int64_t panels = blocks.panels_of(block).count;
             for (std::int64_t panel = 0; panel < panels; ++panel) blocks.transform(group, block, panel, own);
             for (std::int64_t panel = 0; panel < column_panels; ++panel) {
-                blocks.multiply(group, block, panel, own, z + worker * z_block);
+                blocks.multiply(group, block, panel, own, z + worker * args.c_block);
             }
         };
         parallel_for(workers, args.group * count, body);
@@ -236,13 +251,13 @@ void run_winograd(const WinogradArgs& args, const WinogradViews& views, const Wo
         auto transform = [&](std::int64_t part, int) {
             const std::int64_t at = part / row_panels, panel = part % row_panels;
             const std::int64_t group = (task + at) / count, block = (task + at) % count;
-            if (panel < blocks.panels_of(block)) blocks.transform(group, block, panel, v + at * args.a_block);
+            if (panel < blocks.panels_of(block).count) blocks.transform(group, block, panel, v + at * args.a_block);
         };
         parallel_for(workers, now * row_panels, transform);
         auto multiply = [&](std::int64_t part, int worker) {
             const std::int64_t at = part / column_panels, panel = part % column_panels;
             const std::int64_t group = (task + at) / count, block = (task + at) % count;
-            blocks.multiply(group, block, panel, v + at * args.a_block, z + worker * z_block);
+            blocks.multiply(group, block, panel, v + at * args.a_block, z + worker * args.c_block);
         };
         parallel_for(workers, now * column_panels, multiply);
     }

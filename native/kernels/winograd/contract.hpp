@@ -44,7 +44,7 @@ struct WinogradArgs {
     std::int64_t block;                    // tiles whose transforms stay near: rows of a product
     std::int64_t together;                 // blocks that all workers transform and then multiply; 0: each its own
     std::int64_t a_row, a_point, a_block;  // elements from a row, a point, a block of the transformed input to the next
-    std::int64_t c_row;                    // elements from a tile of products to the next
+    std::int64_t c_row, c_block;           // elements of a tile's products, of a block's (of one panel of columns)
     std::int64_t packed_item, packed_panel;  // elements of a group's, of a whole panel's transformed weights
     const void* packed;                      // [group][panel][point][c][columns of the panel]
     Epilogue epilogue;

@@ -7,11 +7,25 @@
 namespace thew {
 namespace {
 
-// c[row · c_row + column] = Σ_k a · b, plus c where it adds, for H rows and V vectors of columns; operands as the
-// multiplication takes them. a is packed as rows `ld` apart, or (kPitch > 0) as columns of kPitch elements.
+// c[row · c_row + column] = Σ_k a · b, plus c where it adds, for `count` panels of one height, a_panel elements apart
+// in a and c_panel in c; operands as the multiplication takes them. a is packed as rows `ld` apart, or (kPitch > 0) as
+// columns of kPitch elements.
 template <class T>
-using ProductKernel = void (*)(const T* a, std::int64_t ld, const T* b, std::int64_t k, Ahead ahead, T* c,
-                               std::int64_t c_row, bool adds);
+struct ProductPanels {
+    const T* a;
+    std::int64_t ld, a_panel, count;
+    const T* b;
+    std::int64_t k;
+    T* c;
+    std::int64_t c_row, c_panel;
+    bool adds;
+};
+
+// Of all panels, or of one (see TileKernel); H rows and V vectors of columns.
+template <class T>
+using ProductKernel = std::conditional_t<kLaneMultiply, void (*)(const ProductPanels<T>& panels, AheadTo& ahead),
+                                         void (*)(const T* a, std::int64_t ld, const T* b, std::int64_t k, Ahead ahead,
+                                                  T* c, std::int64_t c_row, bool adds)>;
 
 // How many products are summed in the elements' own type: sums of so many are added up in fp32.
 template <class T>
@@ -37,9 +51,11 @@ __attribute__((noinline)) void product_in_parts(const T* a, const T* b, std::int
     }
 }
 
-template <class T, int H, int V, class Multiply, int kPitch>
-void product(const T* a, std::int64_t ld, const T* b, std::int64_t k, Ahead ahead, T* c, std::int64_t c_row,
-             bool adds) {
+// kRow: elements from a row of c to the next where they are known, so that addresses are; else 0.
+template <class T, int H, int V, class Multiply, int kPitch, int kRow>
+THEW_INLINE void product(const T* a, std::int64_t ld, const T* b, std::int64_t k, Ahead ahead, T* c, std::int64_t c_row,
+                         bool adds) {
+    if constexpr (kRow > 0) c_row = kRow;
     if constexpr (SumDepth<T>::kMost > 0) {
         if (k > SumDepth<T>::kMost) return product_in_parts<T, H, V, Multiply>(a, b, k, c, c_row);
     }
@@ -49,7 +65,7 @@ void product(const T* a, std::int64_t ld, const T* b, std::int64_t k, Ahead ahea
         unroll<H>([&](auto i) THEW_FLAT {
             unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = load(before + v * kLanes<T>); });
             before += c_row;
-            THEW_PIN_POINTER(before);
+            if constexpr (kRow == 0) THEW_PIN_POINTER(before);
         });
     } else if constexpr (Multiply::kStarts) {
         constexpr std::int64_t kFirst = Multiply::template kDepth<Plain<T>>;
@@ -69,22 +85,52 @@ void product(const T* a, std::int64_t ld, const T* b, std::int64_t k, Ahead ahea
     unroll<H>([&](auto i) THEW_FLAT {
         unroll<V>([&](auto v) THEW_FLAT { store(c + v * kLanes<T>, acc[i][v]); });
         c += c_row;
-        THEW_PIN_POINTER(c);
+        if constexpr (kRow == 0) THEW_PIN_POINTER(c);
     });
 }
 
+// All panels by `kernel`, which takes one.
+template <class T, class Kernel>
+THEW_INLINE void each_product(const Kernel& kernel, ProductPanels<T> panels, AheadTo& ahead) {
+    for (; panels.count > 0; --panels.count, panels.a += panels.a_panel, panels.c += panels.c_panel) {
+        kernel(panels.a, panels.ld, panels.b, panels.k, ahead, panels.c, panels.c_row, panels.adds);
+        ahead.advance(panels.k / 4);
+    }
+}
+
+template <class T, auto kProduct>
+void product_panels(const ProductPanels<T>& panels, AheadTo& ahead) {
+    each_product(kProduct, panels, ahead);
+}
+
 // One kernel for each height and width of the trunk's tile: of[rows - 1][vectors - 1].
-template <class T, class Tiles, int kPitch>
+template <class T, class Tiles, int kPitch, int kRow>
 struct ProductKernels {
     static constexpr int H = Tiles::kRows, V = Tiles::kPanel / kLanes<T>;
     ProductKernel<T> of[H][V];
 
     constexpr ProductKernels() : of() { fill(std::make_integer_sequence<int, H * V>{}); }
+    THEW_INLINE void multiply(int rows, int vectors, const ProductPanels<T>& panels, AheadTo& ahead) const {
+        const ProductKernel<T> kernel = of[rows - 1][vectors - 1];
+        if constexpr (kLaneMultiply) {
+            kernel(panels, ahead);
+        } else {
+            each_product(kernel, panels, ahead);
+        }
+    }
 
 private:
     template <int... I>
     constexpr void fill(std::integer_sequence<int, I...>) {
-        ((of[I / V][I % V] = product<T, I / V + 1, I % V + 1, typename Tiles::Multiply, kPitch>), ...);
+        ((of[I / V][I % V] = kernel<product<T, I / V + 1, I % V + 1, typename Tiles::Multiply, kPitch, kRow>>()), ...);
+    }
+    template <auto kProduct>
+    static constexpr ProductKernel<T> kernel() {
+        if constexpr (kLaneMultiply) {
+            return product_panels<T, kProduct>;
+        } else {
+            return kProduct;
+        }
     }
 };
 

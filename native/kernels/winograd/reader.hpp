@@ -91,7 +91,11 @@ public:
         clip_span(h, kSize, image_.h, source.clip.row, source.clip.rows);
         clip_span(w, kSize, image_.w, source.clip.column, source.clip.columns);
         source.staged = true;
-        for (int i = 0; i < kSize * kSize * kChunk; i += L) store(stage.pixels + i, Vec<T>{});
+        if constexpr (kLaneMultiply) {
+            clear_around(source.clip, stage);
+        } else {
+            clear(stage, 0, kSize * kSize);  // as fast with wide stores, and less code
+        }
         return source;
     }
 
@@ -104,13 +108,29 @@ public:
             T* to = stage.pixels + (i * kSize + source.clip.column) * kChunk;
             for (std::int64_t j = source.clip.columns; j > 0; --j, from += source.column, to += kChunk) {
                 if (whole == kChunk) {
-                    unroll<kChunk / L>([&](auto v) THEW_FLAT { store(to + v * L, load_widened(from + v * L)); });
+                    Vec<T> pixel[kChunk / L];  // loads and stores pair
+                    unroll<kChunk / L>([&](auto v) THEW_FLAT { pixel[v] = load_widened(from + v * L); });
+                    unroll<kChunk / L>([&](auto v) THEW_FLAT { store(to + v * L, pixel[v]); });
                     continue;
                 }
                 for (std::int64_t n = 0; n < whole; n += L) store(to + n, load_widened(from + n));
                 if (tail > 0) store(to + whole, load_widened_partial(from + whole, tail));
             }
         }
+    }
+
+private:
+    static void clear(Stage& stage, std::int64_t first, std::int64_t last) {  // pixels
+        for (std::int64_t i = first * kChunk; i < last * kChunk; i += L) store(stage.pixels + i, Vec<T>{});
+    }
+    static void clear_around(const Clip& clip, Stage& stage) {
+        const std::int64_t below = clip.row + clip.rows;
+        clear(stage, 0, clip.row * kSize);
+        for (std::int64_t i = clip.row; i < below; ++i) {
+            clear(stage, i * kSize, i * kSize + clip.column);
+            clear(stage, i * kSize + clip.column + clip.columns, i * kSize + kSize);
+        }
+        clear(stage, below * kSize, kSize * kSize);
     }
 };
 

@@ -110,6 +110,7 @@ void cut(WinogradArgs& args, const WinogradEntry& entry, const Caches& caches, i
     }
     args.a_point = odd_lines(ceil_div(args.block, tile.mr) * tile.mr * args.a_row, element_bytes);
     args.a_block = points * args.a_point;
+    args.c_block = (in_panels ? round_up(args.block, tile.mr) : args.block) * args.c_row;
     if (args.together > 0) {
         const std::int64_t all = args.group * ceil_div(args.tiles, args.block);
         args.together = std::clamp<std::int64_t>(kTogetherBytes / (args.a_block * element_bytes), 1, all);
@@ -162,7 +163,7 @@ public:
 
     std::size_t scratch_bytes() const override {
         const std::int64_t blocks = args_.together > 0 ? args_.together : threads_;
-        const std::int64_t elements = blocks * args_.a_block + threads_ * args_.block * args_.c_row;
+        const std::int64_t elements = blocks * args_.a_block + threads_ * args_.c_block;
         return bias_bytes_ + (constant_ ? 0 : weight_bytes_) +
                checked_bytes(static_cast<std::size_t>(elements), element_bytes_);
     }

@@ -83,21 +83,22 @@ THEW_INLINE void transform_output_line(const Vec<T> (&z)[A], Vec<T> (&out)[M]) {
 // Rows and columns of a tile as addresses that cost one addition each: gcc would keep a pointer to every element.
 template <class T, int kRows, int kColumns>
 struct TileAddress {
-    T* rows[kRows];
-    std::int64_t columns[kColumns];
+    using Byte = std::conditional_t<std::is_const_v<T>, const char, char>;
+    Byte* rows[kRows];
+    std::int64_t columns[kColumns];  // in bytes, which need no scaling
 
     THEW_INLINE TileAddress(T* first, std::int64_t row, std::int64_t column) {
-        unroll<kRows>([&](auto i) THEW_FLAT { rows[i] = first + i * row; });
-        unroll<kColumns>([&](auto j) THEW_FLAT { columns[j] = j * column; });
+        unroll<kRows>([&](auto i) THEW_FLAT { rows[i] = reinterpret_cast<Byte*>(first + i * row); });
+        unroll<kColumns>([&](auto j) THEW_FLAT { columns[j] = j * column * static_cast<std::int64_t>(sizeof(T)); });
     }
     THEW_INLINE void pin() {
         unroll<kRows>([&](auto i) THEW_FLAT { THEW_PIN_POINTER(rows[i]); });
         unroll<kColumns - 1>([&](auto j) THEW_FLAT { THEW_PIN_POINTER(columns[j + 1]); });
     }
     THEW_INLINE void advance(std::int64_t count) {
-        unroll<kRows>([&](auto i) THEW_FLAT { rows[i] += count; });
+        unroll<kRows>([&](auto i) THEW_FLAT { rows[i] += count * static_cast<std::int64_t>(sizeof(T)); });
     }
-    THEW_INLINE T* at(int i, int j) const { return rows[i] + columns[j]; }
+    THEW_INLINE T* at(int i, int j) const { return reinterpret_cast<T*>(rows[i] + columns[j]); }
 };
 
 // v[point] = Bᵀ x B for `count` (a multiple of kLanes) channels. Points are `point` elements apart and vectors of
@@ -155,6 +156,8 @@ __attribute__((noinline)) void transform_output(const Wide<Memory>* z, const Out
     constexpr int A = M + R - 1;
     const Activation activation = to.activation;
     const bool raise = activation == Activation::relu || activation == Activation::clip;
+    // By far the most: one branch a row. x86 would have every line twice.
+    const bool only_raise = kLaneMultiply && activation == Activation::relu && !to.residual;
     const std::int64_t r_h = to.r_h, r_w = to.r_w;
     const T* bias = to.bias;
     const Memory* residual = to.residual;
@@ -174,19 +177,23 @@ __attribute__((noinline)) void transform_output(const Wide<Memory>* z, const Out
             Vec<T> out[M];
             transform_output_line<T, A, M>(half[i], out);
             unroll<M>([&](auto j) THEW_FLAT { out[j] += start; });
-            if (residual) {
-                const Memory* from = residual + i * r_h;
-                unroll<M>([&](auto j) THEW_FLAT {
-                    out[j] += load_widened(from);
-                    from += r_w;
-                    THEW_PIN_POINTER(from);
-                });
-            }
-            if (raise) {
+            if (only_raise) {
                 unroll<M>([&](auto j) THEW_FLAT { out[j] = raise_to<T>(out[j], low); });
-            }
-            if (activation == Activation::clip) {
-                unroll<M>([&](auto j) THEW_FLAT { out[j] = lower_to<T>(out[j], high); });
+            } else {
+                if (residual) {
+                    const Memory* from = residual + i * r_h;
+                    unroll<M>([&](auto j) THEW_FLAT {
+                        out[j] += load_widened(from);
+                        from += r_w;
+                        THEW_PIN_POINTER(from);
+                    });
+                }
+                if (raise) {
+                    unroll<M>([&](auto j) THEW_FLAT { out[j] = raise_to<T>(out[j], low); });
+                }
+                if (activation == Activation::clip) {
+                    unroll<M>([&](auto j) THEW_FLAT { out[j] = lower_to<T>(out[j], high); });
+                }
             }
             unroll<M>([&](auto j) THEW_FLAT { store_narrowed(y.at(i, j), out[j]); });
         });

@@ -36,10 +36,6 @@ class WeightGradient {
     const std::int64_t columns_;  // panels
     T *x_, *dy_, *sums_;
 
-    std::int64_t row_of(std::int64_t panel) const {
-        const std::int64_t least = args_.oc / rows_.count, higher = args_.oc % rows_.count;
-        return panel * least + (panel < higher ? panel : higher);
-    }
     std::int64_t width_of(std::int64_t column_panel) const {
         const std::int64_t left = args_.c - column_panel * kPanel;
         return left < kPanel ? left : kPanel;
@@ -82,7 +78,7 @@ class WeightGradient {
         for (std::int64_t panel = 0; panel < rows_.count; ++panel) {
             for (std::int64_t row = 0; row < rows_.height(panel); row += L) {
                 T* to = dy_ + panel * dy_panel() + at + (kInterleaved ? row * L : row);
-                const std::int64_t o = row_of(panel) + row, left = args_.oc - o, count = left < L ? left : L;
+                const std::int64_t o = rows_.row(panel) + row, left = args_.oc - o, count = left < L ? left : L;
                 if (source == nullptr) {
                     for (int p = 0; p < kPoints; ++p) store(to + p * point, Vec<T>{});
                 } else if (source->staged || count < L) {
@@ -136,29 +132,28 @@ public:
     }
 
     // Products of a panel of columns with panels [first, last) of rows; after the last block their sums become dw.
-    void multiply(std::int64_t group, std::int64_t index, std::int64_t column_panel, std::int64_t first,
-                  std::int64_t last, int worker) const {
+    __attribute__((noinline)) void multiply(std::int64_t group, std::int64_t index, std::int64_t column_panel,
+                                            std::int64_t first, std::int64_t last, int worker) const {
         const Block block = block_of(index);
         const std::int64_t columns = width_of(column_panel), width = round_to(columns, L);
-        const std::int64_t row = row_of(first), b_point = block.depth * width, a_point = block.depth * kPitch;
+        const std::int64_t row = rows_.row(first), b_point = block.depth * width, a_point = block.depth * kPitch;
         T* z = sums_ + (args_.blocks > 1 ? column_panel * args_.oc + row : worker * args_.task_rows) * args_.z_row;
         const T* b = x_ + column_panel * x_panel();
         for (int point = 0; point < kPoints; ++point, b += b_point) {
-            const char* asked = reinterpret_cast<const char*>(b + 2 * b_point);
-            Ahead ahead{reinterpret_cast<const char*>(b + b_point), kAheadBytes};
+            AheadTo ahead{{reinterpret_cast<const char*>(b + b_point), kAheadBytes},
+                          reinterpret_cast<const char*>(b + 2 * b_point)};
             T* c = z + point * kPanel;
             for (std::int64_t panel = first; panel < last; ++panel) {
                 const int height = rows_.height(panel);
                 const T* a = dy_ + panel * dy_panel() + point * a_point;
-                kProducts.of[height - 1][width / L - 1](a, 1, b, block.depth, ahead, c, args_.z_row, index > 0);
+                const ProductPanels<T> of{a, 1, 0, 1, b, block.depth, c, args_.z_row, 0, index > 0};
+                kProducts.multiply(height, static_cast<int>(width / L), of, ahead);
                 c += height * args_.z_row;
-                ahead.at += block.depth / 4 * ahead.step;
-                if (ahead.at >= asked) ahead.step = 0;
             }
         }
         if (index + 1 < args_.blocks) return;
         enter_phase(Phase::transform);
-        for (std::int64_t o = row; o < row_of(last); ++o, z += args_.z_row) {
+        for (std::int64_t o = row; o < rows_.row(last); ++o, z += args_.z_row) {
             Memory* dw = static_cast<Memory*>(views_.dw) + (group * args_.oc + o) * args_.dw[0];
             for (std::int64_t c = 0; c < columns; c += L) {
                 Vec<T> taps[kTaps];
@@ -215,7 +210,7 @@ private:
         });
     }
 
-    static constexpr ProductKernels<T, Tiles, kPitch> kProducts{};
+    static constexpr ProductKernels<T, Tiles, kPitch, 0> kProducts{};
 };
 
 template <class Memory, class Tiles, int M, int R>
