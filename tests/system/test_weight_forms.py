@@ -97,9 +97,9 @@ def test_pointwise_convolutions_leave_blocks_out() -> None:
 
 def test_structure_is_found_by_value() -> None:
     weights = RNG.standard_normal((128, 64)).astype(np.float32)
-    assert (sparsity_of(weights, False).blocks, sparsity_of(weights, False).of_four) == (1.0, 4)
+    assert (sparsity_of(weights).blocks, sparsity_of(weights).of_four) == (1.0, 4)
     weights = weights.copy()
     weights[::4] = weights[1::4] = 0
-    found = sparsity_of(weights, False)
+    found = sparsity_of(weights)
     assert (found.blocks, found.of_four) == (0.5, 2)
-    assert sparsity_of(np.ascontiguousarray(weights.T)[:, :, None, None], True) == found
+    assert sparsity_of(np.ascontiguousarray(weights.T)[:, :, None, None]) == found

@@ -32,6 +32,7 @@ from networks import DQN, NETWORKS, TRAINING, make_files
 from regions import Region, read_region
 
 from thew.bench.machine import commit
+from thew.files import write_json
 
 ENGINES = ("thew", "ncnn", "mnn", "litert", "onnxruntime")
 MOST_FUNCTIONS, MOST_NAME = 12, 160
@@ -205,7 +206,7 @@ def main() -> None:
         figures = sorted([*(one for one in figures if asked(one) != key), found], key=place)
         show(found, options.functions, options.steps)
         if options.json:
-            options.json.write_text(json.dumps(figures, indent=1) + "\n")
+            write_json(options.json, figures)
             write_page(figures, options.json.with_suffix(".md"))
     summary(figures)
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import emulate
 from count import build_plugin
-from cycles import cycles_of, hottest
+from cycles import cycles_of, extrapolated, hottest
 from layout import CORES, TOOLS, Layout, default_layout
 from regions import Block, Region, read_region
 
@@ -70,8 +70,7 @@ class Model:
         if not self.model:
             return float(region.instructions)
         hot = hottest(region)
-        covered = sum(block.instructions for block in hot)
-        return sum(block.count * self._cycles[block.words] for block in hot) * region.instructions / covered
+        return extrapolated(region, hot, [self._cycles[block.words] for block in hot])
 
 
 def guest(layout: Layout, cpu: str, plugin: Path, phase: str, arguments: Sequence[str], path: Path) -> dict[str, Any]:

@@ -22,7 +22,11 @@ NOT_MODELLED = re.compile(r"(svc|brk|hlt|mrs|msr|dmb|isb|dsb|yield|hint)\b")
 def modelled_cycles(region: Region, model: str) -> float:
     """Cycles of a region on LLVM's model of a core."""
     hot = hottest(region)
-    took = cycles_of(hot, model)
+    return extrapolated(region, hot, cycles_of(hot, model))
+
+
+def extrapolated(region: Region, hot: list[Block], took: list[float]) -> float:
+    """Cycles of a region whose hottest blocks take so many each, as if the rest were as fast."""
     covered = sum(block.instructions for block in hot)
     return sum(block.count * each for block, each in zip(hot, took, strict=True)) * region.instructions / covered
 

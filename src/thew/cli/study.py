@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from thew.cli import show
 from thew.cli.options import Common
 
 if TYPE_CHECKING:
+    from thew.bench.study.trainings import Trainings
     from thew.bench.tasks import Task
 
 PEERS = "onnxruntime,openvino,torch,torch-compile,litert,ncnn,mnn,armnn"
@@ -166,11 +168,7 @@ def _of_learning(common: Common, folder: Path, parts: list[str], seeds: int, plo
     precisions = [one for one in PRECISIONS if one in parts] or list(PRECISIONS)
     whole = LearningStudy(folder)
     runs = runs_of(recipes, precisions, seeds, common.threads)
-    with show.progress("study of learning", len(runs)) as bar:
-        for run in runs:
-            if not whole.run(run):
-                raise typer.Exit(1)
-            bar.advance(run.name)
+    _train("study of learning", whole, runs)
     _tell(common, write_learning_report(folder, plots))
 
 
@@ -180,7 +178,12 @@ def _of_returns(common: Common, folder: Path, parts: list[str], seeds: int) -> N
 
     contenders = [one for one in CONTENDERS if one in parts] or list(CONTENDERS)
     whole, runs = ReturnsStudy(folder), agent_runs(contenders, seeds, common.threads)
-    with show.progress("returns", len(runs)) as bar:
+    _train("returns", whole, runs)
+
+
+def _train(what: str, whole: Trainings[Any], runs: Sequence[Any]) -> None:
+    """All runs of a study; a signal ends them, to go on with the next time."""
+    with show.progress(what, len(runs)) as bar:
         for run in runs:
             if not whole.run(run):
                 raise typer.Exit(1)

@@ -72,10 +72,16 @@ def encodings_of(
     return {name: made[find(name)] for name in sites.values}
 
 
+def weight_steps(graph: Graph, layer: Layer) -> Array:
+    """By channel, the step of which the largest weight is 127; fp64."""
+    weight = np.moveaxis(graph.constants[layer.weight], layer.axis, 0)
+    steps: Array = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64) / 127
+    return steps
+
+
 def weight_encoding(graph: Graph, layer: Layer, x: Encoding, per_channel: bool) -> Encoding:
     """The encoding of a layer's weights: the largest is 127, unless its bias would not fit the steps of the sums."""
-    weight = np.moveaxis(graph.constants[layer.weight], layer.axis, 0)
-    most = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64) / 127
+    most = weight_steps(graph, layer)
     if layer.bias:
         bias = np.abs(graph.constants[layer.bias].astype(np.float64))
         most = np.maximum(most, bias / (float(x.scale) * LARGEST_BIAS))

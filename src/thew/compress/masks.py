@@ -14,9 +14,10 @@ import numpy as np
 from thew.errors import InputError
 from thew.ir import Graph
 from thew.ir.graph import Array, as_constant
+from thew.ops import sparsity
 from thew.passes.quantisable import Layer
 
-BLOCK = (16, 1)  # output by input channels: what a kernel can leave out
+BLOCK = (sparsity.BLOCK, 1)  # output by input channels: what a kernel can leave out
 
 
 def pattern_of(structure: str) -> tuple[int, int] | None:

@@ -10,13 +10,14 @@ from collections.abc import Collection
 
 import numpy as np
 
+from thew.compress.encode import weight_steps
 from thew.compress.post_training import Model, Quantized, read
 from thew.errors import InputError
-from thew.ir import Graph, Node
+from thew.ir import Graph
 from thew.passes.editor import Editor
 from thew.passes.eliminate_dead import eliminate_dead
 from thew.passes.quantisable import Layer, layers, prepare
-from thew.passes.quantise import Encoding, Weights
+from thew.passes.quantise import Encoding, Weights, dequantised
 
 _LEAST_STEP = 2.0**-120  # of a column of zeros
 
@@ -53,22 +54,13 @@ def quantize_weights(model: Model, *, per_channel: bool = True, kept: Collection
 
 
 def _encoded(graph: Graph, layer: Layer, per_channel: bool) -> Weights:
-    weight = graph.constants[layer.weight]
-    most = np.abs(weight).max(axis=1 - layer.axis if per_channel else None)
-    step = np.maximum(most.astype(np.float64) / 127, _LEAST_STEP).astype(np.float32)
+    most = weight_steps(graph, layer)
+    step = np.maximum(most if per_channel else most.max(), _LEAST_STEP).astype(np.float32)
     encoding = Encoding(np.asarray(step), np.zeros(step.shape, np.int8))
-    return Weights(encoding.integers(weight, layer.axis), encoding)
+    return Weights(encoding.integers(graph.constants[layer.weight], layer.axis), encoding)
 
 
 def _store(editor: Editor, layer: Layer, weights: Weights) -> None:
-    encoding = weights.encoding
-    names = [
-        editor.add_constant(array, f"{layer.weight}_{what}")
-        for what, array in (("integers", weights.integers), ("scale", encoding.scale), ("zero", encoding.zero))
-    ]
-    rounded = editor.fresh(f"{layer.weight}_rounded")
-    attributes = {"axis": layer.axis} if encoding.scale.ndim else {}
-    inputs = (layer.node.inputs[0], rounded, *layer.node.inputs[2:])
-    editor.put(
-        layer.node, Node("dequantize_linear", tuple(names), (rounded,), attributes), layer.node.replace(inputs=inputs)
-    )
+    stored = dequantised(editor, layer.weight, weights.integers, weights.encoding, layer.axis)
+    inputs = (layer.node.inputs[0], *stored.outputs, *layer.node.inputs[2:])
+    editor.put(layer.node, stored, layer.node.replace(inputs=inputs))

@@ -262,13 +262,13 @@ def _is_planar_pointwise(call: Call) -> bool:
 
 
 def _is_sparse(call: Call) -> bool:
-    return _is_planar_pointwise(call) and set(window(call).strides) == {1} and is_sparse(call, BLOCKS, turned=True)
+    return _is_planar_pointwise(call) and set(window(call).strides) == {1} and is_sparse(call, BLOCKS)
 
 
 def _sparse(call: Call) -> Work:
     result = output_shape(call)
     passed = size_bytes("fp32") * (prod(call.shape(0)) + prod(result) * (2 if call.has(3) else 1))
-    return sparse_work(call, BLOCKS, result[0] * prod(result[2:]), passed, turned=True)
+    return sparse_work(call, BLOCKS, result[0] * prod(result[2:]), passed)
 
 
 define(

@@ -35,13 +35,12 @@ DENSE = Sparsity()
 _KNOWN: dict[int, tuple[weakref.ref[Array], Sparsity]] = {}  # by the array's identity, while it lives
 
 
-def sparsity_of(weight: Array, turned: bool) -> Sparsity:
-    """The structure of constant weights; `turned` says that outputs come first, as in a convolution's."""
+def sparsity_of(weight: Array) -> Sparsity:
+    """The structure of constant weights: a matrix, inputs by outputs, or a convolution's, whose outputs come first."""
     known = _KNOWN.get(id(weight))
     if known is not None and known[0]() is weight:
         return known[1]
-    matrix = weight.reshape(weight.shape[0], -1).T if turned else weight
-    found = _found(matrix)
+    found = _found(weight.reshape(weight.shape[0], -1).T if weight.ndim > 2 else weight)
     key = id(weight)
     _KNOWN[key] = (weakref.ref(weight, lambda _: _KNOWN.pop(key, None)), found)
     return found
@@ -58,16 +57,16 @@ def _found(matrix: Array) -> Sparsity:
     return Sparsity(float(blocks[:inputs].mean()), int(of_four))
 
 
-def is_sparse(call: Call, structure: str, turned: bool = False) -> bool:
+def is_sparse(call: Call, structure: str) -> bool:
     """Whether a product's constant weights have a structure."""
     weight = call.value(1)
     if weight is None or weight.dtype != np.float32:
         return False
-    found = sparsity_of(weight, turned)
+    found = sparsity_of(weight)
     return found.blocks <= _DENSEST if structure == BLOCKS else found.of_four <= CHOICES // 2
 
 
-def sparse_work(call: Call, structure: str, rows: int, passed_bytes: int, turned: bool = False) -> Work:
+def sparse_work(call: Call, structure: str, rows: int, passed_bytes: int) -> Work:
     """What the product takes without the zeros.
 
     Args:
@@ -75,11 +74,10 @@ def sparse_work(call: Call, structure: str, rows: int, passed_bytes: int, turned
         structure: that its weights have.
         rows: of the product.
         passed_bytes: of all inputs and outputs but the weights.
-        turned: whether outputs come first in the weights.
     """
     weight = call.value(1)
     assert weight is not None
-    found, size = sparsity_of(weight, turned), prod(weight.shape)
+    found, size = sparsity_of(weight), prod(weight.shape)
     if structure == BLOCKS:
         kept, index_bytes = round(found.blocks * size), 4 / BLOCK
         multiply_adds = kept * rows
@@ -87,5 +85,5 @@ def sparse_work(call: Call, structure: str, rows: int, passed_bytes: int, turned
         kept, index_bytes = size * max(found.of_four, 1) // CHOICES, 1 / 4
         multiply_adds = kept * (2 * rows + 2)
     held = round(kept * (4 + index_bytes))
-    columns = weight.shape[0 if turned else 1]
+    columns = weight.shape[0 if weight.ndim > 2 else 1]
     return Work(multiply_adds, columns, passed_bytes=passed_bytes + held)

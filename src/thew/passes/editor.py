@@ -14,7 +14,7 @@ from typing import Any
 from thew.dtypes import FLOATS, from_numpy
 from thew.ir import Graph, Node, TensorType
 from thew.ir.graph import Array, as_constant
-from thew.ops import find
+from thew.ops import Call, find
 from thew.passes.infer import infer_node, value_type
 
 
@@ -94,6 +94,11 @@ class Editor:
         """A value's shape where all of it is known."""
         known = self.type_of(name)
         return known.static_shape if known is not None and known.is_static else None
+
+    def call(self, node: Node) -> Call:
+        """A node with what is known of its inputs: types and constants."""
+        types = tuple(self.type_of(name) if name else None for name in node.inputs)
+        return Call(node, types, tuple(self.constant(name) for name in node.inputs))
 
     def forget_type(self, name: str) -> None:
         """Lets a value have another type: that of the node which is put next to define it."""

@@ -43,12 +43,8 @@ def _rewrite(editor: Editor, node: Node) -> None:
     if centred is None:
         return
     columns = centred.shape[0 if is_turned else 1]
-    bias = editor.constant(node.input(BIAS)) if node.op == "gemm" and node.input(BIAS) else None
-    if (
-        node.op == "gemm"
-        and node.input(BIAS)
-        and (bias is None or bias.size != columns or bias.shape[-1:] != (columns,))
-    ):
+    bias = editor.constant(node.input(BIAS))
+    if node.input(BIAS) and (bias is None or bias.size != columns or bias.shape[-1:] != (columns,)):
         return
     integers = editor.add_constant(centred.T if is_turned else centred, f"{weight.integers}_centred")
     product = with_input(

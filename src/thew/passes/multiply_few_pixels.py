@@ -43,13 +43,13 @@ def multiply_few_pixels(graph: Graph) -> Graph:
 
 def _call(editor: Editor, node: Node) -> Call | None:
     """The node with its types, where it is a plain convolution of one group with weights that change."""
-    types = tuple(editor.type_of(name) if name else None for name in node.inputs)
-    known = all(found is None or found.is_static for found in types) and types[0] is not None
-    if not known or types[0].dtype not in _FLOATS or attribute(node, "group") != 1:  # type: ignore[union-attr]
+    call = editor.call(node)
+    known = all(found is None or found.is_static for found in call.types) and call.types[0] is not None
+    if not known or call.type(0).dtype not in _FLOATS or attribute(node, "group") != 1:
         return None
-    fixed = node.op != "conv_grad_weight" and editor.constant(node.inputs[1]) is not None
+    fixed = node.op != "conv_grad_weight" and call.value(1) is not None
     fused = node.op == "conv" and (bool(activation_of(node)[0]) or bool(node.input(3)))
-    return None if fixed or fused else Call(node, types, (None,) * len(types))
+    return None if fixed or fused else call
 
 
 def _forward(call: Call) -> Call:

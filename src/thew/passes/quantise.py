@@ -120,7 +120,7 @@ class _Writer:
         """A quantisation of a value and its dequantisation."""
         encoding = self._encodings[value]
         if encoding not in self._pairs:
-            self._pairs[encoding] = self._steps(encoding, value)
+            self._pairs[encoding] = _steps(self._editor, encoding, value)
         steps = self._pairs[encoding]
         whole = self._editor.fresh(f"{value}_integers")
         return [
@@ -128,25 +128,26 @@ class _Writer:
             Node("dequantize_linear", (whole, *steps), (output,)),
         ]
 
-    def _steps(self, encoding: Encoding, stem: str) -> tuple[str, str]:
-        return (
-            self._editor.add_constant(encoding.scale, f"{stem}_scale"),
-            self._editor.add_constant(encoding.zero, f"{stem}_zero"),
-        )
-
     def _parameters(self, layer: Layer) -> tuple[list[Node], list[str]]:
         """Dequantisations of a layer's weights and bias."""
         own = self._weights[layer.key]
-        nodes = [self._stored(layer.weight, own.integers, own.encoding, layer.axis)]
+        nodes = [dequantised(self._editor, layer.weight, own.integers, own.encoding, layer.axis)]
         if layer.bias:
             step = self._encodings[layer.operands[0]].scale * own.encoding.scale
             zero = np.zeros(step.shape, np.int32)
             counted = Encoding(step, zero)
-            nodes.append(self._stored(layer.bias, counted.integers(self._source.constants[layer.bias]), counted, 0))
+            whole = counted.integers(self._source.constants[layer.bias])
+            nodes.append(dequantised(self._editor, layer.bias, whole, counted, 0))
         return nodes, [node.outputs[0] for node in nodes]
 
-    def _stored(self, name: str, integers: Array, encoding: Encoding, axis: int) -> Node:
-        stored = self._editor.add_constant(integers, f"{name}_integers")
-        output = self._editor.fresh(f"{name}_rounded")
-        attributes = {"axis": axis} if encoding.scale.ndim else {}
-        return Node("dequantize_linear", (stored, *self._steps(encoding, name)), (output,), attributes)
+
+def dequantised(editor: Editor, name: str, integers: Array, encoding: Encoding, axis: int) -> Node:
+    """The dequantisation of a constant: its integers and steps are added, the node is the caller's to place."""
+    stored = editor.add_constant(integers, f"{name}_integers")
+    output = editor.fresh(f"{name}_rounded")
+    attributes = {"axis": axis} if encoding.scale.ndim else {}
+    return Node("dequantize_linear", (stored, *_steps(editor, encoding, name)), (output,), attributes)
+
+
+def _steps(editor: Editor, encoding: Encoding, stem: str) -> tuple[str, str]:
+    return editor.add_constant(encoding.scale, f"{stem}_scale"), editor.add_constant(encoding.zero, f"{stem}_zero")

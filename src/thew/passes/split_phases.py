@@ -13,7 +13,7 @@ which then moves integers.
 from __future__ import annotations
 
 from thew.ir import Graph, Node
-from thew.ops import Call, attribute, conv
+from thew.ops import attribute, conv
 from thew.ops.activation import ACTIVATIONS
 from thew.passes.editor import Editor
 
@@ -37,9 +37,7 @@ def _stride(editor: Editor, node: Node) -> int:
     shapes = [editor.static_shape(name) or () for name in node.inputs[:2]]
     if any(len(shape) != 4 for shape in shapes):
         return 0
-    types = tuple(editor.type_of(name) if name else None for name in node.inputs)
-    call = Call(node, types, tuple(editor.constant(name) for name in node.inputs))
-    found = conv.window(call)
+    found = conv.window(editor.call(node))
     s, kernel = found.strides[0], found.kernel[0]
     is_square = set(found.strides) == {s} and set(found.kernel) == {kernel}
     covers = all(extent == (count - 1) * s + kernel for extent, count in zip(found.extents, found.output, strict=True))

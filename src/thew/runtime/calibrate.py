@@ -20,7 +20,7 @@ import numpy as np
 
 from thew._version import __version__
 from thew.dtypes import to_numpy
-from thew.files import write_atomically
+from thew.files import write_json
 from thew.ir import Graph, GraphBuilder
 from thew.passes.specialise import specialise
 from thew.plan import BUILT_IN, Choice, Costs, PlanOptions, Target, Way, build_plan, survey
@@ -59,7 +59,7 @@ def save_costs(device: str, costs: Costs) -> Path:
     """Writes the rates of a device, atomically: where to."""
     path = costs_path(device)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(asdict(costs), indent=1))
+    write_json(path, asdict(costs))
     return path
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from thew.bench.machine import describe
 from thew.bench.study.plots import save
 from thew.bench.study.tables import about_machine, head
-from thew.files import write_atomically, write_json
+from thew.bench.study.trainings import Trainings
+from thew.files import write_atomically
 
 if TYPE_CHECKING:
     from thew import Trainer
@@ -70,34 +70,18 @@ class Run:
         return f"{self.recipe}_{self.precision}_seed{self.seed}"
 
 
-@dataclass(frozen=True)
-class LearningStudy:
+class LearningStudy(Trainings[Run]):
     """Runs in a folder: a JSON file of each that has ended, a checkpoint of each that has not."""
 
-    folder: Path
+    unfinished = ("safetensors",)
 
-    def path(self, run: Run) -> Path:
-        """The file of a run."""
-        return self.folder / f"{run.name}.json"
-
-    def run(self, run: Run) -> bool:
-        """Trains where there is no file yet; False where a signal ended it, with a checkpoint."""
-        if self.path(run).exists():
-            return True
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def trained(self, run: Run) -> Mapping[str, Any] | None:
+        """The recipe, and the history of its training."""
         history = self._train(run)
-        if history.stopped:
-            return False
-        about = {"run": asdict(run), "recipe": asdict(RECIPES[run.recipe]), "history": history.columns}
-        write_json(self.path(run), {**describe(), **about})
-        self._checkpoint(run).unlink(missing_ok=True)
-        return True
-
-    def _checkpoint(self, run: Run) -> Path:
-        return self.folder / f"{run.name}.safetensors"
+        return None if history.stopped else {"recipe": asdict(RECIPES[run.recipe]), "history": history.columns}
 
     def _train(self, run: Run) -> History:
-        recipe, checkpoint = RECIPES[run.recipe], self._checkpoint(run)
+        recipe, checkpoint = RECIPES[run.recipe], self.beside(run, self.unfinished[0])
         training, test = samples_of(recipe, run.seed)
         if checkpoint.exists():
             import thew

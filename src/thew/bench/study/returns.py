@@ -10,15 +10,14 @@ import csv
 import itertools
 import json
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thew.bench.machine import describe
 from thew.bench.study.plots import save
 from thew.bench.study.tables import head
-from thew.files import write_json
+from thew.bench.study.trainings import Trainings
 
 REFERENCE = "torch"
 CONTENDERS = ("fp32", "mixed-bf16", "mixed-fp16", "mixed-fp64-fp16", REFERENCE)  # Thew's precisions, and PyTorch
@@ -44,40 +43,26 @@ class AgentRun:
         return f"{self.env_id.replace('/', '_').lower()}_{self.contender}_seed{self.seed}"
 
 
-@dataclass(frozen=True)
-class ReturnsStudy:
+class ReturnsStudy(Trainings[AgentRun]):
     """Runs in a folder: a JSON file of each that has ended, a checkpoint and a log of each that has not."""
 
-    folder: Path
+    unfinished = ("ckpt", "csv")
 
-    def path(self, run: AgentRun) -> Path:
-        """The file of a run."""
-        return self.folder / f"{run.name}.json"
-
-    def run(self, run: AgentRun) -> bool:
-        """Trains where there is no file yet; False where a signal ended it, with a checkpoint."""
-        if self.path(run).exists():
-            return True
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def trained(self, run: AgentRun) -> Mapping[str, Any] | None:
+        """Evaluations by step, and the returns of the last."""
         found = _learnt_by_torch(run) if run.contender == REFERENCE else self._learnt(run)
         if found is None:
-            return False
+            return None
         rows, returns = found
         curve = {"steps": [int(step) for step, _ in rows], "returns": [value for _, value in rows]}
-        write_json(self.path(run), {**describe(), "run": asdict(run), **curve, "last": list(map(float, returns))})
-        for path in (self._beside(run, "ckpt"), self._beside(run, "csv")):
-            path.unlink(missing_ok=True)
-        return True
-
-    def _beside(self, run: AgentRun, ending: str) -> Path:
-        return self.folder / f"{run.name}.{ending}"
+        return {**curve, "last": list(map(float, returns))}
 
     def _learnt(self, run: AgentRun) -> tuple[list[tuple[float, float]], Iterable[float]] | None:
         """Evaluations by step and returns of the last; None where a signal came."""
         from thew.rl import DQN
         from thew.rl.logs import CSVLog
 
-        checkpoint, log = self._beside(run, "ckpt"), self._beside(run, "csv")
+        checkpoint, log = (self.beside(run, ending) for ending in self.unfinished)
         if checkpoint.exists():
             agent = DQN.load(checkpoint, threads=run.threads)
         else:

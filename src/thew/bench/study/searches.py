@@ -25,7 +25,7 @@ from thew.bench.study.tables import about_machine, head
 from thew.bench.study.transfers import SAMPLES, transferred
 from thew.compress.accuracy import Data
 from thew.compress.post_training import read
-from thew.files import write_atomically
+from thew.files import write_atomically, write_json
 from thew.search.agents import make_agent, play
 from thew.search.game import Table
 from thew.search.prepare import PRECISIONS, Scope, calibrator_for, halves_for, prepare, types_of
@@ -85,7 +85,7 @@ class SearchStudy:
         command = f"thew bench study search --networks {Path(network.path).name}=DATA --part {part}"
         command += f" --episodes {self.episodes} --seeds {self.seeds}"
         whole = {"network": network.name, **describe(), "command": command, "load": os.getloadavg(), **found}
-        write_atomically(path, json.dumps(whole, indent=1))
+        write_json(path, whole)
 
     def _found(self, network: SearchedNetwork, part: str, tick: Tick) -> dict[str, Any]:
         if part == "agents":
