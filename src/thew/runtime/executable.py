@@ -34,12 +34,10 @@ from thew.plan import (
     overwritten,
     plan_within,
 )
-from thew.plan.alternatives import candidates_of
 from thew.plan.lower import VIEWS
 from thew.runtime.lru import Recent
 from thew.runtime.native import Code, Program, buffer_of
-
-OPAQUE = "opaque"  # the dtype of a value that is no tensor: a sequence, an optional, a map
+from thew.runtime.segments import OPAQUE, segments, subgraph
 
 
 @dataclass(frozen=True)
@@ -247,7 +245,7 @@ class Executable:
         while True:
             self.stages = []
             try:
-                for nodes, kind in _segments(self.graph, self.settings.target, refused):
+                for nodes, kind in segments(self.graph, self.settings.target, refused):
                     self._append(nodes, kind, refused)
                 return
             except NoKernel as error:
@@ -260,7 +258,7 @@ class Executable:
 
     def _append(self, nodes: list[Node], kind: str, refused: Mapping[int, str]) -> None:
         if kind == "native":
-            segment = _subgraph(self.graph, nodes)
+            segment = subgraph(self.graph, nodes)
             settings, keys = self.settings, set(map(key_of, nodes))
             choices = {key: choice for key, choice in settings.choices.items() if key in keys}
             limit, states = settings.memory_limit_bytes, self._states_of(segment)
@@ -283,7 +281,7 @@ class Executable:
                 reason = next((why for i, why in refused.items() if self.graph.nodes[i] is node), "no candidate holds")
                 self.stages.append(PythonStage(node, reason))
         else:
-            self.stages.append(DeferredStage(_subgraph(self.graph, nodes), self.settings))
+            self.stages.append(DeferredStage(subgraph(self.graph, nodes), self.settings))
 
     def _states_of(self, segment: Graph) -> dict[str, str]:
         """The states that a segment reads, with the next values that it may write in their place: no other segment
@@ -340,51 +338,6 @@ def type_of_value(value: Any) -> TensorType:
         return TensorType(from_numpy(value.dtype), tuple(int(extent) for extent in np.shape(value)))
     except UnsupportedError:
         return TensorType(OPAQUE, None)
-
-
-def _segments(graph: Graph, target: Target, refused: Mapping[int, str]) -> list[tuple[list[Node], str]]:
-    """Runs of nodes in order: "native", "python", and at most one "deferred" at the end."""
-    segments: list[tuple[list[Node], str]] = []
-    for position, node in enumerate(graph.nodes):
-        types = [graph.type_of(name) for name in node.inputs if name]
-        if any(found is None or not found.is_static for found in types) and not _first_of_deferred(
-            segments, graph, node
-        ):
-            segments.append((list(graph.nodes[position:]), "deferred"))
-            return segments
-        kind = "native" if position not in refused and candidates_of(graph, target, node) else "python"
-        if segments and segments[-1][1] == kind:
-            segments[-1][0].append(node)
-        else:
-            segments.append(([node], kind))
-    return segments
-
-
-def _first_of_deferred(segments: Sequence[Any], graph: Graph, node: Node) -> bool:
-    """A first node whose inputs are all there runs now (opaque ones never have a type): deferring would not end."""
-    inputs = {value.name for value in graph.inputs} | set(graph.constants)
-    return not segments and all(name in inputs for name in node.inputs if name)
-
-
-def _subgraph(graph: Graph, nodes: list[Node]) -> Graph:
-    """The nodes as a graph of their own: reads what is defined before, gives what is used after."""
-    defined = {output for node in nodes for output in node.outputs if output}
-    members = set(map(id, nodes))
-    read = dict.fromkeys(name for node in nodes for name in node.inputs if name and name not in defined)
-    wanted = set(graph.outputs)
-    for node in graph.nodes:
-        if id(node) not in members:
-            wanted.update(node.inputs)
-    constants = {name: graph.constants[name] for name in read if name in graph.constants}
-    unknown = TensorType(OPAQUE, None)
-    inputs = tuple(Value(name, graph.type_of(name) or unknown) for name in read if name not in constants)
-    order = [name for name in graph.outputs if name in defined]
-    order += [output for node in nodes for output in node.outputs if output in wanted and output not in order]
-    if tuple(value.name for value in graph.inputs) and {value.name for value in inputs} == {
-        value.name for value in graph.inputs
-    }:
-        inputs = graph.inputs
-    return Graph(graph.name, inputs, tuple(dict.fromkeys(order)), tuple(nodes), constants, graph.types)
 
 
 def _constants_read(graph: Graph, stage: Stage) -> list[str]:
