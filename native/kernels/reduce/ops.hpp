@@ -139,15 +139,22 @@ struct MinOf {
     static THEW_INLINE Vec<T> finish(Vec<T> a, std::int64_t, Vec<T>) { return a; }
 };
 
-// All lanes into one. A loop over memory: unrolled over 64 lanes it would be most of this unit's code.
+// All lanes into one: halves joined, which takes log2(L) steps, where lane after lane takes as long as a short row.
+template <class T, int W, int... I>
+THEW_INLINE Vec<T> lanes_from(Vec<T> v, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(v, v, (I + W) % kLanes<T>...);
+}
+template <class Op, class T, int W = kLanes<T> / 2>
+THEW_INLINE Vec<T> fold_lanes(Vec<T> v) {
+    if constexpr (W == 0) {
+        return v;
+    } else {
+        return fold_lanes<Op, T, W / 2>(Op::join(v, lanes_from<T, W>(v, std::make_integer_sequence<int, kLanes<T>>{})));
+    }
+}
 template <class Op, class T>
-__attribute__((noinline)) T join_lanes(Vec<T> v) {
-    T lanes[kLanes<T>];
-    store(lanes, v);
-    T result = lanes[0];
-#pragma GCC unroll 1
-    for (int lane = 1; lane < kLanes<T>; ++lane) result = Op::join(result, lanes[lane]);
-    return result;
+__attribute__((noinline)) Vec<T> join_lanes(Vec<T> v) {
+    return fold_lanes<Op, T>(v);
 }
 
 }  // namespace

@@ -13,18 +13,28 @@ struct SignedOf {
     typedef decltype(Vec<T>{} < Vec<T>{}) Mask;
 };
 
+// A vector of ones, then one of zeros.
+template <class T>
+struct Marks {
+    T marks[2 * kLanes<T>];
+
+    constexpr Marks() : marks() {
+        for (int i = 0; i < kLanes<T>; ++i) marks[i] = T{1};
+    }
+};
+template <class T>
+inline constexpr Marks<T> kMarks{};
+
 // Lanes below `count`.
 template <class T>
 THEW_INLINE typename SignedOf<T>::Mask first_lanes(int count) {
-    T marks[kLanes<T>];
-#pragma GCC unroll 1
-    for (int i = 0; i < kLanes<T>; ++i) marks[i] = static_cast<T>(i < count);
-    return load(marks) != T{0};
+    return load(kMarks<T>.marks + kLanes<T> - count) != T{0};
 }
 
 // `count` <= kLanes elements, `stride` apart.
 template <class S>
 __attribute__((noinline)) Vec<Wide<S>> gather(const S* from, std::int64_t stride, int count) {
+    if (stride == 1) return load_widened_partial(from, count);
     S buffer[kLanes<Wide<S>>]{};
 #pragma GCC unroll 1
     for (int i = 0; i < count; ++i) buffer[i] = from[i * stride];
@@ -89,7 +99,7 @@ void reduce_along(const ReduceArgs& args, const S* x, S* y) {
             total = reduce_run<Op, S>(total, from + i * stride, stride, length - i < run ? length - i : run, shift);
         }
     }
-    *y = narrow_to<S>(Op::finish(splat(join_lanes<Op, T>(total)), reduced.count, shift)[0]);
+    *y = narrow_to<S>(Op::finish(join_lanes<Op, T>(total), reduced.count, shift)[0]);
 }
 
 // N vectors of neighbouring results; the last of them has `lanes` of its lanes.
