@@ -111,9 +111,17 @@ def differentiate(
     final = extension.type_of(output)
     if seed is None:
         seed = extension.constant(np.ones(final.static_shape, to_numpy(final.dtype)), f"{output}.grad")
+    return pull_back(extension, {output: seed}, wanted)
+
+
+def pull_back(extension: Extension, seeds: Mapping[str, str], wanted: Collection[str]) -> dict[str, str]:
+    """Adds the nodes that take gradients of some values (`seeds`: their names, of the values' shapes) back to others.
+
+    Returns and raises as `differentiate`.
+    """
     nodes = list(extension.nodes)
     needed = _needed(extension, nodes, wanted)
-    terms: dict[str, list[str]] = {output: [seed]}
+    terms = {name: [seed] for name, seed in seeds.items()}
     for node in reversed(nodes):
         grads = tuple(_total(extension, name, terms) for name in node.outputs)
         if not any(grads) or not any(name in needed for name in node.inputs):

@@ -76,6 +76,30 @@ def test_methods(row: Any, op: str, absent: tuple[str, ...], attributes: dict[st
         check(row, op, inputs, **attributes)
 
 
+@pytest.mark.parametrize("kind", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("op", HYPER)
+@pytest.mark.parametrize("row", ROWS)
+def test_a_narrower_gradient_is_widened(row: Any, op: str, kind: str) -> None:
+    """To the bit what the update makes of the same numbers in the parameter's type."""
+    for shape in ((67,), (3, 700), (0, 4), ()):
+        inputs = drawn(op, row.a, shape, (), momentum=0.5)
+        narrow = np.asarray(inputs[1], DTYPES[kind])
+        inputs[1] = np.asarray(narrow, DTYPES[row.a])
+        if op == "update_rmsprop":
+            inputs[6] = np.asarray(inputs[6] / 8, inputs[6].dtype)
+        wanted = run(row, op, inputs, True)
+        found = run(row, op, [inputs[0], narrow, *inputs[2:]], False, 2)
+        assert [array.tobytes() for array in found] == [array.tobytes() for array in wanted]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_gradient_that_would_be_rounded_is_refused(row: Any) -> None:
+    inputs = drawn("update_sgd", row.a, (5,), ())
+    inputs[1] = inputs[1].astype(np.float64 if row.a == "fp32" else np.int32)
+    with pytest.raises(PlanError, match="gradient must be"):
+        run(row, "update_sgd", inputs, True)
+
+
 @pytest.mark.parametrize("op", HYPER)
 @pytest.mark.parametrize("row", ROWS)
 def test_factor_and_clip(row: Any, op: str) -> None:

@@ -11,8 +11,9 @@
 // used: the gradient of a dense layer on few samples is never written out. Then param and states are in C order and b's
 // columns lie side by side.
 //
-// param, grad and states have one shape and one dense layout (any order of axes). An output may be exactly the input
-// whose next value it is, and overlaps nothing else.
+// param, grad and states have one shape and one dense layout (any order of axes). A gradient that is no product may be
+// of a narrower float type, and is widened as it is read. An output may be exactly the input whose next value it is,
+// and overlaps nothing else.
 #pragma once
 
 #include "base/workers.hpp"
@@ -46,6 +47,7 @@ struct UpdateData {
     const void* grad;
     void* state[kMostStates];
     std::int64_t count;
+    DType grad_type;
 };
 
 // The factors of the gradient, and what multiplies them; grad of UpdateData is unused.

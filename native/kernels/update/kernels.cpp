@@ -1,5 +1,7 @@
 // The updates of one ISA: a method is what it does to one vector of each array.
 #include "kernels/update/contract.hpp"
+#include "simd/convert.hpp"
+#include "simd/half.hpp"
 #include "simd/math.hpp"
 #include "simd/unroll.hpp"
 
@@ -154,22 +156,6 @@ Update<T> find(UpdateMethod method, const UpdateData& data) {
     return data.state[2] ? update<Rmsprop, T, true, false, true> : update<Rmsprop, T, true, false, false>;
 }
 
-constexpr std::int64_t kPiece = 1 << 14;  // elements a task
-
-template <class T>
-void run(UpdateMethod method, const UpdateCoefficients& coefficients, const UpdateData& data, const Workers& workers) {
-    const Numbers<T> numbers(coefficients);
-    const auto apply = find<T>(method, data);
-    auto body = [&](std::int64_t piece, int) {
-        const std::int64_t first = piece * kPiece, last = first + kPiece < data.count ? first + kPiece : data.count;
-        apply(data, numbers, first, last);
-    };
-    parallel_for(workers, (data.count + kPiece - 1) / kPiece, body);
-}
-
-// The part of a gradient that is made before it is used: some rows, one after the other, of which long ones are cut.
-constexpr std::int64_t kPartBytes = 1 << 16, kNearBytes = 1 << 14, kLeastRows = 4;
-
 // The arrays of elements from `first` on.
 template <class T>
 UpdateData from(const UpdateData& data, std::int64_t first) {
@@ -180,6 +166,70 @@ UpdateData from(const UpdateData& data, std::int64_t first) {
     }
     return own;
 }
+
+constexpr std::int64_t kPiece = 1 << 14;   // elements a task
+constexpr std::int64_t kWidened = 1 << 8;  // elements of a narrower gradient at a time: they stay in the first level
+
+template <class T>
+void widen(const float* from, T* to, std::int64_t count) {
+    constexpr int lanes = kLanes<T>;
+    std::int64_t i = 0;
+    for (; i + lanes <= count; i += lanes) store(to + i, (Vec<T>)load_as<T, lanes>(from + i));
+    for (; i < count; ++i) to[i] = static_cast<T>(from[i]);
+}
+
+template <class T, class Half>
+void widen_halves(const Half* from, T* to, std::int64_t count) {
+    constexpr int lanes = kLanes<float>;
+    for (std::int64_t i = 0; i < count; i += lanes) {
+        const std::int64_t left = count - i;
+        float floats[lanes];
+        store(floats, left >= lanes ? load_widened(from + i) : load_widened_partial(from + i, static_cast<int>(left)));
+        widen(floats, to + i, left < lanes ? left : lanes);
+    }
+}
+
+template <class T>
+void widen_gradient(const UpdateData& data, std::int64_t first, T* to, std::int64_t count) {
+    switch (data.grad_type) {
+        case DType::fp16: return widen_halves(static_cast<const Fp16*>(data.grad) + first, to, count);
+        case DType::bf16: return widen_halves(static_cast<const Bf16*>(data.grad) + first, to, count);
+        default: return widen(static_cast<const float*>(data.grad) + first, to, count);
+    }
+}
+
+// Elements [first, last), whose gradient is of a narrower type.
+template <class T>
+void update_widened(Update<T> apply, const Numbers<T>& numbers, const UpdateData& data, std::int64_t first,
+                    std::int64_t last) {
+    alignas(64) T gradient[kWidened];
+    for (std::int64_t i = first; i < last; i += kWidened) {
+        const std::int64_t count = last - i < kWidened ? last - i : kWidened;
+        widen_gradient(data, i, gradient, count);
+        UpdateData own = from<T>(data, i);
+        own.grad = gradient;
+        apply(own, numbers, 0, count);
+    }
+}
+
+template <class T>
+void run(UpdateMethod method, const UpdateCoefficients& coefficients, const UpdateData& data, const Workers& workers) {
+    constexpr DType own = sizeof(T) == sizeof(double) ? DType::fp64 : DType::fp32;
+    const Numbers<T> numbers(coefficients);
+    const auto apply = find<T>(method, data);
+    auto body = [&](std::int64_t piece, int) {
+        const std::int64_t first = piece * kPiece, last = first + kPiece < data.count ? first + kPiece : data.count;
+        if (data.grad_type == own) {
+            apply(data, numbers, first, last);
+        } else {
+            update_widened(apply, numbers, data, first, last);
+        }
+    };
+    parallel_for(workers, (data.count + kPiece - 1) / kPiece, body);
+}
+
+// The part of a gradient that is made before it is used: some rows, one after the other, of which long ones are cut.
+constexpr std::int64_t kPartBytes = 1 << 16, kNearBytes = 1 << 14, kLeastRows = 4;
 
 template <class T>
 void update_part(Update<T> apply, const Numbers<T>& numbers, const UpdateData& data, const UpdateProduct& product,

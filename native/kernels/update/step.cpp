@@ -124,7 +124,7 @@ public:
     }
 
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
-        UpdateData data{outputs[0].data, inputs[1].data, {}, element_count(outputs[0])};
+        UpdateData data{outputs[0].data, inputs[1].data, {}, element_count(outputs[0]), inputs[1].dtype};
         carry(inputs[0], outputs[0]);
         std::size_t output = 1;
         for (std::size_t s = 0; s < facts_.states; ++s) {
@@ -174,6 +174,13 @@ void require_numbers(const StepDesc& desc, std::size_t input, std::size_t count)
                 " consecutive numbers, got " + shape_text(vector));
 }
 
+void require_gradient(const StepDesc& desc, const Row& row) {
+    const DType dtype = desc.inputs[1].dtype;
+    const bool is_half = dtype == DType::fp16 || dtype == DType::bf16;
+    require(dtype == row.a || is_half || (dtype == DType::fp32 && row.a == DType::fp64),
+            where(desc) + "the gradient must be of the parameter's type or a narrower float, got " + dtype_name(dtype));
+}
+
 void require_product(const StepDesc& desc, const Tensor& b, const Row& row) {
     const Tensor &w = desc.inputs[0], &a = desc.inputs[1];
     require_dtype(desc, b, row.a, "the gradient's right factor");
@@ -207,7 +214,11 @@ std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool) {
     for (std::size_t input = 0; input < kFirstState + facts.states; ++input) {
         const bool array = input < kHyper || input >= kFirstState;
         if (!array || !present(desc, input)) continue;
-        require_dtype(desc, desc.inputs[input], row.a, "parameter, gradient and states");
+        if (input == 1 && !is_product) {
+            require_gradient(desc, row);
+        } else {
+            require_dtype(desc, desc.inputs[input], row.a, "parameter, states and factors of a gradient");
+        }
         if (input == 1 && is_product) continue;
         require_one_layout(desc, desc.inputs[0], desc.inputs[input]);
         if (input == 1) continue;

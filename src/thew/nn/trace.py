@@ -79,6 +79,10 @@ class Trace:
         self._builder.append(node, [self._display(name) for name in results])
         return tuple(self._tensor(name) for name in results)
 
+    def constant(self, array: Array) -> Tensor:
+        """A constant of the array's own dtype, whatever that of the trace."""
+        return self._tensor(self._constant(array, "constant"))
+
     def constant_of(self, array: Array) -> str | None:
         """The constant that an array of the module has become; None where it has not been read."""
         return self._entered.get(id(array))

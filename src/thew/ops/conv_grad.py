@@ -10,6 +10,7 @@ whole shape of x, and `kernel_shape`, the kernel's spatial extents. References s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -85,6 +86,19 @@ def _product(call: Call) -> Work:
         columns = oc // call.attribute("group")
     gathered = prod(call.shape(0)) * size_bytes(call.type(0).dtype) * 2
     return Work(_flops(call) // 2, columns, gathered, PACKED_BLOCK_BYTES)
+
+
+def _gathered_product(call: Call) -> Work:
+    """The same where patches are packed: of dy for each pixel of x, or of x for each pixel of dy beside dy."""
+    forward, plain = forward_call(call), _product(call)
+    strides, taps = window(forward).strides, prod(forward.shape(1)[2:])
+    n, oc, *pixels = call.shape(0)
+    patches = n * prod(pixels) * forward.shape(0)[1] * taps
+    if call.node.op == "conv_grad_input":
+        patches = prod(forward.shape(0)) // max(forward.shape(0)[1], 1) * oc * taps // prod(strides)
+    packed = 2 * patches * size_bytes(call.type(0).dtype)
+    beside = plain.moved_bytes if call.node.op == "conv_grad_weight" else 0
+    return replace(plain, moved_bytes=packed + beside)
 
 
 def joins_taps(call: Call) -> bool:
@@ -170,7 +184,7 @@ define(
                 lambda call: is_planar(call) and _is_pointwise(call),
                 work=_product,
             ),
-            Candidate("conv", "implicit", "channels_last", is_planar, FLOATS, work=_product),
+            Candidate("conv", "implicit", "channels_last", is_planar, FLOATS, work=_gathered_product),
             *winograd(_backward, _WIDE_SUMS),
         ),
     )
@@ -188,7 +202,7 @@ define(
             Candidate("conv_batch", "direct", "batch_innermost", _suits_batches),
             Candidate("conv_planes", "direct", "plain", _suits_planes, work=_by_planes),
             Candidate("depthwise", "gradient", "channels_last", _is_depthwise, FLOATS),
-            Candidate("conv", "implicit", "channels_last", is_planar, FLOATS, work=_product),
+            Candidate("conv", "implicit", "channels_last", is_planar, FLOATS, work=_gathered_product),
             *winograd(_backward_weight, _WIDE_SUMS),
         ),
     )

@@ -31,6 +31,7 @@ from thew.passes.move_integers import move_integers
 from thew.passes.multiply_dequantised import multiply_dequantised
 from thew.passes.multiply_few_pixels import multiply_few_pixels
 from thew.passes.multiply_integers import multiply_integers
+from thew.passes.narrow_gradients import narrow_gradients
 from thew.passes.recognise_activations import recognise_activations
 from thew.passes.reduce_precision import reduce_precision
 from thew.passes.share import share
@@ -82,6 +83,7 @@ SPECIALISED: tuple[Pass, ...] = (
     fuse_activation_grads,
     fuse_updates,
     compute_half_wide,
+    narrow_gradients,
     eliminate_dead,
 )
 FUSIONS = frozenset({fuse_epilogues, fuse_integer_sums, fuse_activation_grads, fuse_updates})

@@ -6,12 +6,13 @@ input's phases: every s-th pixel, for each of s² starts, is a channel (polyphas
 
 The products are the same ones, but Winograd's algorithm runs small windows at stride 1, and what a patch reads lies
 together. Phases cost a copy of the input: behind a convolution, whose pixels have their channels side by side, they are
-(p, q, c), so that a row's q·c stay one run; elsewhere (c, p, q). A scale that has one value is applied behind the copy,
-which then moves integers.
+(p, q, c), so that a row's q·c stay one run; elsewhere (c, p, q). A scale that has one value and casts to wider types
+follow the copy, which then moves integers.
 """
 
 from __future__ import annotations
 
+from thew.dtypes import size_bytes
 from thew.ir import Graph, Node
 from thew.ops import attribute, conv
 from thew.ops.activation import ACTIVATIONS
@@ -53,13 +54,15 @@ def _split(editor: Editor, node: Node, stride: int) -> None:
     def phases(name: str) -> Node:
         return Node("space_to_depth", (name,), (editor.fresh(f"{name}.phases"),), how, f"{name}.phases")
 
-    weights, source = phases(w), editor.producer(x)
-    if source is not None and _is_one_scale(editor, source):
-        images = phases(source.inputs[0])
-        scaled = source.replace(inputs=(*images.outputs, *source.inputs[1:]), outputs=(editor.fresh(f"{x}.phases"),))
-        made = [images, scaled]
-    else:
-        made = [phases(x)]
+    source, chain = x, []
+    while (maker := editor.producer(source)) is not None and _grows(editor, maker):
+        chain.append(maker)
+        source = maker.inputs[0]
+    made = [phases(source)]
+    for maker in reversed(chain):
+        inputs, output = (*made[-1].outputs, *maker.inputs[1:]), editor.fresh(f"{maker.outputs[0]}.phases")
+        made.append(maker.replace(inputs=inputs, outputs=(output,)))
+    weights = phases(w)
     changed = node.replace(inputs=(*made[-1].outputs, *weights.outputs, *node.inputs[2:]))
     plain = {"kernel_shape": (), "auto_pad": "NOTSET"}  # as the weights have it; no pads
     given = {name: value for name, value in plain.items() if name in node.attributes}
@@ -74,5 +77,9 @@ def _is_planar(editor: Editor, name: str) -> bool:
     return source is None or source.op != "conv"
 
 
-def _is_one_scale(editor: Editor, node: Node) -> bool:
-    return node.op == "dequantize_linear" and editor.number(node.inputs[1]) is not None and not node.input(2)
+def _grows(editor: Editor, node: Node) -> bool:
+    """Whether a node makes wider elements of each element alone: a scale that has one value, or a cast."""
+    if node.op == "dequantize_linear":
+        return editor.number(node.inputs[1]) is not None and not node.input(2)
+    types = editor.type_of(node.inputs[0]) if node.op == "cast" else None
+    return types is not None and size_bytes(types.dtype) < size_bytes(attribute(node, "to"))

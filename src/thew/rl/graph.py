@@ -22,6 +22,8 @@ from thew.rl.network import QNetwork
 from thew.rl.observation import Observation
 from thew.rl.replay import ACTION, AGE, AHEAD, DISCOUNT, FRAMES, REWARD, TREE, Replay
 from thew.rl.targets import BOOTSTRAPS, LOSSES, of_actions
+from thew.runtime.executable import Settings
+from thew.train.narrowing import narrowed
 from thew.train.precision import Precision
 from thew.train.step import StepGraph, step_of, with_parameters
 
@@ -56,7 +58,12 @@ class Networks:
 
 
 def gradient_step(
-    networks: Networks, replay: Replay, given: Hyperparameters, optimizer: Optimizer, precision: Precision
+    networks: Networks,
+    replay: Replay,
+    given: Hyperparameters,
+    optimizer: Optimizer,
+    precision: Precision,
+    settings: Settings,
 ) -> StepGraph:
     """The graph of a gradient step; its prediction is (2, batch): values of the actions taken, and |TD errors|."""
     trace = networks.trace("dqn_step", precision.wide)
@@ -73,7 +80,8 @@ def gradient_step(
     graph, read = networks.finish(trace, [losses.mean(0), both])
     online = {id(array) for array in networks.online.parameters()}
     trained = [name for name, array in read.items() if id(array) in online]
-    return step_of(precision.cast(split_phases(graph)), trained, read, optimizer, precision)
+    graph = narrowed(split_phases(graph), precision, trained, settings)
+    return step_of(graph, trained, read, optimizer, precision)
 
 
 def greedy(networks: Networks, observation: Observation, count: int, dtype: str) -> tuple[Graph, dict[str, Array]]:

@@ -54,7 +54,7 @@ class Learner:
         given = hyperparameters
         optimizer = Adam(lr=given.learning_rate, eps=given.adam_eps, clip_norm=given.max_grad_norm or None)
         self._optimizer = optimizer
-        step = gradient_step(networks, replay, given, optimizer, precision)
+        step = gradient_step(networks, replay, given, optimizer, precision, settings)
         self.states = dict(step.fresh)  # of optimiser and loss scale
         types = {value.name: value.type for value in step.graph.inputs}
         arrays = {**step.own, **self.states, **replay.arrays}

@@ -45,7 +45,7 @@ class QNetwork(nn.Module):
     def forward(self, x: nn.Tensor) -> nn.Tensor:
         """(n, …) in the observation's dtype to (n, actions)."""
         if x.dtype == "uint8":
-            x = x.op("dequantize_linear", np.asarray(1 / self.observation.largest, np.float32))
+            x = x.op("dequantize_linear", x.trace.constant(np.asarray(1 / self.observation.largest, np.float32)))
         if x.dtype != x.trace.dtype:
             x = x.op("cast", to=x.trace.dtype)
         return self.head(self.features(x))

@@ -22,7 +22,7 @@ from thew.ir import Graph, TensorType
 from thew.ir.graph import Array
 from thew.passes.reduce_precision import reduced_nodes
 from thew.plan import Costs, key_of
-from thew.plan.solve import Problem, solve
+from thew.plan.precisions import cheapest_dtypes
 from thew.runtime.executable import Executable, NativeStage, Settings
 
 ROUNDS = 5  # the fastest of each counts
@@ -113,27 +113,21 @@ def kept_fp32(
     """
     can = reduced_nodes(graph, precision)
     names = Counter(node.name for node in graph.nodes)
-    problem = Problem()
-    variables: dict[str, int] = {}
-    for node in graph.nodes:  # option 0: fp32; 1: reduced
+    ways = {}
+    for node in graph.nodes:
         known = names[node.name] == 1 and node.name in before and node.name in after
         wide, reduced = (before[node.name], after[node.name]) if known else (0.0, 0.0)
-        may = key_of(node) in can and reduced <= MARGIN * wide
-        variables[key_of(node)] = problem.variable([MARGIN * wide, reduced if may else inf])
-    makers = {name: node for node in graph.nodes for name in node.outputs if name}
-    for node in graph.nodes:
-        for name in dict.fromkeys(filter(None, node.inputs)):
-            found = graph.type_of(name)
-            if name in graph.constants or found is None or found.dtype != "fp32":
-                continue
-            seconds = costs.copy_seconds(found.static_shape, "fp32", threads, transposed=False)
-            variable, maker = variables[key_of(node)], makers.get(name)
-            if maker is None:
-                problem.costs[variable][1] += seconds
-            else:
-                problem.edge(variables[key_of(maker)], variable, [[0.0, seconds], [seconds, 0.0]])
-    chosen = solve(problem)
-    return tuple(key for key, variable in variables.items() if chosen[variable] == 0 and key in can)
+        ways[key_of(node)] = {"fp32": MARGIN * wide}
+        if key_of(node) in can and reduced <= MARGIN * wide:
+            ways[key_of(node)][precision] = reduced
+
+    def cast(name: str, made: str, read: str) -> float:
+        known = graph.type_of(name)
+        assert known is not None
+        return costs.copy_seconds(known.static_shape, "fp32", threads, transposed=False)
+
+    chosen = cheapest_dtypes(graph, "fp32", ways, cast)
+    return tuple(key for key, dtype in chosen.items() if dtype == "fp32" and key in can)
 
 
 def _layer_by_layer(graph: Graph, types: Mapping[str, TensorType], settings: Settings) -> NativeStage | None:

@@ -168,7 +168,7 @@ class Engine:
 
     def prediction_type(self, x: TensorType) -> TensorType:
         """Of what the model gives for a batch."""
-        step = build_evaluation(self.model, self.loss, x, None, self.precision)
+        step = build_evaluation(self.model, self.loss, x, None, self.precision, self.settings)
         found = step.graph.type_of(step.prediction)
         assert found is not None
         return found
@@ -200,7 +200,8 @@ class Engine:
         if self.budget_bytes is not None:
             self._prepared.clear()
         if not training or y is None:
-            return self._made(build_evaluation(self.model, self.loss, x, y, self.precision), self._evaluates_by)
+            step = build_evaluation(self.model, self.loss, x, y, self.precision, self.settings)
+            return self._made(step, self._evaluates_by)
         if self.budget_bytes is not None:
             return fitted(*self._ways(x, y), self.budget_bytes)
         prepared = self._made(self.step(x, y))
@@ -213,7 +214,8 @@ class Engine:
         what lies in an arena moves.
         """
         how = self.group.exchange and replace(self.group.exchange, overlaps=overlaps)
-        return build_step(self.model, self.loss, self.optimizer, x, y, self.precision, parts, how)
+        model, settings = self.model, self.settings
+        return build_step(model, self.loss, self.optimizer, x, y, self.precision, settings, parts, how)
 
     def _ways(self, x: TensorType, y: TensorType) -> tuple[_Ways, Iterator[Measure]]:
         ways = _Ways(self, x, y)

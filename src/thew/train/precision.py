@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from thew.errors import InputError, UnsupportedError
-from thew.ir import Graph
 from thew.ir.graph import Array
-from thew.passes.narrow_training import narrow_training
 
 
 @dataclass(frozen=True)
@@ -65,9 +63,10 @@ class Precision:
         """Dtype of the parameters and optimiser states."""
         return self.wide
 
-    def cast(self, graph: Graph) -> Graph:
-        """The graph with its products in half precision, where the policy says so."""
-        return narrow_training(graph, self.half, self.wide) if self.half else graph
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The types that products may be computed in, the widest first: fp64 has fp32 between it and 16 bits."""
+        return tuple(filter(None, dict.fromkeys((self.wide, "fp32" if self.half else "", self.half))))
 
 
 _POLICIES = {

@@ -25,7 +25,9 @@ from thew.optim import Optimizer
 from thew.passes.lower_training import OFFSET, SEED, lower_training
 from thew.passes.specialise import specialise
 from thew.plan.lower import VIEWS
+from thew.runtime.executable import Settings
 from thew.train.exchange import Exchange, summed
+from thew.train.narrowing import narrowed
 from thew.train.precision import Precision
 
 INPUT, TARGET, HYPER, LIMIT = "input", "target", "optimizer.hyper", "optimizer.clip_norm"
@@ -98,13 +100,14 @@ def with_parameters(graph: Graph, arrays: Mapping[str, Array], dtype: str) -> Gr
 
 
 def build_evaluation(
-    model: Module, loss: Loss, x: TensorType, target: TensorType | None, precision: Precision
+    model: Module, loss: Loss, x: TensorType, target: TensorType | None, precision: Precision, settings: Settings
 ) -> StepGraph:
     """The graph that gives the loss, with a target, and the prediction as the model stands, changing nothing."""
     graph, read = trace(model, loss, x, target, precision.wide, training=False)
     *losses, prediction = graph.outputs
     name = losses[0] if losses else ""
-    return StepGraph(precision.cast(graph), name, prediction, "", dict.fromkeys(read, ""), read, {}, ())
+    graph = narrowed(graph, precision, (), settings)
+    return StepGraph(graph, name, prediction, "", dict.fromkeys(read, ""), read, {}, ())
 
 
 def build_step(
@@ -114,6 +117,7 @@ def build_step(
     x: TensorType,
     target: TensorType,
     precision: Precision,
+    settings: Settings,
     parts: int = 1,
     exchange: Exchange | None = None,
 ) -> StepGraph:
@@ -127,11 +131,11 @@ def build_step(
     """
     samples, targets = _part_of(x, parts), _part_of(target, parts)
     forward, read = trace(model, loss, samples, targets, precision.wide, training=True)
-    forward = precision.cast(forward)
-    if exchange is not None:
-        forward = exchange.prepare(forward)
     trainable = {id(array) for _, array in model.named_trainable()}
     trained = [name for name, array in read.items() if id(array) in trainable]
+    forward = narrowed(forward, precision, trained, settings)
+    if exchange is not None:
+        forward = exchange.prepare(forward)
     ranks = 1 if exchange is None else exchange.ranks
     share = 1.0 if getattr(loss, "reduction", "mean") == "sum" else 1 / (parts * ranks)
     builder = _Builder(forward, optimizer, precision, {INPUT: x, TARGET: target}, exchange)

@@ -12,10 +12,13 @@ from thew.nn.loss import loss_of
 from thew.ops.interpret import evaluate
 from thew.passes import pipeline
 from thew.passes.specialise import specialise
-from thew.plan import recompute
+from thew.plan import Target, recompute
 from thew.plan.recompute import fit, least_bytes, live_bytes
+from thew.runtime.executable import Settings
 from thew.train.precision import precision_of
 from thew.train.step import build_step
+
+SETTINGS = Settings(Target("a board", ("neon",), 1, (), needs=lambda step: None))  # no node is mixed: none is read
 
 
 class Block(nn.Module):
@@ -49,7 +52,7 @@ def step_of(name, precision="fp64"):
     dtype = "fp64" if precision == "fp64" else "fp32"
     step = build_step(
         networks()[name], loss_of("cross_entropy"), optim.SGD(lr=0.1, momentum=0.9),
-        TensorType(dtype, (6, 2, 8, 8)), TensorType("int64", (6,)), precision_of(precision),
+        TensorType(dtype, (6, 2, 8, 8)), TensorType("int64", (6,)), precision_of(precision), SETTINGS,
     )  # fmt: skip
     types = {value.name: value.type for value in step.graph.inputs}
     graph = pipeline.run(specialise(step.graph, types), pipeline.SPECIALISED)

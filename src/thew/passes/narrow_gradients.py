@@ -1,0 +1,41 @@
+"""Lets checks and updates read gradients in the narrower type that they were computed in: both widen what they read, so
+that a cast before them would only write and read it once more.
+"""
+
+from __future__ import annotations
+
+from thew.dtypes import FLOATS, size_bytes
+from thew.ir import Graph
+from thew.ops import attribute
+from thew.ops.update import HYPER, right_factor
+from thew.passes.editor import Editor
+
+
+def narrow_gradients(graph: Graph) -> Graph:
+    """The graph with the sources of widening casts as gradients."""
+    editor = Editor(graph)
+    for node in editor.walk():
+        if node.op == "unscale_check":
+            gradients = range(2, len(node.inputs))
+        elif node.op in HYPER and not node.input(right_factor(node.op)):
+            gradients = range(1, 2)
+        else:
+            continue
+        inputs = list(node.inputs)
+        for index in gradients:
+            inputs[index] = _source(editor, inputs[index])
+        if inputs != list(node.inputs):
+            editor.put(node, node.replace(inputs=tuple(inputs)))
+    return editor.graph()
+
+
+def _source(editor: Editor, name: str) -> str:
+    """The float that a value was widened from, or the value itself."""
+    maker = editor.producer(name)
+    if maker is None or maker.op != "cast":
+        return name
+    known = editor.type_of(maker.inputs[0])
+    is_widened = (
+        known is not None and known.dtype in FLOATS and size_bytes(known.dtype) < size_bytes(attribute(maker, "to"))
+    )
+    return maker.inputs[0] if is_widened else name
