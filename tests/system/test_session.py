@@ -121,6 +121,38 @@ def test_takes_strided_and_dlpack_arrays():
     np.testing.assert_array_equal(got, want)
 
 
+class Refusing:
+    """An array that cannot be shared, as one that needs its gradient."""
+
+    def __dlpack__(self, **options):
+        raise BufferError("needs its gradient")
+
+    def __dlpack_device__(self):
+        return 1, 0
+
+
+@pytest.mark.parametrize(
+    ("feeds", "outputs", "message"),
+    [
+        ({"x": Refusing()}, None, "input 'x': must be an array of fp32, got Refusing: needs its gradient"),
+        ({"x": [[1], [1, 2]]}, None, "input 'x': must be an array of fp32, got list"),
+        (None, None, "run: inputs must be a mapping of names to arrays, got NoneType"),
+        ({"x": np.zeros((2, 3, 14, 14), np.float32)}, "y", "run: names of outputs must be a list, or None for all"),
+    ],
+)
+def test_what_is_no_input_is_refused(feeds, outputs, message):
+    with pytest.raises(InputError, match=message):
+        thew.InferenceSession(small_network(2)).run(outputs, feeds)
+
+
+def test_an_input_that_cannot_be_copied_is_refused():
+    b = GraphBuilder("g")
+    x = b.input("x", "fp32", ("n", 2))
+    session = thew.InferenceSession(b.graph([b.node("relu", [x], "y")]))
+    with pytest.raises(MemoryLimitError):
+        session.run(None, {"x": np.broadcast_to(np.float32(1), (1 << 45, 2))})
+
+
 def test_one_native_call_and_known_memory():
     session = thew.InferenceSession(small_network(1))
     executable = session.prepare()

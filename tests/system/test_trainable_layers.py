@@ -27,6 +27,9 @@ LAYERS = {
     "global pool": ((6, 4, 4), lambda: nn.AdaptiveAvgPool2d(1)),
     "adaptive pool": ((3, 5, 5), lambda: nn.AdaptiveAvgPool2d(3)),
     "upsample": ((2, 3, 3), lambda: nn.Upsample(2)),
+    "upsample, smooth": ((2, 3, 3), lambda: nn.Upsample(2, "bilinear")),
+    "upsample by a fraction": ((2, 4, 4), lambda: nn.Upsample(1.5)),
+    "padded with what is there": ((2, 5, 5), lambda: nn.Conv2d(2, 4, 3, padding=2, padding_mode="reflect")),
     "pixel shuffle": ((4, 3, 3), lambda: nn.PixelShuffle(2)),
     "zero pad": ((2, 3, 3), lambda: nn.ZeroPad2d((1, 2, 0, 1))),
     **{

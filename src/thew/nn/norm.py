@@ -129,5 +129,11 @@ class LocalResponseNorm(Module):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, c, …), unchanged in shape."""
-        return x.op("lrn", size=self.size, alpha=self.alpha, beta=self.beta, bias=self.k)
+        """(n, c, …), unchanged in shape. The op's window of an even size leans to later channels, PyTorch's to earlier
+        ones: it is the op's on the channels in reverse order.
+        """
+        how = {"size": self.size, "alpha": self.alpha, "beta": self.beta, "bias": self.k}
+        if self.size % 2:
+            return x.op("lrn", **how)
+        reverse = np.arange(int(x.shape[1]))[::-1].copy()
+        return x.op("gather", reverse, axis=1).op("lrn", **how).op("gather", reverse, axis=1)

@@ -191,6 +191,11 @@ def _resized(y: Array, place: int, axis: Axis, attributes: Mapping[str, Any]) ->
     return result
 
 
+def weights_along(axis: Axis, attributes: Mapping[str, Any]) -> Array:
+    """The (output, extent) matrix that resizing along an axis multiplies by."""
+    return _resized(np.eye(axis.extent), 0, axis, attributes)
+
+
 def _shapes(call: Call) -> list[Shape | None]:
     axes = resolved_axes(call)
     return [None if axes is None else tuple(axis.output for axis in axes)]

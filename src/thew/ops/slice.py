@@ -192,8 +192,8 @@ def _pad_shapes(call: Call) -> list[Shape | None]:
     return [tuple(result)]
 
 
-def _sources(mode: str, extent: int, before: int, after: int) -> Array:
-    """Where along an axis of that extent each element of the padded axis comes from."""
+def pad_sources(mode: str, extent: int, before: int, after: int) -> Array:
+    """Where along an axis of that extent each element of the padded axis comes from, where both pads are at least 0."""
     places = np.arange(-before, extent + after)
     if mode == "edge" or extent <= 1:
         return np.clip(places, 0, max(extent - 1, 0))
@@ -222,7 +222,7 @@ def _pad(
         return [padded]
     for axis, (before, after) in enumerate(grown):
         if before or after:
-            y = np.take(y, _sources(attributes["mode"], y.shape[axis], before, after), axis)
+            y = np.take(y, pad_sources(attributes["mode"], y.shape[axis], before, after), axis)
     return [y]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thew.dtypes import from_numpy, to_numpy
-from thew.errors import InputError, ModelError, PlanError, UnsupportedError
+from thew.errors import InputError, MemoryLimitError, ModelError, PlanError, UnsupportedError
 from thew.ir import Dim, Graph, TensorType
 from thew.passes import pipeline
 from thew.plan import Choices, Plan, PlanOptions, fingerprint
@@ -193,19 +193,23 @@ class InferenceSession:
         values = self._checked(feeds)
         executable = self._prepare(tuple(map(type_of_value, values.values())))
         if executable.single is not None:
-            arrays = [np.ascontiguousarray(array).reshape(array.shape) for array in values.values()]
+            arrays = [_contiguous(name, array) for name, array in values.items()]
             results: dict[str, Any] = dict(zip(self._outputs, executable.single.call(arrays), strict=True))
         else:
             results = executable.run(values)
         return self._chosen(output_names if output_names is not None else self._outputs, results)
 
     def _chosen(self, names: Sequence[str], results: Mapping[str, Any]) -> list[Any]:
+        if isinstance(names, str):
+            raise InputError(f"run: names of outputs must be a list, or None for all, got '{names}'; put it in one")
         for name in names:
             if name not in results:
                 raise InputError(f"output '{name}': must be one of the model's, which are {list(self._outputs)}")
         return [results[name] for name in names]
 
     def _checked(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        if not isinstance(feeds, Mapping):
+            raise InputError(f"run: inputs must be a mapping of names to arrays, got {type(feeds).__name__}")
         for name in feeds:
             if name not in self._known:
                 raise InputError(
@@ -342,18 +346,23 @@ def _as_array(name: str, value: Any, dtype: Any) -> Any:
         return value
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
-    elif hasattr(value, "__dlpack__"):
-        array = np.from_dlpack(value)
     else:
         try:
-            array = np.asarray(value, dtype)
-        except (TypeError, ValueError, OverflowError) as error:
+            array = np.from_dlpack(value) if hasattr(value, "__dlpack__") else np.asarray(value, dtype)
+        except (TypeError, ValueError, OverflowError, BufferError, RuntimeError) as error:
             raise InputError(
-                f"input '{name}': must be an array of {from_numpy(dtype)}, got {type(value).__name__}"
+                f"input '{name}': must be an array of {from_numpy(dtype)}, got {type(value).__name__}: {error}"
             ) from error
     if array.dtype != dtype:
         raise InputError(f"input '{name}': dtype must be {from_numpy(dtype)}, got {array.dtype}; convert the array")
     return array
+
+
+def _contiguous(name: str, array: Any) -> Any:
+    try:
+        return np.ascontiguousarray(array).reshape(array.shape)
+    except MemoryError as error:
+        raise MemoryLimitError(f"input '{name}': a copy in C order must fit the memory there is, {error}") from error
 
 
 _ONNX_TYPES = {"fp64": "double", "fp32": "float", "fp16": "float16", "bf16": "bfloat16"}

@@ -250,6 +250,13 @@ def test_local_response_norm():
     np.testing.assert_allclose(y[:, 2], x[:, 2] / (2.0 + 0.5 / 3 * squares) ** 0.75, rtol=1e-9)
 
 
+def test_local_response_norm_of_an_even_size_leans_to_earlier_channels():
+    """PyTorch's channels c - size / 2 to c + size / 2 - 1, where ONNX has one fewer before and one more behind."""
+    x = draw(2, 5, 3, 3)
+    (y,) = run(nn.LocalResponseNorm(2, alpha=0.5, beta=0.75, k=2.0), x)
+    np.testing.assert_allclose(y[:, 2], x[:, 2] / (2.0 + 0.5 / 2 * (x[:, 1:3] ** 2).sum(1)) ** 0.75, rtol=1e-9)
+
+
 def test_moving_layers():
     x = draw(2, 4, 3, 3)
     np.testing.assert_array_equal(run(nn.Flatten(), x)[0], x.reshape(2, -1))

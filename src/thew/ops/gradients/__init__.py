@@ -10,6 +10,7 @@ from thew.ops.gradients import (
     pool,
     quantisation_aware,
     reduce,
+    resize,
     shape,
 )
 from thew.ops.gradients.backward import Backward, Emitter
@@ -26,5 +27,6 @@ __all__ = [
     "pool",
     "quantisation_aware",
     "reduce",
+    "resize",
     "shape",
 ]

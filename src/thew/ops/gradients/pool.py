@@ -32,20 +32,6 @@ def _average_pool(back: Backward) -> Gradients:
     return [back.op("average_pool_grad", back.dy, **_geometry(back), **how)]
 
 
-@differentiate_by("resize")
-def _resize(back: Backward) -> Gradients:
-    """Of pictures that are repeated a whole number of times each way: the sum over the copies."""
-    shape, wide = back.call.shape(0), back.shape(back.y)
-    factors = tuple(after // max(before, 1) for before, after in zip(shape, wide, strict=True))
-    repeats = back.call.attribute("mode") == "nearest" and len(shape) > 2 and factors[:2] == (1, 1)
-    is_plain = back.call.attribute("coordinate_transformation_mode") in ("half_pixel", "asymmetric")
-    if not (repeats and is_plain and wide == tuple(n * f for n, f in zip(shape, factors, strict=True))):
-        raise back.refuse("it must repeat pixels a whole number of times")
-    kernel = factors[2:]
-    total = back.op("average_pool", back.scaled(back.dy, prod(kernel)), kernel_shape=kernel, strides=kernel)
-    return [total, *[None] * (len(back.node.inputs) - 1)]
-
-
 @differentiate_by("global_average_pool")
 def _global_average_pool(back: Backward) -> Gradients:
     shape = back.call.shape(0)

@@ -9,6 +9,7 @@ import numpy as np
 from thew.dtypes import to_numpy
 from thew.ops.gradients.backward import Backward, Gradients
 from thew.ops.opdef import differentiate_by
+from thew.ops.slice import pad_sources, resolved_pad
 
 
 def _first(back: Backward, gradient: str) -> Gradients:
@@ -94,16 +95,30 @@ def _apart(back: Backward, name: str, axis: int, step: int) -> str:
 
 @differentiate_by("pad")
 def _pad(back: Backward) -> Gradients:
-    shape, pads = back.call.shape(0), back.call.ints(1)
-    if pads is None or back.call.attribute("mode") != "constant" or back.call.has(3):
-        raise back.refuse("it must pad all axes with a constant by constant widths")
-    if any(pad < 0 for pad in pads):
-        raise back.refuse("its pads must be at least 0")
+    """What lies within is cut out; what repeats elements adds to them; what was cropped has none."""
+    pads, mode = resolved_pad(back.call), back.call.attribute("mode")
+    if pads is None:
+        raise back.refuse("its pads and axes must be constant")
     found = back.dy
-    for axis, extent in enumerate(shape):
-        if pads[axis] or pads[axis + len(shape)]:
-            found = _part(back, found, axis, pads[axis], pads[axis] + extent)
+    for axis, (extent, (before, after)) in enumerate(zip(back.call.shape(0), pads, strict=True)):
+        first = min(max(-before, 0), extent)
+        kept = max(extent - max(-after, 0) - first, 0)
+        if mode == "constant" and max(before, after) > 0:
+            found = _part(back, found, axis, first + before, first + before + kept)
+        elif mode != "constant" and max(before, after) > 0:
+            sources = pad_sources(mode, kept, max(before, 0), max(after, 0))
+            shape = (*back.shape(found)[:axis], kept, *back.shape(found)[axis + 1 :])
+            found = back.op("gather_grad", found, back.ints(*sources), axis=axis, input_shape=shape)
+        if kept < extent:
+            found = _padded(back, found, axis, first, extent - first - kept)
     return _first(back, found)
+
+
+def _padded(back: Backward, name: str, axis: int, before: int, after: int) -> str:
+    """Zeros before and after along an axis."""
+    sides = [0] * (2 * len(back.shape(name)))
+    sides[axis], sides[axis + len(sides) // 2] = before, after
+    return back.op("pad", name, back.ints(*sides))
 
 
 @differentiate_by("gather")
