@@ -16,10 +16,17 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | str) -> None:
         OSError: the folder is not there or cannot be written; a file that was there stays as it was.
     """
     path = Path(path)
+    try:
+        _write(path, data.encode() if isinstance(data, str) else data)
+    except OSError as error:  # which names a temporary file
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+def _write(path: Path, data: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())

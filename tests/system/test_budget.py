@@ -82,6 +82,31 @@ def test_batch_norm_sees_whole_batches_while_that_fits():
     assert bound.measure and "parts" not in bound.measure
 
 
+def test_what_smaller_parts_need_beside_their_values_counts():
+    """Scratch of the whole batch would not leave room for anything; that of a part does."""
+    needed = []
+    for parts in (1, 8):
+        trainer = trainer_of()
+        trainer.prepare(32 // parts)
+        needed.append(trainer.peak_memory_bytes)
+    bound = trainer_of(max(needed[1] * 5 // 4, needed[0] // 5))
+    bound.prepare(32)
+    assert bound.peak_memory_bytes <= max(needed[1] * 5 // 4, needed[0] // 5)
+
+
+def test_a_resumed_run_keeps_its_budget_and_goes_on_bit_for_bit(tmp_path):
+    free, (x, y) = trainer_of(), batch()
+    free.prepare(len(x))
+    first = trainer_of(free.peak_memory_bytes // 2)
+    first.step(x, y)
+    first.save(tmp_path / "a.ckpt")
+    again = thew.Trainer.resume(tmp_path / "a.ckpt")
+    assert [again.step(x, y) for _ in range(2)] == [first.step(x, y) for _ in range(2)]
+    assert again.measure == first.measure != ""
+    assert again.peak_memory_bytes == first.peak_memory_bytes
+    assert thew.Trainer.resume(tmp_path / "a.ckpt", memory_budget_bytes=1 << 40).step(x, y) > 0
+
+
 def test_what_cannot_be_is_refused():
     trainer = trainer_of(100_000)
     with pytest.raises(MemoryLimitError, match=r"at least about \d+ \(.*\d parts.*\), got 100000"):

@@ -230,3 +230,44 @@ def test_signals_leave_a_good_checkpoint(tmp_path, kind):
     whole.fit(data(), 3, 16)
     for name, array in arrays(thew.Trainer.resume(path)).items():
         np.testing.assert_array_equal(array, arrays(whole)[name], err_msg=name)
+
+
+X, Y = data(4)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "message"),
+    [
+        (lambda t: t.step(X[:0], Y[:0]), "x: must have at least one sample, got none"),
+        (lambda t: t.step("abc", Y), "x: must be an array of numbers, got str"),
+        (lambda t: t.step(X, [[1], [1, 2]]), "y: must be an array of numbers, got list"),
+        (lambda t: t.step(X, 1), "y: must have as many targets"),
+        (lambda t: t.predict(X, batch_size=0), "predict: batch_size must be at least 1"),
+        (lambda t: t.fit((X, Y), epochs=1.5), "fit: epochs must be a whole number"),
+        (lambda t: t.fit((X, Y), batch_size=0), "fit: batch_size must be a whole number of at least 1"),
+        (lambda t: t.fit([X, Y]), r"an iterable must yield batches \(x, y\), got ndarray"),
+        (lambda t: t.fit((X, Y), metrics="accuracy"), "metrics: must be a list of names, got 'accuracy'"),
+        (lambda t: t.fit((X, Y), checkpoint="/nowhere/a.ckpt"), "must lie in a folder that exists"),
+        (lambda t: trainer(optimizer="sgd"), "Trainer: optimizer must be one of thew.optim"),
+        (lambda t: trainer(schedule="cosine"), "Trainer: schedule must be one of thew.optim"),
+        (lambda t: trainer(memory_budget_bytes="1GB"), "memory_budget_bytes must be a whole number of bytes"),
+        (lambda t: trainer(distributed="yes"), "distributed must be true, false or"),
+        (lambda t: thew.Trainer("a.onnx"), "model must be a module or a graph; thew.from_onnx reads a file"),
+        (lambda t: thew.Trainer(Net(), input_shape=64), "input_shape must be the shape of one sample"),
+        (lambda t: thew.Trainer(Net(), seed=1 << 70), "seed must be a whole number of 64 bits"),
+        (lambda t: trainer(loss="mse").fit((X, np.ones((4, 3))), metrics=["accuracy"]), "metric 'accuracy': must fit"),
+        (lambda t: optim.Adam(lr=0.1, betas=0.9), "betas must be two numbers"),
+        (lambda t: optim.SGD(lr=0.1, clip_norm="a"), "clip_norm must be above 0"),
+        (lambda t: optim.Step(0), "step_size must be at least 1"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(attempt, message):
+    with pytest.raises(InputError, match=message):
+        attempt(trainer())
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    found = trainer(optimizer=optim.SGD(lr=np.float32(0.25)))
+    found.step(X, Y)
+    found.save(tmp_path / "a.ckpt")
+    assert thew.Trainer.resume(tmp_path / "a.ckpt").optimizer.lr == 0.25

@@ -48,9 +48,10 @@ class _Moments(Optimizer):
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+        pair = self.betas if isinstance(self.betas, tuple | list) else ()
+        if len(pair) != 2 or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in pair):
             raise InputError(f"{type(self).__name__}: betas must be two numbers within [0, 1), got {self.betas!r}")
+        super().__post_init__()
 
     @property
     def beta1(self) -> float:

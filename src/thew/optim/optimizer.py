@@ -13,6 +13,8 @@ from thew.errors import InputError
 from thew.ir.graph import Array
 from thew.ops.update import HYPER, NUMBERS, STATES
 
+_NUMBER = int | float | np.floating
+
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
@@ -34,11 +36,11 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         for name, value in self.hyperparameters().items():
-            if not isinstance(value, int | float) or math.isnan(value) or value < 0:
+            if not isinstance(value, _NUMBER) or math.isnan(value) or value < 0:
                 raise InputError(f"{type(self).__name__}: {name} must be at least 0, got {value!r}")
         for name in ("clip_norm", "clip_value"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not (isinstance(value, _NUMBER) and value > 0):
                 raise InputError(f"{type(self).__name__}: {name} must be above 0 or None, got {value!r}")
 
     def hyperparameters(self) -> dict[str, float]:
@@ -65,4 +67,7 @@ class Optimizer:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON: the method's name and its arguments."""
-        return {"method": type(self).__name__, **asdict(self)}
+        values = {
+            name: value.item() if isinstance(value, np.generic) else value for name, value in asdict(self).items()
+        }
+        return {"method": type(self).__name__, **values}

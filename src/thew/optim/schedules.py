@@ -46,6 +46,10 @@ class Step(Schedule):
     step_size: int
     gamma: float = 0.1
 
+    def __post_init__(self) -> None:
+        if self.step_size < 1:
+            raise InputError(f"Step: step_size must be at least 1, got {self.step_size!r}")
+
     def factor(self, step: int) -> float:
         """gamma^⌊step / step_size⌋."""
         return float(self.gamma ** (step // self.step_size))

@@ -117,7 +117,7 @@ class Batches:
         if not isinstance(source, Samples):
             for turn in batched(islice(source, start * self.ranks, None), self.ranks):
                 if len(turn) == self.ranks:
-                    yield turn[self.rank]
+                    yield _pair(turn[self.rank])
             return
         order = np.arange(len(source)) if self.seed is None else permutation(len(source), self.seed, epoch)
         together = self.size * self.ranks
@@ -148,6 +148,15 @@ def batched(items: Iterable[Batch], count: int) -> Iterator[list[Batch]]:
     iterator = iter(items)
     while found := list(islice(iterator, count)):
         yield found
+
+
+def _pair(batch: Any) -> Batch:
+    """A batch that was yielded, of which nothing is known."""
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise InputError(
+            f"data: an iterable must yield batches (x, y), got {type(batch).__name__}; two arrays are given as a tuple"
+        )
+    return batch[0], batch[1]
 
 
 def permutation(count: int, seed: int, epoch: int) -> Array:

@@ -78,36 +78,66 @@ class Planner(Protocol, Generic[Plan]):
 def fitted(planner: Planner[Plan], found: Iterable[Measure], budget_bytes: int) -> Plan:
     """A plan within the budget, by the first measure that does.
 
+    What a step takes beside its values (scratch, parameters, states) is at first taken to be what the whole batch's
+    does. Where nothing fits so, every measure's own is asked: that is less for parts of a batch, but costs a plan each.
+
     Raises:
         MemoryLimitError: none does; it says what the least would be.
     """
     whole = planner.plan(None)
     if whole.needed_bytes <= budget_bytes:
         return whole
-    least, least_by = whole.needed_bytes, "nothing"
-    rest = {True: whole.needed_bytes - whole.arena_bytes}  # beside the values: scratch, parameters, states
-    for measure in found:
-        if measure.winograd not in rest:
-            without = planner.plan(Measure(winograd=False))
-            rest[measure.winograd] = without.needed_bytes - without.arena_bytes
-        graph, over = planner.graph(measure.parts), 0
+    search = _Search(planner, budget_bytes, whole.needed_bytes, {(True, 0): _beside_values(whole)})
+    ways = list(found)
+    for is_exact in (False, True):
+        for measure in ways:
+            plan = search.by(measure, measure.parts if is_exact else 0)
+            if plan is not None:
+                return plan
+    raise MemoryLimitError(
+        f"Trainer: memory_budget_bytes must be at least about {search.least} ({search.least_by}), got {budget_bytes}; "
+        f"use smaller batches, a smaller network, or freeze layers"
+    )
+
+
+def _beside_values(plan: Planned) -> int:
+    return plan.needed_bytes - plan.arena_bytes
+
+
+@dataclass
+class _Search(Generic[Plan]):
+    """Measures tried so far: the least that one came to, and what lies beside values by (winograd, parts; 0: whole)."""
+
+    planner: Planner[Plan]
+    budget_bytes: int
+    least: int
+    rest: dict[tuple[bool, int], int]
+    least_by: str = "nothing"
+
+    def by(self, measure: Measure, parts: int) -> Plan | None:
+        """A plan within the budget by one measure; `parts` says of which plan the bytes beside the values are."""
+        rest = self._rest(measure.winograd, parts)
+        graph, over = self.planner.graph(measure.parts), 0
         for _ in range(TRIES):
-            limit = budget_bytes - rest[measure.winograd] - over
+            limit = self.budget_bytes - rest - over
             values = least_bytes(graph)
             if values <= limit:
                 changed = fit(graph, limit, measure.half)
                 values = max(live_bytes(changed))
-            plan = planner.plan(measure, changed) if values <= limit else None
-            needed = values + rest[measure.winograd] if plan is None else plan.needed_bytes
-            if plan is not None and needed <= budget_bytes:
+            plan = self.planner.plan(measure, changed) if values <= limit else None
+            needed = values + rest if plan is None else plan.needed_bytes
+            if plan is not None and needed <= self.budget_bytes:
                 return plan
-            is_less = needed < least
+            is_less = needed < self.least
             if is_less:
-                least, least_by = needed, str(measure)
+                self.least, self.least_by = needed, str(measure)
             if plan is None or not is_less:
                 break
-            over += needed - budget_bytes
-    raise MemoryLimitError(
-        f"Trainer: memory_budget_bytes must be at least about {least} ({least_by}), got {budget_bytes}; use smaller "
-        f"batches, a smaller network, or freeze layers"
-    )
+            over += needed - self.budget_bytes
+        return None
+
+    def _rest(self, winograd: bool, parts: int) -> int:
+        if (winograd, parts) not in self.rest:
+            measure = Measure(max(parts, 1), winograd)
+            self.rest[winograd, parts] = _beside_values(self.planner.plan(measure, self.planner.graph(measure.parts)))
+        return self.rest[winograd, parts]

@@ -24,6 +24,7 @@ from thew.ir.parse import parse_graph
 from thew.ir.text import print_graph
 from thew.nn import GraphModule, Module
 from thew.optim import optimizer_from, schedule_from
+from thew.plan import PlanOptions
 from thew.train.history import History
 from thew.train.loop import Counters
 from thew.train.parallel import DataParallel
@@ -103,6 +104,8 @@ def save(trainer: Trainer, engine: Engine, loss: Any, path: str | os.PathLike[st
         "precision": trainer.precision,
         "loss_scaling": asdict(engine.precision.scaling),
         "threads": trainer.threads,
+        "memory_budget_bytes": engine.budget_bytes,
+        "options": asdict(engine.settings.options),
         "seed": trainer.seed,
         "counters": asdict(trainer.counters),
         "history": trainer.history.columns,
@@ -120,10 +123,13 @@ def resume(
     cores: str | None,
     isa: str | None,
     distributed: bool | DataParallel = False,
+    memory_budget_bytes: int | None = None,
 ) -> Trainer:
     """The trainer that a checkpoint is of."""
     graph, states, known = read(path)
     try:
+        if memory_budget_bytes is not None:
+            known["memory_budget_bytes"] = memory_budget_bytes
         return _resumed(path, graph, states, known, model, loss, threads, cores, isa, distributed)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, ModelError, InputError) as error:
         where = f"checkpoint '{os.fspath(path)}'"
@@ -157,6 +163,7 @@ def _resumed(
         known["threads"] if threads is None else threads, known["seed"], schedule=schedule_from(known["schedule"]),
         loss_scaling=LossScaling(**known["loss_scaling"]), cores=cores, isa=isa,
         input_dtype=known["input_dtype"], distributed=distributed,
+        memory_budget_bytes=known.get("memory_budget_bytes"), options=PlanOptions(**known.get("options", {})),
     )  # fmt: skip
     own = trainer.model.state_dict()
     for name in (*known["parameters"], *known["buffers"]):

@@ -11,7 +11,10 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from thew.errors import InputError
 from thew.train.batches import Batch, Batches, Samples, source_of
@@ -64,8 +67,13 @@ class Fit:
 
     def run(self) -> History:
         """Trains; gives the trainer's history."""
-        if self.epochs < 0 or self.batch_size < 1:
-            raise InputError(f"fit: epochs must be at least 0 and batch_size 1, got {self.epochs}, {self.batch_size}")
+        for name, value, least in (("epochs", self.epochs, 0), ("batch_size", self.batch_size, 1)):
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"fit: {name} must be a whole number of at least {least}, got {value!r}")
+        if self.checkpoint is not None and not Path(self.checkpoint).absolute().parent.is_dir():
+            raise InputError(
+                f"fit: checkpoint must lie in a folder that exists, got '{self.checkpoint}'; make it first"
+            )
         try:
             return self._run()
         except BaseException as error:
@@ -169,5 +177,12 @@ class Fit:
 
 
 def measured(metrics: dict[str, Metric], prediction: Any, target: Any) -> dict[str, float]:
-    """Every metric of one batch."""
-    return {name: metric(prediction, target) for name, metric in metrics.items()}
+    """Every metric of one batch. Raises InputError for one that does not fit such predictions and targets."""
+    found = {}
+    for name, metric in metrics.items():
+        try:
+            found[name] = metric(prediction, target)
+        except (ValueError, TypeError, IndexError) as error:
+            shapes = f"{np.shape(prediction)} and {np.shape(target)}"
+            raise InputError(f"metric '{name}': must fit predictions and targets, got {shapes}: {error}") from error
+    return found

@@ -35,6 +35,8 @@ def metrics_of(names: Sequence[str] | None, targets_are_classes: bool) -> dict[s
     """The metrics of these names; accuracy where none are named and targets are classes."""
     if names is None:
         names = ("accuracy",) if targets_are_classes else ()
+    if isinstance(names, str):
+        raise InputError(f"metrics: must be a list of names, got '{names}'; put it in one")
     for name in names:
         if name not in METRICS:
             raise InputError(f"metrics: must be among {', '.join(METRICS)}, got {name!r}")
