@@ -1,39 +1,24 @@
 """`GraphModule`: a graph, as one that was imported, as a module that can be trained, taken apart and exported again.
 
-Its parameters are the constants that stand where ops have weights and those that scale or shift what these gave;
-everything else stays a constant.
+Its parameters are the constants that `thew.nn.trainable` finds; everything else stays a constant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from thew.dtypes import FLOATS, from_numpy
-from thew.errors import InputError
+from thew.errors import InputError, ShapeError
 from thew.ir import Dim, Graph, Node
-from thew.ir.graph import Array, as_constant
+from thew.ir.graph import as_constant
 from thew.nn.module import Module
 from thew.nn.tensor import Tensor
 from thew.nn.trace import Trace
+from thew.nn.trainable import origin, statistics_of, weights_of
 
-# Positions of weights among an op's inputs.
-_WEIGHTS: Mapping[str, tuple[int, ...]] = {
-    "conv": (1, 2),
-    "conv_transpose": (1, 2),
-    "gemm": (0, 1, 2),
-    "matmul": (0, 1),
-    "batch_normalization": (1, 2),
-    "instance_normalization": (1, 2),
-    "layer_normalization": (1, 2),
-    "group_normalization": (1, 2),
-    "rms_normalization": (1,),
-    "prelu": (1,),
-    "gather": (0,),
-}
-_STATISTICS: Mapping[str, tuple[int, ...]] = {"batch_normalization": (3, 4), "moving_average": (1,)}
 _LAYERS = ("matmul", "conv", "conv_transpose", "gemm")
 
 
@@ -57,9 +42,9 @@ class GraphModule(Module):
     ) -> None:
         super().__init__()
         if parameters is None:
-            parameters = _named(graph, _WEIGHTS) | _terms(graph)
+            parameters = weights_of(graph)
         if buffers is None:
-            buffers = _named(graph, _STATISTICS)
+            buffers = statistics_of(graph)
         for name, array in graph.constants.items():
             if name in buffers:
                 self.register_buffer(name, np.array(array))
@@ -113,8 +98,10 @@ class GraphModule(Module):
     def _last_features(self) -> str:
         own = {name for name, _ in self.named_parameters()}
         for node in reversed(self._graph.nodes):
-            if node.op in _LAYERS and not own.isdisjoint(node.inputs):
-                return next(name for name in node.inputs if name and name not in self._graph.constants)
+            origins = [origin(self._graph, name) for name in node.inputs]
+            if node.op in _LAYERS and not own.isdisjoint(origins):
+                pairs = zip(node.inputs, origins, strict=True)
+                return next(name for name, source in pairs if name and source not in self._graph.constants)
         raise InputError("body: output must be given where no layer has weights, got none")
 
     def graph(
@@ -140,6 +127,8 @@ class GraphModule(Module):
         values.update(zip((value.name for value in self._graph.inputs), inputs, strict=True))
         for node in self._graph.nodes:
             arguments = [values[name] if name else None for name in node.inputs]
+            if node.op == "reshape":
+                arguments[1] = self._shape_for(inputs[0].shape[0], *map(values.__getitem__, node.inputs))
             results = self._traced(trace, node, arguments)
             values.update((name, result) for name, result in zip(node.outputs, results, strict=False) if name)
         outputs = tuple(values[name] for name in self._graph.outputs)
@@ -160,27 +149,13 @@ class GraphModule(Module):
             return arguments[1:]
         return trace.node(node.op, arguments, count, **attributes)
 
-
-def _named(graph: Graph, positions: Mapping[str, tuple[int, ...]]) -> set[str]:
-    """The constants that some node reads at one of these positions."""
-    found = {node.input(index) for node in graph.nodes for index in positions.get(node.op, ())}
-    return {name for name in found if name in graph.constants}
-
-
-def _terms(graph: Graph) -> set[str]:
-    """Constants that scale or shift what weights gave: biases, a decomposed norm's gains, learnt scales and positions.
-
-    What scales an input that no layer has read, as an import's mean and deviation, is not learnt.
-    """
-    found: set[str] = set()
-    learnt: set[str] = set()
-    for node in graph.nodes:
-        if node.op in ("add", "mul"):
-            for constant, other in (node.inputs, node.inputs[::-1]):
-                array: Array | None = graph.constants.get(constant)
-                if array is not None and array.size > 1 and other in learnt:
-                    found.add(constant)
-        weights = (node.input(index) for index in _WEIGHTS.get(node.op, ()))
-        if not learnt.isdisjoint(node.inputs) or any(name in graph.constants for name in weights):
-            learnt.update(name for name in node.outputs if name)
-    return found
+    def _shape_for(self, batch: Dim, read: Any, shape: Any) -> Any:
+        """What a reshape asks for. Where that names the batch that the graph was written down for, any is meant."""
+        declared = (self._graph.inputs[0].type.shape or ("n",))[0]
+        if batch == declared or not isinstance(shape, np.ndarray) or shape.size == 0 or shape[0] != declared:
+            return shape
+        try:
+            keeps = read.shape[:1] == (batch,)
+        except ShapeError:  # its shape depends on data
+            keeps = False
+        return np.concatenate([[0], shape[1:]]) if keeps else shape  # 0: as many as there are
