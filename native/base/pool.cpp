@@ -1,6 +1,8 @@
 // One word, the gate, carries a run: [generation | open | joined]. The caller fills in the job, then opens the gate; a
 // worker joins by a compare-and-swap that fails once the gate is closed, so it can never touch a job that is over. The
-// caller works until no tile is left, closes the gate and waits only for those who joined.
+// caller works until no tile is left, closes the gate and waits only for those who joined. Each worker sleeps on a word
+// of its own, so that a run wakes those that it is for: it says that it sleeps and looks at the gate once more, the
+// caller opens the gate and looks who sleeps, all in one order.
 #include "base/pool.hpp"
 
 #include <pthread.h>
@@ -60,7 +62,8 @@ bool spin_until(std::chrono::microseconds limit, const Holds& holds) {
 class Pool::Crew {
 public:
     Crew(int threads, const std::vector<int>& cpus)
-        : spin_(static_cast<int>(allowed_cpus().size()) >= threads ? kSpin : std::chrono::microseconds{0}) {
+        : spin_(static_cast<int>(allowed_cpus().size()) >= threads ? kSpin : std::chrono::microseconds{0}),
+          asleep_(static_cast<std::size_t>(threads)) {
         crew_.reserve(static_cast<std::size_t>(threads - 1));
         for (int worker = 1; worker < threads; ++worker) {
             const int cpu = cpus.empty() ? -1 : cpus[static_cast<std::size_t>(worker) % cpus.size()];
@@ -74,7 +77,7 @@ public:
 
     ~Crew() {
         gate_.store(kStop);
-        gate_.notify_all();
+        wake(static_cast<std::int64_t>(crew_.size()));
         for (std::thread& thread : crew_) thread.join();
     }
 
@@ -82,12 +85,14 @@ public:
     bool enter() { return !busy_.load(std::memory_order_relaxed) && !busy_.exchange(true, std::memory_order_acquire); }
     void leave() { busy_.store(false, std::memory_order_release); }
 
-    void run(std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context) {
-        job_ = {body, context, tiles};
+    // For the first `count` workers, the caller among them.
+    void run(std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context, int count) {
+        job_ = {body, context, tiles, kSharesPerWorker * count};
+        count_.store(count, std::memory_order_relaxed);
         next_.store(0, std::memory_order_relaxed);
         const std::uint32_t generation = (gate_.load(std::memory_order_relaxed) & ~(kOpen | kJoined)) + kGeneration;
         gate_.store(generation | kOpen);  // sequentially consistent: ordered with the look at who sleeps, below
-        wake(tiles - 1);
+        wake(std::min<std::int64_t>(tiles, count) - 1);
         take_tiles(0);
         const std::uint32_t gate = gate_.fetch_and(~kOpen, std::memory_order_acq_rel);
         if ((gate & kJoined) != 0) await_joined();
@@ -98,14 +103,13 @@ private:
     struct Job {
         void (*body)(void*, std::int64_t, int);
         void* context;
-        std::int64_t tiles;
+        std::int64_t tiles, shares;
     };
 
     // The next tiles of a run, at least one where any are left: as guided self-scheduling hands them out
     // (Polychronopoulos and Kuck, 1987), shares of what is left, so that many small tiles cost few hand-outs and the
     // last ones even out what unequal or busy cores have done before.
-    std::pair<std::int64_t, std::int64_t> take_share(std::int64_t tiles) {
-        const std::int64_t shares = kSharesPerWorker * static_cast<std::int64_t>(crew_.size() + 1);
+    std::pair<std::int64_t, std::int64_t> take_share(std::int64_t tiles, std::int64_t shares) {
         std::int64_t first = next_.load(std::memory_order_relaxed), last = first;
         do {
             if (first >= tiles) return {tiles, tiles};
@@ -118,7 +122,9 @@ private:
     void take_tiles(int worker) {
         const Job job = job_;
         try {
-            for (auto [tile, last] = take_share(job.tiles); tile < last; std::tie(tile, last) = take_share(job.tiles)) {
+            for (;;) {
+                auto [tile, last] = take_share(job.tiles, job.shares);
+                if (tile >= last) return;
                 for (; tile < last; ++tile) job.body(job.context, tile, worker);
             }
         } catch (...) {
@@ -127,11 +133,11 @@ private:
         }
     }
 
+    // Workers 1 … wanted, as far as they sleep.
     void wake(std::int64_t wanted) {
-        if (wanted >= static_cast<std::int64_t>(crew_.size())) {
-            gate_.notify_all();
-        } else {
-            for (; wanted > 0; --wanted) gate_.notify_one();
+        for (std::int64_t worker = std::min(wanted, static_cast<std::int64_t>(crew_.size())); worker > 0; --worker) {
+            std::atomic<std::uint32_t>& asleep = asleep_[static_cast<std::size_t>(worker)];
+            if (asleep.load() != 0 && asleep.exchange(0) != 0) asleep.notify_one();
         }
     }
 
@@ -155,7 +161,7 @@ private:
         if (cpu >= 0) pin_thread(cpu);
         std::uint32_t done = 0;  // the generation last joined
         for (;;) {
-            std::uint32_t gate = await_open(done);
+            std::uint32_t gate = await_open(worker, done);
             if ((gate & kStop) == kStop) return;
             if (!gate_.compare_exchange_strong(gate, gate + 1, std::memory_order_acquire)) continue;
             done = gate / kGeneration;
@@ -168,27 +174,37 @@ private:
         }
     }
 
-    // A gate that is open for a run other than `done`. (A generation comes round after 65,536 runs; a worker that slept
-    // through exactly that many misses one more run, which costs time and nothing else.)
-    std::uint32_t await_open(std::uint32_t done) {
+    // A gate that is open to a worker, for a run other than `done`. (A generation comes round after 65,536 runs; a
+    // worker that slept through exactly that many misses one more run, which costs time and nothing else.) What is read
+    // of `count_` may be the next run's: then the gate has changed, and is not joined.
+    std::uint32_t await_open(int worker, std::uint32_t done) {
         std::uint32_t gate = 0;
         const auto is_open = [&] {
-            gate = gate_.load(std::memory_order_acquire);
-            return (gate & kStop) == kStop || ((gate & kOpen) != 0 && gate / kGeneration != done);
+            gate = gate_.load();
+            if ((gate & kStop) == kStop) return true;
+            return (gate & kOpen) != 0 && gate / kGeneration != done && worker < count_.load(std::memory_order_relaxed);
         };
         if (spin_until(spin_, is_open)) return gate;
-        while (!is_open()) gate_.wait(gate);
-        return gate;
+        std::atomic<std::uint32_t>& asleep = asleep_[static_cast<std::size_t>(worker)];
+        for (;;) {
+            asleep.store(1);
+            const bool now = is_open();
+            if (!now) asleep.wait(1);
+            asleep.store(0, std::memory_order_relaxed);
+            if (now || is_open()) return gate;
+        }
     }
 
     alignas(kLine) std::atomic<std::uint32_t> gate_{0};
-    Job job_{};  // written while the gate is closed and nobody is in
+    Job job_{};                  // written while the gate is closed and nobody is in
+    std::atomic<int> count_{1};  // of the workers that the gate is open to
     alignas(kLine) std::atomic<std::int64_t> next_{0};
     alignas(kLine) std::atomic<std::uint32_t> left_{0};  // counts closed gates emptied: what a waiting caller sleeps on
     std::atomic<bool> busy_{false};
     std::atomic<bool> failed_{false};
-    std::exception_ptr error_;              // written by whoever set failed_
-    const std::chrono::microseconds spin_;  // none where threads outnumber CPUs
+    std::exception_ptr error_;                        // written by whoever set failed_
+    const std::chrono::microseconds spin_;            // none where threads outnumber CPUs
+    std::vector<std::atomic<std::uint32_t>> asleep_;  // by worker
     std::vector<std::thread> crew_;
 };
 
@@ -223,6 +239,7 @@ Pool::Pool(int threads, std::vector<int> cpus) : threads_(threads), cpus_(std::m
                         "; widen the mask with taskset, or leave it out");
         }
     }
+    for (int count = 1; count <= threads; ++count) shares_.push_back({this, count});
     PoolRegistry& registry = PoolRegistry::instance();
     std::lock_guard lock(registry.mutex);
     registry.pools.push_back(this);
@@ -237,9 +254,11 @@ Pool::~Pool() {
     delete crew_.load(std::memory_order_acquire);
 }
 
-Workers Pool::workers() {
-    return {threads_, this, [](void* pool, std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context) {
-                static_cast<Pool*>(pool)->run(tiles, body, context);
+Workers Pool::workers(int count) {
+    return {count, &shares_[static_cast<std::size_t>(count - 1)],
+            [](void* given, std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context) {
+                const Share& share = *static_cast<Share*>(given);
+                share.pool->run(tiles, body, context, share.count);
             }};
 }
 
@@ -253,8 +272,8 @@ Pool::Crew* Pool::start() {
     return crew;
 }
 
-void Pool::run(std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context) {
-    if (tiles > 1 && threads_ > 1) {
+void Pool::run(std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context, int count) {
+    if (tiles > 1 && count > 1) {
         Crew* crew = crew_.load(std::memory_order_acquire);
         if (crew == nullptr) crew = start();
         if (crew->enter()) {
@@ -262,7 +281,7 @@ void Pool::run(std::int64_t tiles, void (*body)(void*, std::int64_t, int), void*
                 Crew* crew;
                 ~Leave() { crew->leave(); }
             } leave{crew};
-            crew->run(tiles, body, context);
+            crew->run(tiles, body, context, count);
             return;
         }
     }

@@ -5,7 +5,7 @@
 // Invariants: the caller is worker 0 and works too; it never waits for a worker that has not joined its run, so a
 // sleeping or preempted worker delays nobody. A caller that finds the pool busy (another thread's run, or a run from
 // within a body) does all its tiles itself. Threads start at the first run that needs them; after fork() the child
-// starts its own.
+// starts its own. A run may be for the first few workers alone: the others neither join nor wake.
 #pragma once
 
 #include <atomic>
@@ -30,18 +30,24 @@ public:
 
     int threads() const { return threads_; }
     const std::vector<int>& cpus() const { return cpus_; }  // that the caller is to stay on too, while it runs
-    Workers workers();                                      // valid as long as the pool
+    Workers workers() { return workers(threads_); }         // valid as long as the pool
+    Workers workers(int count);                             // the first of them, from 1 to all
     // As Workers::run. Once a body has thrown no further tile is started; the first exception is the one rethrown.
-    void run(std::int64_t tiles, void (*body)(void* context, std::int64_t tile, int worker), void* context);
+    void run(std::int64_t tiles, void (*body)(void* context, std::int64_t tile, int worker), void* context, int count);
 
 private:
     class Crew;  // the threads and what they share
     friend struct PoolRegistry;
+    struct Share {  // what `Workers` point at
+        Pool* pool;
+        int count;
+    };
 
     Crew* start();
 
     const int threads_;
     const std::vector<int> cpus_;
+    std::vector<Share> shares_;         // of 1, 2, … workers
     std::atomic<Crew*> crew_{nullptr};  // null until the first run, and again in the child of a fork
 };
 

@@ -22,9 +22,11 @@ DType dtype_from_name(const std::string& name);  // throws PlanError for a name 
 // {"strides": [1, 1], "epsilon": 1e-5, "mode": "edge"}: lists of one kind, numbers (as a list of one), text.
 Attributes attributes_from(const nb::dict& values);
 
-// Those that a step's loops are cut to: what each of its threads, or with {"sharing": n} of n, can count on; with
-// {"caches": "generic"} a small core's.
-Caches caches_for(const Attributes& attributes, int threads);
+// How a step runs, by attributes that no op has: {"threads": n} of the plan's; loops cut to the caches that each of
+// them, or with {"sharing": n} of n, can count on, with {"caches": "generic"} to a small core's; {"blocking": [depth,
+// near, tiles]}: the depth of blocks and what is counted on of the second level in percent, and tiles a worker. Throws
+// PlanError for what is out of range.
+void read_execution(StepDesc& desc, int threads);
 
 // A dtype's name, a shape and strides in elements, checked: at most kMaxRank axes, no negative extent, no overflow.
 Tensor tensor_from(const std::string& dtype, const std::vector<std::int64_t>& shape,

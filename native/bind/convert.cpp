@@ -41,9 +41,26 @@ Attributes attributes_from(const nb::dict& values) {
     return attributes;
 }
 
-Caches caches_for(const Attributes& attributes, int threads) {
-    if (attributes.text("caches") == "generic") return generic_caches();
-    return caches(static_cast<int>(std::clamp<std::int64_t>(attributes.integer("sharing", threads), 1, kEveryCore)));
+void read_execution(StepDesc& desc, int threads) {
+    constexpr std::int64_t kLeastPercent = 10, kMostPercent = 1000, kMostTiles = 64;
+    const std::string where = desc.op + " '" + desc.name + "': ";
+    const std::int64_t own = desc.attributes.integer("threads", threads);
+    require(own >= 1 && own <= threads, where + "threads must be from 1 to the plan's " + std::to_string(threads) +
+                                            ", got " + std::to_string(own));
+    desc.threads = static_cast<int>(own);
+    const auto sharing = std::clamp<std::int64_t>(desc.attributes.integer("sharing", own), 1, kEveryCore);
+    const bool generic = desc.attributes.text("caches") == "generic";
+    desc.caches = generic ? generic_caches() : caches(static_cast<int>(sharing));
+    const std::vector<std::int64_t> cuts = desc.attributes.ints("blocking");
+    if (cuts.empty()) return;
+    const auto within = [&](std::size_t at, std::int64_t least, std::int64_t most) {
+        return cuts[at] >= least && cuts[at] <= most;
+    };
+    require(cuts.size() == 3 && within(0, kLeastPercent, kMostPercent) && within(1, kLeastPercent, kMostPercent) &&
+                within(2, 1, kMostTiles),
+            where + "blocking must be two shares in percent, from 10 to 1000, and 1 to 64 tiles a worker");
+    desc.cuts = {cuts[0], cuts[2]};
+    desc.caches.l2_bytes = desc.caches.l2_bytes * static_cast<std::size_t>(cuts[1]) / 100;
 }
 
 Tensor tensor_from(const std::string& dtype, const std::vector<std::int64_t>& shape,
@@ -107,7 +124,7 @@ void describe_operands(StepDesc& desc, const std::vector<Operand>& inputs, const
 StepDesc step_from(const std::string& kernel, const std::string& op, const std::string& name,
                    const nb::dict& attributes, int threads, const nb::list& stages) {
     StepDesc desc{kernel, op, name, {}, {}, {}, attributes_from(attributes), threads, {}};
-    desc.caches = caches_for(desc.attributes, threads);
+    read_execution(desc, threads);
     for (nb::handle entry : stages) {
         auto fields = nb::cast<nb::tuple>(entry);
         StepDesc stage = step_from(nb::cast<std::string>(fields[0]), nb::cast<std::string>(fields[1]),

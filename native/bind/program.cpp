@@ -127,7 +127,7 @@ void bind_program(nb::module_& module) {
         .def(
             "trace",  // spans as (step, worker, phase, tile, begin, end), in seconds of the steady clock
             [](const Program& self, const nb::tuple& arrays, std::size_t inputs) {
-                Trace trace(self.workers());
+                Trace trace(self.workers().count);
                 run(self, arrays, inputs, 1, [&](void* const* externals) { self.run(externals, nullptr, &trace); });
                 nb::list spans;
                 for (const Span& span : trace.spans()) {

@@ -50,7 +50,7 @@ bool is_dense(const Tensor& tensor) {
 }  // namespace
 
 std::vector<bool> Program::add(StepDesc desc, std::vector<Operand> inputs, std::vector<Operand> outputs) {
-    desc.threads = pool_.threads();
+    require(desc.threads >= 1 && desc.threads <= pool_.threads(), desc.name + ": threads must be at most the pool's");
     for (const Operand& operand : inputs) {
         desc.inputs.push_back(operand.tensor);
         desc.constant.push_back(operand.place == Place::constant);
@@ -58,7 +58,7 @@ std::vector<bool> Program::add(StepDesc desc, std::vector<Operand> inputs, std::
     for (const Operand& operand : outputs) desc.outputs.push_back(operand.tensor);
     std::optional<Spread> spread;  // of packed weights over memory nodes
     if (pool_.threads() > 1) spread.emplace(pool_.cpus());
-    Bound bound{make_step(desc, false), desc.name, std::move(inputs), 0};
+    Bound bound{make_step(desc, false), desc.name, std::move(inputs), 0, desc.threads};
     spread.reset();
     bound.inputs = bound.operands.size();
     bound.operands.insert(bound.operands.end(), outputs.begin(), outputs.end());
@@ -81,7 +81,7 @@ void Program::add_call(const std::string& name, Call call, std::vector<Operand> 
     }
     const std::size_t count = operands.size();
     most_operands_ = std::max(most_operands_, count);
-    steps_.push_back({std::make_unique<CallStep>(std::move(call), count), name, std::move(operands), count});
+    steps_.push_back({std::make_unique<CallStep>(std::move(call), count), name, std::move(operands), count, 1});
 }
 
 void Program::check_bounds(const Bound& bound, const Operand& operand) const {
@@ -158,7 +158,6 @@ void Program::run(void* const* externals, double* seconds, Trace* trace) const {
     const Confined confined(pool_.cpus());
     Lease arena(*this);
     std::byte* scratch = arena.data() + arena_bytes_;
-    const Workers workers = trace ? trace->workers() : pool_.workers();
     constexpr std::size_t kFew = 16;
     Tensor few[kFew];
     std::vector<Tensor> many(most_operands_ > kFew ? most_operands_ : 0);
@@ -177,7 +176,8 @@ void Program::run(void* const* externals, double* seconds, Trace* trace) const {
         {
             std::optional<Trace::Step> traced;
             if (trace) traced.emplace(*trace, static_cast<std::int32_t>(&bound - steps_.data()));
-            bound.step->run(tensors, tensors + bound.inputs, workers, scratch);
+            const Workers workers = pool_.workers(bound.threads);
+            bound.step->run(tensors, tensors + bound.inputs, trace ? trace->workers(workers) : workers, scratch);
         }
         if (seconds) {
             auto after = Clock::now();

@@ -74,6 +74,7 @@ private:
         std::string name;
         std::vector<Operand> operands;  // inputs, then outputs
         std::size_t inputs;
+        int threads;  // that run it: the pool's, or fewer
     };
     class Lease;
 

@@ -13,7 +13,7 @@ std::int64_t now_ns() {
 
 }  // namespace
 
-Trace::Trace(const Workers& workers) : inner_(workers), rows_(static_cast<std::size_t>(workers.count)) {
+Trace::Trace(int workers) : rows_(static_cast<std::size_t>(workers)) {
     for (std::size_t worker = 0; worker < rows_.size(); ++worker) {
         Row& row = rows_[worker];
         row.open.worker = static_cast<std::int32_t>(worker);
@@ -38,7 +38,8 @@ void Trace::Row::end() {
     open.begin_ns = open.end_ns;
 }
 
-Workers Trace::workers() {
+Workers Trace::workers(const Workers& inner) {
+    inner_ = inner;
     return {inner_.count, this,
             [](void* trace, std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context) {
                 static_cast<Trace*>(trace)->run(tiles, body, context);

@@ -22,11 +22,11 @@ struct Span {
 
 class Trace {
 public:
-    explicit Trace(const Workers& workers);
+    explicit Trace(int workers);  // at most
     Trace(const Trace&) = delete;
     Trace& operator=(const Trace&) = delete;
 
-    Workers workers();  // the same, traced; valid as long as the trace
+    Workers workers(const Workers& inner);  // the same, traced; valid until the next call
 
     // The calling thread is worker 0 and in this step until the scope ends.
     class Step {
@@ -57,7 +57,7 @@ private:
     void run(std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context);
     void run_tile(void (*body)(void*, std::int64_t, int), void* context, std::int64_t tile, int worker);
 
-    const Workers inner_;
+    Workers inner_{};
     std::vector<Row> rows_;
     std::int32_t step_ = -1;
 };

@@ -37,6 +37,12 @@ struct Attributes {
     double real(const std::string& name, double fallback) const;
 };
 
+// How loops are cut beside what the caches say.
+struct Cuts {
+    std::int64_t depth_percent = 100;   // of the depth of blocks that the model of blocking gives
+    std::int64_t tiles_per_worker = 4;  // or more where they are small: lets fast cores take more than slow ones
+};
+
 // One step of a plan before it runs: `inputs` and `outputs` have shapes and strides; `data` is set only for
 // constants (valid until `make` returns: a kernel packs or copies what it keeps).
 struct StepDesc {
@@ -46,8 +52,9 @@ struct StepDesc {
     std::vector<Tensor> inputs, outputs;  // an absent optional input has rank -1
     std::vector<bool> constant;           // one an input
     Attributes attributes;
-    int threads;
+    int threads;  // that run it
     Caches caches;
+    Cuts cuts{};
     std::vector<StepDesc> stages{};  // of a "strips" step (kernels/strips.cpp); `inputs` are those of all, without what
                                      // one hands to the next
 };

@@ -1,5 +1,5 @@
-// The pool under stress: every tile exactly once, worker ids unique within a run, exceptions, nested and concurrent
-// runs, sleep and wake, destruction, fork. Meant for the thread sanitizer too, which must stay silent.
+// The pool under stress: every tile exactly once, worker ids unique within a run and below its count, exceptions,
+// nested and concurrent runs, sleep and wake, destruction, fork. Meant for the thread sanitizer too, which must stay silent.
 // With the argument `latency` it prints the time of a two-tile run instead.
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,6 +63,23 @@ void sleeps_and_wakes() {
         std::this_thread::sleep_for(std::chrono::microseconds(37 * (i % 7)));  // around the spin's length
         check_run(pool.workers(), 5);
     }
+}
+
+// Runs of any number of the workers, so that some sleep through many runs and are then wanted.
+void runs_on_some() {
+    Pool pool(5);
+    for (int i = 0; i < 400; ++i) {
+        const int count = 1 + (i * i + i / 7) % 5;
+        check_run(pool.workers(count), 1 + i % 11);
+        if (i % 40 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    std::vector<std::thread> callers;
+    for (int i = 0; i < 3; ++i) {
+        callers.emplace_back([&pool, i] {
+            for (int j = 0; j < 300; ++j) check_run(pool.workers(1 + (i + j) % 5), 1 + j % 9);
+        });
+    }
+    for (std::thread& caller : callers) caller.join();
 }
 
 void carries_exceptions() {
@@ -234,6 +251,7 @@ int main(int count, char** arguments) {
     survives_fork();  // first: before other threads exist, as a sanitizer wants it
     for (int threads : {1, 2, 3, 8}) every_tile_once(threads, 150);
     sleeps_and_wakes();
+    runs_on_some();
     carries_exceptions();
     nests();
     shared_by_callers();

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import thew
+from thew import nn
 from thew.errors import InputError, MemoryLimitError, PlanError
 from thew.ir import GraphBuilder
 from thew.ops.interpret import evaluate
 from thew.plan import Choice, PlanOptions
+from thew.plan.blocking import BLOCKINGS
 from thew.runtime import device
 from thew.runtime.device import facts, target
 from thew.runtime.native import supported_rows
@@ -65,7 +67,7 @@ def test_every_technique_can_be_left_out(technique):
 def test_a_forced_choice_runs():
     graph = small_network(batch=2)
     free = thew.InferenceSession(graph).plan
-    key = next(key for key, choice in free.choices.items() if choice.algorithm.startswith("conv."))
+    key = next(node for node in free.choices if "conv" in free.choices[node].algorithm)
     rows = [row for row in supported_rows() if row.family == "conv" and row.algorithm == "implicit" and row.a == "fp32"]
     for row in rows:
         session = thew.InferenceSession(graph, choices={key: Choice(row=row.name)})
@@ -75,6 +77,50 @@ def test_a_forced_choice_runs():
         thew.InferenceSession(graph, choices={"nowhere": Choice(row=rows[0].name)})
     with pytest.raises(PlanError, match="must be one that a kernel can run"):
         thew.InferenceSession(graph, choices={key: Choice(precision="int8")})
+
+
+def threaded_network():
+    """Layers of several families, sums deep enough for blocks, extents that no tile divides."""
+    layers = [nn.Conv2d(5, 72, 3, padding=1), nn.ReLU(), nn.Conv2d(72, 35, 3, padding=1), nn.MaxPool2d(2)]
+    layers += [nn.Conv2d(35, 35, 3, padding=1, groups=35), nn.Conv2d(35, 9, 1), nn.Flatten(), nn.Linear(9 * 11 * 11, 7)]
+    return nn.Sequential(*layers).graph((1, 5, 22, 22))
+
+
+@pytest.mark.parametrize("blocking", BLOCKINGS)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_any_threads_and_blocking_of_a_node_compute_the_same(threads, blocking):
+    graph = threaded_network()
+    keys = thew.InferenceSession(graph, threads=3).plan.choices
+    forced = {key: Choice(threads=threads, blocking=blocking) for key in keys}
+    session = thew.InferenceSession(graph, threads=3, choices=forced)
+    how = [step.attributes for step in session.plan.steps if step.op == "conv"]
+    assert all(found.get("threads", 3) == threads for found in how)
+    x = np.random.default_rng(5).standard_normal((1, 5, 22, 22)).astype(np.float32)
+    (want,) = evaluate(graph, {"input": x}).values()
+    np.testing.assert_allclose(session.run(None, {"input": x})[0], want, rtol=1e-4, atol=1e-4)  # sums of 1,089 at most
+    assert all(row.threads == threads for row in session.explain().rows if row.op == "conv")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("threads", 0),
+        ("threads", 4),
+        ("threads", "all"),
+        ("blocking", (100, 100)),
+        ("blocking", (0, 100, 4)),
+        ("blocking", (100, 1 << 40, 4)),
+        ("blocking", (100, 100, -1)),
+        ("blocking", "deep"),
+    ],
+)
+def test_a_forged_way_of_running_is_refused(name, value, tmp_path):
+    graph = threaded_network()
+    plan = thew.InferenceSession(graph, threads=3).plan
+    steps = [dataclasses.replace(step, attributes={**step.attributes, name: value}) for step in plan.steps]
+    dataclasses.replace(plan, steps=tuple(steps)).save(tmp_path / "forged.json")
+    with pytest.raises(PlanError, match="must"):
+        thew.InferenceSession(graph, plan=tmp_path / "forged.json")
 
 
 def test_one_session_serves_many_threads():

@@ -31,9 +31,9 @@ public:
         product_.epilogue = parse_epilogue(desc.attributes);
         const TileShape tile = tile_shape(entry.trunk);
         if (is_direct()) {
-            choose_band(at, tile, desc.threads);
+            choose_band(at, tile, desc);
         } else {
-            choose_blocking(product_, desc.caches, tile, desc.threads, entry.trunk.reads_in_place,
+            choose_blocking(product_, desc, tile, entry.trunk.reads_in_place,
                             !pointwise && patches_.columns ? entry.trunk.column_pitch : 0);
         }
         memory_ = TrunkMemory(product_, b_, tile, desc.threads, w_is_constant, bias_elements);
@@ -62,17 +62,17 @@ private:
 
     // As many rows as share their padded copy of x and leave room for others in the second level, and enough bands for
     // all workers.
-    void choose_band(const ConvOperands& at, const TileShape& tile, int threads) {
+    void choose_band(const ConvOperands& at, const TileShape& tile, const StepDesc& desc) {
         constexpr std::int64_t kBandBytes = 64 << 10;
         Patches& p = patches_;
-        threads_ = threads;
+        threads_ = desc.threads;
         product_.blocking.in_place = true;  // nothing is packed
         p.band_width = (p.out_w - 1) * p.stride_w + (p.kw - 1) * p.dilation_w + 1;
         const std::int64_t line_bytes = at.x.shape[1] * p.band_width * tile.element_bytes;
         const std::int64_t halo = (p.kh - 1) * p.dilation_h + 1;
         const std::int64_t fit = (kBandBytes / std::max<std::int64_t>(line_bytes, 1) - halo) / p.stride_h + 1;
         const std::int64_t lines = at.y.shape[0] * p.out_h;
-        const std::int64_t share = threads > 1 ? ceil_div(lines, std::int64_t{kTilesPerWorker} * threads) : lines;
+        const std::int64_t share = threads_ > 1 ? ceil_div(lines, tiles_wanted(desc)) : lines;
         p.band_rows = std::clamp<std::int64_t>(std::min(fit, share), 1, std::max<std::int64_t>(p.out_h, 1));
         p.band_bytes = round_up(((p.band_rows - 1) * p.stride_h + halo) * line_bytes, 64);
     }

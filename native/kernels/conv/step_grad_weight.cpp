@@ -37,7 +37,7 @@ public:
         lay_out(at);
         join_taps(at.dw.shape[1]);
         const TileShape tile = tile_shape(trunk);
-        choose_blocking(product_, desc.caches, tile, desc.threads, false, trunk.column_pitch);
+        choose_blocking(product_, desc, tile, false, trunk.column_pitch);
         if (patches_.run >= 4 && product_.m > 0) cut_by_units(product_, tile, patches_.run);
         if (product_.c_n != 1 && product_.k > product_.blocking.depth && !trunk.keeps_sums) gather_sums();
         memory_ = TrunkMemory(product_, b_, tile, desc.threads, false, 0);

@@ -125,7 +125,7 @@ private:
         const bool as_it_is = packing.a_bytes == 1 && packing.a_signed == (product_.flip != 0);
         trunk.blocking.depth = trunk.k;
         const TileShape tile{entry_.row.mr, entry_.row.nr, packing.a_bytes, packing.a_bytes, 4 * packing.lanes, false};
-        cut_tiles(trunk, desc.caches, tile, desc.threads, entry_.run && as_it_is && trunk.k == trunk.k_real);
+        cut_tiles(trunk, desc, tile, entry_.run && as_it_is && trunk.k == trunk.k_real);
         trunk.blocking.shared = false;
         trunk.blocking.a_row *= packing.a_bytes;
         a_bytes_ = static_cast<std::size_t>(

@@ -63,7 +63,8 @@ inline void collapse(Walk& walk) {
 // k between two touches of c: as many ways of the first level hold a tile's rows of a as leave room for b's panel. But
 // cores with wide vectors run as fast from their second level, and touch c too often at the depth that the model gives
 // (Zen 4: 128 is 12 % slower than 512).
-inline std::int64_t block_depth(const Caches& caches, const TileShape& tile, std::int64_t k) {
+inline std::int64_t block_depth(const StepDesc& desc, const TileShape& tile, std::int64_t k) {
+    const Caches& caches = desc.caches;
     const double ways = static_cast<double>(caches.l1_ways);
     const double share = 1.0 + static_cast<double>(tile.nr) / static_cast<double>(tile.mr);
     const double a_ways = std::max(1.0, std::floor((ways - 1.0) / share));
@@ -74,6 +75,7 @@ inline std::int64_t block_depth(const Caches& caches, const TileShape& tile, std
     // the same for any number of threads, since where c is narrower the cuts show in the sums.
     if (tile.keeps_sums)
         most = std::max(most, static_cast<std::int64_t>(caches.l2_least_bytes) / 4 / (tile.mr * tile.a_bytes));
+    most = std::max<std::int64_t>(most * desc.cuts.depth_percent / 100, 1);
     const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(k - most / 4, most));  // a quarter over is no reason
     const std::int64_t multiple = tile.keeps_sums ? 32 : 16;  // some of those kernels take k by 32
     return std::max<std::int64_t>(round_up(ceil_div(k, blocks), multiple), multiple);
@@ -94,16 +96,19 @@ inline std::int64_t packed_row(std::int64_t depth, std::int64_t element_bytes) {
     return (ceil_div(depth, line) | 1) * line;
 }
 
-inline constexpr int kTilesPerWorker = 4;              // lets fast cores take more than slow ones
 inline constexpr std::int64_t kSharedBytes = 4 << 20;  // packing once is worth memory up to here
+
+// How many tiles a step of several threads is cut into.
+inline std::int64_t tiles_wanted(const StepDesc& desc) { return desc.cuts.tiles_per_worker * desc.threads; }
 
 inline std::int64_t shared_blocks(const Product& p) {
     return p.items * ceil_div(p.m, p.blocking.rows) * std::max<std::int64_t>(1, ceil_div(p.k, p.blocking.depth));
 }
 
 // Fills product.blocking but for its depth, which is chosen; see choose_blocking for the parameters.
-inline void cut_tiles(Product& p, const Caches& caches, const TileShape& tile, int threads, bool may_read_in_place,
+inline void cut_tiles(Product& p, const StepDesc& desc, const TileShape& tile, bool may_read_in_place,
                       std::int64_t column_pitch = 0) {
+    const Caches& caches = desc.caches;
     Blocking& blocking = p.blocking;
     blocking.in_place = may_read_in_place && p.a_k == 1 && p.k == p.k_real && p.row.rank <= 1 &&
                         (p.row.rank == 0 || rows_spread(caches, tile, p.row.a[0] * tile.element_bytes));
@@ -113,9 +118,8 @@ inline void cut_tiles(Product& p, const Caches& caches, const TileShape& tile, i
     const std::int64_t row_bytes = blocking.a_row * tile.a_bytes;
     std::int64_t rows = std::clamp<std::int64_t>(l2_bytes / 2 / row_bytes, tile.mr, kMaxBlockRows);
     std::int64_t n_tiles = 1;
-    if (threads > 1) {
-        const std::int64_t wanted =
-            ceil_div(std::int64_t{kTilesPerWorker} * threads, std::max<std::int64_t>(p.items, 1));
+    if (desc.threads > 1) {
+        const std::int64_t wanted = ceil_div(tiles_wanted(desc), std::max<std::int64_t>(p.items, 1));
         const bool b_is_near = p.k * p.n * tile.element_bytes <= l2_bytes / 2;
         const std::int64_t least = (b_is_near ? 2 : 4) * tile.mr;  // rows that repay bringing b's panels in
         rows = std::min(rows, std::max(ceil_div(p.m, wanted), least));
@@ -135,10 +139,10 @@ inline void cut_tiles(Product& p, const Caches& caches, const TileShape& tile, i
 
 // Fills product.blocking; `may_read_in_place` says that the kernel can, if the layout allows.
 // `column_pitch` is that of the kernel where a is packed as columns, else 0.
-inline void choose_blocking(Product& p, const Caches& caches, const TileShape& tile, int threads,
-                            bool may_read_in_place, std::int64_t column_pitch = 0) {
-    p.blocking.depth = block_depth(caches, tile, p.k);
-    cut_tiles(p, caches, tile, threads, may_read_in_place, column_pitch);
+inline void choose_blocking(Product& p, const StepDesc& desc, const TileShape& tile, bool may_read_in_place,
+                            std::int64_t column_pitch = 0) {
+    p.blocking.depth = block_depth(desc, tile, p.k);
+    cut_tiles(p, desc, tile, may_read_in_place, column_pitch);
 }
 
 // Makes tiles of whole units (Blocking::unit), or units of whole tiles where a unit is larger; leaves the blocking

@@ -41,8 +41,7 @@ public:
         const TileShape tile = tile_shape(entry);
         product_.a_columns = entry.column_pitch > 0 && product_.a_k != 1 && product_.row.rank == 1 &&
                              product_.row.a[0] == 1 && product_.m >= entry.vector;
-        choose_blocking(product_, desc.caches, tile, desc.threads, entry.reads_in_place,
-                        product_.a_columns ? entry.column_pitch : 0);
+        choose_blocking(product_, desc, tile, entry.reads_in_place, product_.a_columns ? entry.column_pitch : 0);
         const std::int64_t gathered = bias_input_ == 2 ? bias_to_gather(desc.inputs[2], bias_stride_, product_.n) : 0;
         memory_ = TrunkMemory(product_, b_, tile, desc.threads, desc.constant[1], gathered);
         if (desc.constant[1] && !dry) memory_.pack_constant(b_, desc.inputs[1].data);

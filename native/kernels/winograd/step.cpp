@@ -89,7 +89,7 @@ std::int64_t block_of(const WinogradArgs& args, const TileShape& tile, const Cac
 
 // Cuts the tiles into blocks: one worker at a time takes one through all its panels; or, where those are too few to
 // keep all workers busy, all workers transform as many as fit together, and then share out their panels.
-void cut(WinogradArgs& args, const WinogradEntry& entry, const Caches& caches, int threads) {
+void cut(WinogradArgs& args, const WinogradEntry& entry, const StepDesc& desc) {
     const auto element_bytes = static_cast<std::int64_t>(dtype_bytes(entry.row.acc));
     const TileShape tile{entry.row.mr, entry.row.nr, element_bytes, element_bytes, entry.vector * element_bytes, false};
     const std::int64_t points = points_of(entry);
@@ -99,9 +99,9 @@ void cut(WinogradArgs& args, const WinogradEntry& entry, const Caches& caches, i
         in_panels ? round_up(args.c, entry.k_multiple) : odd_lines(round_up(args.c, entry.vector), element_bytes);
     args.c_row = odd_lines(points * tile.nr, element_bytes);
     const std::int64_t tile_bytes = (points * args.a_row + args.c_row) * element_bytes;
-    args.block = block_of(args, tile, caches, tile_bytes, args.packed_item * element_bytes);
-    if (threads > 1 && args.tiles > 0) {
-        const std::int64_t wanted = ceil_div(std::int64_t{kTilesPerWorker} * threads, args.group);
+    args.block = block_of(args, tile, desc.caches, tile_bytes, args.packed_item * element_bytes);
+    if (desc.threads > 1 && args.tiles > 0) {
+        const std::int64_t wanted = ceil_div(tiles_wanted(desc), args.group);
         const std::int64_t rows = std::min(std::max(ceil_div(args.tiles, wanted), 2 * tile.mr), args.block);
         const bool alone = ceil_div(args.tiles, rows) >= wanted;
         const std::int64_t blocks = alone ? wanted : ceil_div(wanted, ceil_div(args.oc, tile.nr));
@@ -129,7 +129,7 @@ WinogradArgs arguments(const StepDesc& desc, const Operands& at, const WinogradE
     args.packed_item = points * packed_b_elements(depth, args.oc, entry.vector);
     args.packed_panel = points * depth * entry.row.nr;
     args.epilogue = parse_epilogue(desc.attributes);
-    cut(args, entry, desc.caches, desc.threads);
+    cut(args, entry, desc);
     return args;
 }
 

@@ -32,7 +32,7 @@ public:
         std::copy(dw.stride, dw.stride + 4, args_.dw);
         views_.x_n = x.stride[0], views_.x_h = x.stride[2], views_.x_w = x.stride[3];
         views_.dy_n = dy.stride[0], views_.dy_h = dy.stride[2], views_.dy_w = dy.stride[3];
-        cut(desc.threads);
+        cut(desc);
     }
 
     std::size_t scratch_bytes() const override { return scratch_bytes_; }
@@ -45,8 +45,9 @@ public:
 
 private:
     // Blocks of tiles depend on shapes alone, so that sums do not depend on the number of threads; tasks may.
-    void cut(int threads) {
-        const std::int64_t points = points_of(entry_), columns = ceil_div(args_.c, entry_.row.nr);
+    void cut(const StepDesc& desc) {
+        const std::int64_t threads = desc.threads, points = points_of(entry_);
+        const std::int64_t columns = ceil_div(args_.c, entry_.row.nr);
         const std::int64_t panels = ceil_div(args_.oc, entry_.row.mr);
         const std::int64_t x_tile = points * columns * entry_.row.nr, dy_tile = points * panels * entry_.pitch;
         const std::int64_t most = std::max(kBlockBytes / ((x_tile + dy_tile) * element_bytes_), kLeastDepth);
@@ -54,7 +55,7 @@ private:
         args_.depth = round_up(std::max<std::int64_t>(ceil_div(args_.tiles, wanted), 1), entry_.k_multiple);
         args_.blocks = std::max<std::int64_t>(ceil_div(args_.tiles, args_.depth), 1);  // empty sums are written too
         args_.z_row = odd_lines(points * entry_.row.nr, element_bytes_);
-        const std::int64_t share = columns * panels / (std::int64_t{kTilesPerWorker} * threads);
+        const std::int64_t share = columns * panels / tiles_wanted(desc);
         args_.task_panels = threads == 1 ? kMostTaskPanels : std::clamp<std::int64_t>(share, 1, kMostTaskPanels);
         args_.task_rows = args_.task_panels * entry_.row.mr;
         const std::int64_t waiting = args_.blocks > 1 ? columns * args_.oc : threads * args_.task_rows;

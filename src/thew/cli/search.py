@@ -162,8 +162,8 @@ def _show_space(
     from thew.search.space import describe, size_of
 
     found, settings = _space(source, threads, given, precisions, pruning)
-    ways = found.environment.alternatives
-    dimensions, size = describe(ways, settings, found.facts), size_of(ways, settings, found.facts)
+    ways, measured = found.environment.alternatives, found.environment.measured
+    dimensions, size = describe(measured, settings, found.facts), size_of(measured, settings, found.facts)
     layers = {
         key: list(dict.fromkeys(f"{way.choice.precision} {way.choice.algorithm}" for way in options))
         for key, options in ways.items()

@@ -8,7 +8,7 @@ anything save what lies in one of the other orders.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from thew.dtypes import NATIVE, size_bytes
 from thew.errors import UnsupportedError
@@ -16,6 +16,7 @@ from thew.ir import Graph, Node
 from thew.ops import Call, Candidate, Work, attribute, find, get
 from thew.ops.conv import FEW_CHANNELS, suits_batches
 from thew.ops.conv_grad import joins_taps
+from thew.plan.blocking import BLOCKINGS, FITTED, blockings_for, on_best_threads, thread_counts
 from thew.plan.choices import Choice, Choices, key_of
 from thew.plan.cost import Cost, work_of
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
@@ -25,6 +26,7 @@ from thew.plan.target import KernelRow, Target
 MAX_RANK = 8
 PLAIN, CHANNELS_LAST, BATCH_INNERMOST, OTHER, ANY = "plain", "channels_last", "batch_innermost", "other", "any"
 LIKE = "~"
+_OPEN = 2.0  # times the best estimate of a layer: what is further behind is not tried in variants
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,9 @@ def call_of_node(graph: Graph, node: Node) -> Call:
     return Call(node, types, values)
 
 
-def choice_of(candidate: Candidate, row: KernelRow, layout: str) -> Choice:
+def choice_of(candidate: Candidate, row: KernelRow, layout: str, threads: int, blocking: str = FITTED) -> Choice:
     """What running a candidate by a row is called."""
-    return Choice(f"{candidate.family}.{candidate.algorithm}", row.name, layout, row.a)
+    return Choice(f"{candidate.family}.{candidate.algorithm}", row.name, layout, row.a, threads, blocking)
 
 
 def has_layouts(shape: tuple[int, ...]) -> bool:
@@ -110,7 +112,7 @@ def candidates_of(
 def alternatives_of(
     graph: Graph, target: Target, node: Node, options: PlanOptions = ALL_TECHNIQUES, choices: Choices | None = None
 ) -> list[Alternative]:
-    """All ways to run a node, in the table's order of preference.
+    """All ways to run a node, in the table's order of preference, each on as many threads as are thought best.
 
     With `choices`, those that the one for this node allows; where it names no algorithm or row, and for nodes without
     a choice, without those that are not taken by default.
@@ -118,24 +120,60 @@ def alternatives_of(
     forced = (choices or {}).get(key_of(node), Choice())
     unasked = choices is not None and not (forced.algorithm or forced.row)
     call = call_of_node(graph, node)
-    passed = sum(_bytes(graph, name) for name in (*node.inputs, *node.outputs) if name)
+    passed, counts, blocking = passed_bytes(graph, node), thread_counts(target.threads), forced.blocking or FITTED
+    if forced.threads:
+        counts = (forced.threads,)
+    if counts[0] > target.threads or blocking not in BLOCKINGS:
+        return []
     found = []
     for candidate, rows in candidates_of(graph, target, node, options):
         if unasked and not candidate.by_default(call):
             continue
         view = candidate.family == "view"
         work = Work(0) if view else work_of(call, candidate)
-        costs = [Cost() if view else target.costs.step_cost(work, row, passed, target.threads) for row in rows]
+        costs = [
+            (Cost(), forced.threads or 1) if view else on_best_threads(counts, target.costs, work, row, passed)
+            for row in rows
+        ]
         for layout, reads, writes in _layouts(graph, node, candidate):
             if not options.layouts:
                 writes = (PLAIN,) * len(writes)
                 if candidate.layout == ANY and layout != PLAIN:
                     continue
-            for row, cost in list(zip(rows, costs, strict=True))[: 1 if view else None]:
-                choice = choice_of(candidate, row, layout)
+            for row, (cost, threads) in list(zip(rows, costs, strict=True))[: 1 if view else None]:
+                choice = choice_of(candidate, row, layout, threads, blocking)
                 if forced.allows(choice):
                     found.append(Alternative(choice, candidate, row, reads, writes, cost))
     return found
+
+
+def variants_of(graph: Graph, target: Target, node: Node, ways: list[Alternative]) -> list[Alternative]:
+    """The ways to run a node on all threads, and those on fewer or with other blockings that the estimates leave open:
+    not far behind the best of them.
+    """
+    call, passed, found = call_of_node(graph, node), passed_bytes(graph, node), []
+    for way in ways:
+        if way.candidate.family == "view":
+            found.append(way)
+            continue
+        work = work_of(call, way.candidate)
+        for count in thread_counts(target.threads):
+            cost = target.costs.step_cost(work, way.row, passed, count)
+            for name in (FITTED, *blockings_for(way.row, work, passed, count, target.costs)):
+                choice = replace(way.choice, threads=count, blocking=name)
+                found.append(replace(way, choice=choice, cost=cost))
+    least = min((way.cost.seconds for way in found), default=0.0)
+    return [way for way in found if is_usual(way.choice, target.threads) or way.cost.seconds <= _OPEN * least]
+
+
+def is_usual(choice: Choice, threads: int) -> bool:
+    """Whether a choice is one of all threads and the fitted blocking."""
+    return choice.threads == threads and choice.blocking == FITTED
+
+
+def passed_bytes(graph: Graph, node: Node) -> int:
+    """Bytes of a node's inputs and outputs."""
+    return sum(_bytes(graph, name) for name in (*node.inputs, *node.outputs) if name)
 
 
 def _bytes(graph: Graph, name: str) -> int:

@@ -3,7 +3,7 @@ that holds them, a fixed part.
 
     seconds = multiply-adds on whole vectors / (rate of the ISA and type × efficiency of the algorithm × threads)
             + bytes in, out and moved on the way / bandwidth of the level that their extent fits
-            + a fixed part a step
+            + a fixed part a step, and one more where several threads run it
 
 The sum, not the larger of the two, since a core overlaps them in part only; calibration fits the efficiencies to the
 same formula. Estimates compare ways to run one node, and weigh them against conversions; they are no predictions.
@@ -66,6 +66,7 @@ class Costs:
         levels: (bytes of one core's share, bytes a second of one core), from the nearest cache to memory, of size 0.
         transpose_factor: how much slower bytes move where source and destination run along different axes.
         step_seconds: of a step that does nothing, and of each part of one that falls into parts.
+        join_seconds: for several threads to begin a step and to end it together.
         shared_threads: threads that still add bandwidth beyond a core's own caches.
         byte_seconds: what a byte that is kept for good is worth, where memory is short (see `thew.plan.within`).
     """
@@ -76,6 +77,7 @@ class Costs:
     levels: tuple[tuple[int, float], ...] = ((32 << 10, 100e9), (1 << 20, 50e9), (4 << 20, 20e9), (0, 8e9))
     transpose_factor: float = 2.0
     step_seconds: float = 0.5e-6
+    join_seconds: float = 4e-6
     shared_threads: int = 2
     byte_seconds: float = 0.0
 
@@ -117,7 +119,8 @@ class Costs:
         passed_bytes = passed_bytes if work.passed_bytes is None else work.passed_bytes
         memory = self.transfer_seconds(passed_bytes, passed_bytes, threads)
         moved = self.transfer_seconds(work.moved_bytes, work.workspace_bytes, threads)
-        fixed = self.step_seconds * work.parts + self.byte_seconds * work.kept_bytes
+        joined = self.join_seconds if threads > 1 else 0.0
+        fixed = self.step_seconds * work.parts + joined + self.byte_seconds * work.kept_bytes
         return Cost(compute, memory + moved, fixed, work.multiply_adds, work.workspace_bytes)
 
 

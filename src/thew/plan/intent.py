@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from thew.errors import ModelError, PlanError
 from thew.ir import Graph, TensorType
 from thew.passes.requantise import Quantisation
-from thew.plan.choices import Choice, key_of
+from thew.plan.choices import Choice, choice_from, key_of
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.plan import Plan, digest_of, quantisation_from, value_from
 from thew.plan.survey import survey
@@ -85,11 +85,12 @@ class Intent:
             wanted = self.choices.get(key_of(node))
             if wanted is None:
                 continue
-            nearer = (wanted, Choice(wanted.algorithm, "", wanted.layout), Choice(wanted.algorithm))
+            what = replace(wanted, threads=0, blocking="")
+            nearer = (what, Choice(wanted.algorithm, "", wanted.layout), Choice(wanted.algorithm))
             legal = [way.choice for way in ways.get(key_of(node), ())]
             near = next((one for one in nearer if any(map(one.allows, legal))), None)
             if near is not None:
-                found[key_of(node)] = near
+                found[key_of(node)] = replace(near, threads=min(wanted.threads, target.threads))
         return found
 
 
@@ -97,7 +98,7 @@ _SHARED = ("options", "precision", "kept", "threads")
 
 
 def _choice(found: Mapping[str, Any]) -> Choice:
-    return Choice(**_known(Choice, found, str))
+    return choice_from({**_known(Choice, found, str), **_known(Choice, found, int)})
 
 
 def _known(kind: type, found: Mapping[str, Any], of: type) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from thew.ops import Call, conv, conv_grad, get, pool, pool_grad
 from thew.ops.reduce import resolved_axes
 from thew.ops.window import Window
 from thew.plan.alternatives import MAX_RANK, PLAIN, Alternative
+from thew.plan.blocking import BLOCKINGS, FITTED
 from thew.plan.builder import Builder, Located, NoKernel
-from thew.plan.choices import key_of
+from thew.plan.choices import Choice, key_of
 from thew.plan.collective import lower_collective
 from thew.plan.plan import plain_strides, same_layout
 from thew.plan.transposed import lower_conv_transpose
@@ -61,14 +62,31 @@ def _lower_to_kernel(builder: Builder, node: Node, alternative: Alternative) -> 
         if name
     ]
     attributes = step_attributes(call)
-    if not builder.options.fitted_blocking:
-        attributes["caches"] = "generic"
-    if builder.target.sharing:
-        attributes["sharing"] = builder.target.sharing
+    attributes.update(_execution(builder, alternative.choice))
     builder.emit([alternative.row], node, inputs, outputs, attributes, get(node.op).flops(call))
     builder.located.update(zip(names, outputs, strict=True))
     if not builder.options.layouts:
         builder.located.update({name: builder.view(name, "plain") for name in names})
+
+
+def _execution(builder: Builder, choice: Choice) -> dict[str, Any]:
+    """How a step runs beside what it computes, as attributes that no op has: see `native/bind/bind.hpp`."""
+    found = how_attributes(choice, builder.target.threads)
+    if not builder.options.fitted_blocking:
+        found["caches"] = "generic"
+    if builder.target.sharing:
+        found["sharing"] = builder.target.sharing
+    return found
+
+
+def how_attributes(choice: Choice, threads: int) -> dict[str, Any]:
+    """A choice's threads, where they are fewer than the plan's, and blocking, where it is not the fitted one."""
+    found: dict[str, Any] = {}
+    if choice.threads < threads:
+        found["threads"] = choice.threads
+    if choice.blocking != FITTED:
+        found["blocking"] = BLOCKINGS[choice.blocking]
+    return found
 
 
 def step_attributes(call: Call) -> dict[str, Any]:

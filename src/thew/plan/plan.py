@@ -18,11 +18,11 @@ from thew.errors import ModelError, PlanError
 from thew.files import write_atomically
 from thew.ir import TensorType, Value
 from thew.passes.requantise import Quantisation
-from thew.plan.choices import Choice, Choices
+from thew.plan.choices import Choices, choice_from
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.states import State
 
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Plan:
                 )
             steps = tuple(_step_from(step) for step in document.pop("steps"))
             inputs, outputs = (tuple(map(value_from, document.pop(key))) for key in ("inputs", "outputs"))
-            choices = {key: Choice(**fields) for key, fields in document.pop("choices").items()}
+            choices = {key: choice_from(fields) for key, fields in document.pop("choices").items()}
             options = PlanOptions(**document.pop("options"))
             states = tuple(State(**{**state, "type": value_from(state).type}) for state in document.pop("states"))
             made: dict[str, Any] = {"choices": choices, "options": options, "states": states}

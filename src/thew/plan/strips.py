@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from thew.errors import PlanError
 from thew.plan.builder import Builder, Draft
@@ -77,7 +78,7 @@ def _fused(builder: Builder, stages: list[Draft]) -> Draft | None:
         name=" → ".join(stage.name for stage in stages),
         inputs=(first.inputs[0], *(view for stage in stages for view in stage.inputs[1:])),
         outputs=last.outputs,
-        attributes={name: first.attributes[name] for name in ("caches", "sharing") if name in first.attributes},
+        attributes=_execution(stages),
         flops=sum(stage.flops for stage in stages),
         needs=last.needs,
         stages=tuple(stages),
@@ -86,3 +87,12 @@ def _fused(builder: Builder, stages: list[Draft]) -> Draft | None:
         return replace(draft, needs=builder.target.needs(builder.as_step(draft)))
     except PlanError:
         return None
+
+
+def _execution(stages: list[Draft]) -> dict[str, Any]:
+    """How the whole runs: on the threads of the stage that has most."""
+    first = stages[0].attributes
+    found = {name: first[name] for name in ("caches", "sharing") if name in first}
+    if all("threads" in stage.attributes for stage in stages):
+        found["threads"] = max(stage.attributes["threads"] for stage in stages)
+    return found

@@ -10,6 +10,7 @@ import numpy as np
 
 from thew.dtypes import to_numpy
 from thew.ops.qlinear import RESIDUAL
+from thew.plan.blocking import BLOCKINGS
 from thew.runtime.device import peak_flops
 from thew.runtime.executable import DeferredStage, Executable, NativeStage, PythonStage
 
@@ -26,7 +27,9 @@ _ADDED: dict[str, dict[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One step; the three measured fields are None where it was not timed or does no arithmetic."""
+    """One step; the three measured fields are None where it was not timed or does no arithmetic. `threads` run it, of
+    the plan's.
+    """
 
     layer: str
     op: str
@@ -39,6 +42,7 @@ class Row:
     moved_bytes: int
     fused: str
     note: str = ""
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,12 @@ class Explanation:
         table = Table(caption=self._caption(), caption_justify="left")
         for name in ("layer", "op", "algorithm", "precision", "shape"):
             table.add_column(name, overflow="fold")
-        for name in ("µs", "GFLOP/s", "% peak", "KB"):
+        for name in ("threads", "µs", "GFLOP/s", "% peak", "KB"):
             table.add_column(name, justify="right")
         table.add_column("fused / note")
         for row in self.rows:
             table.add_row(
-                row.layer, row.op, row.algorithm, row.precision, "×".join(map(str, row.shape)),
+                row.layer, row.op, row.algorithm, row.precision, "×".join(map(str, row.shape)), str(row.threads),
                 _number(row.seconds, 1e6), _number(row.gflops_per_second), _number(row.share_of_peak, 100),
                 f"{row.moved_bytes / 1e3:.0f}", " ".join(filter(None, (row.fused, row.note))),
             )  # fmt: skip
@@ -129,12 +133,19 @@ def _native_rows(stage: NativeStage, rounds: int) -> Iterator[Row]:
     for step, seconds in zip(stage.plan.steps, best, strict=True):
         precision = next((view.dtype for view in (*step.inputs, *step.outputs) if view is not None), "")
         rate = None if seconds is None or step.flops == 0 or seconds == 0 else step.flops / seconds / 1e9
-        peak = None if rate is None else peak_flops(precision, stage.plan.threads)
+        threads = step.attributes.get("threads", stage.plan.threads)
+        peak = None if rate is None else peak_flops(precision, threads)
         share = None if rate is None or not peak else rate * 1e9 / peak
         yield Row(
             step.name, step.op, step.algorithm, precision, step.outputs[0].shape,
-            None if seconds is None else float(seconds), rate, share, step.moved_bytes, _fused(step),
+            None if seconds is None else float(seconds), rate, share, step.moved_bytes, _fused(step), _note(step),
+            threads,
         )  # fmt: skip
+
+
+def _note(step: Any) -> str:
+    cuts = step.attributes.get("blocking")
+    return "" if cuts is None else next((f"blocking: {name}" for name, known in BLOCKINGS.items() if known == cuts), "")
 
 
 def _fused(step: Any) -> str:

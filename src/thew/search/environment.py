@@ -9,24 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from math import inf
 
 import numpy as np
 
 from thew.errors import PlanError, UnsupportedError
 from thew.ir import Graph
+from thew.ops import Call
 from thew.plan import ALL_TECHNIQUES, Choice, PlanOptions, Target, build_plan, key_of
-from thew.plan.alternatives import Alternative, alternatives_of, call_of_node
+from thew.plan.alternatives import Alternative, alternatives_of, call_of_node, is_usual, variants_of
 from thew.plan.choose import Formulation
 from thew.runtime.cache import Cache, Measurement
 from thew.search.features import Features, of_option
 from thew.search.game import Assignment, Table
-from thew.search.measure import Measured, Surveyor, Trial, is_view, measure, measured, step_trial
+from thew.search.measure import Measured, Surveyor, Trial, is_view, measure, measured, step_key, step_trial
 from thew.search.space import LEVELS
 from thew.search.transfer import Transfer
 from thew.search.trial import Network
 
 Known = Mapping[str, Measurement]
+_BESIDE = 1.15  # times the fastest that is shared out otherwise: what is further behind is not asked about in place
 
 
 @dataclass
@@ -39,7 +42,8 @@ class Environment:
         target: the device; its costs are measured ones once the table is filled.
         options: techniques that plans may use.
         levels: of the design space that are searched; of the others stays what the planner chooses by itself.
-        alternatives: of each node, by key.
+        measured: of each node, by key: all ways to run it.
+        alternatives: those of them that may be best: what agents choose from.
     """
 
     source: Graph
@@ -47,13 +51,13 @@ class Environment:
     target: Target
     options: PlanOptions = field(default=ALL_TECHNIQUES, kw_only=True)
     levels: Collection[str] = field(default=LEVELS, kw_only=True)
+    measured: dict[str, list[Alternative]] = field(default_factory=dict, init=False)
     alternatives: dict[str, list[Alternative]] = field(default_factory=dict, init=False)
 
     def trials(self) -> list[Trial]:
         """All that is to be measured."""
         trials: dict[str, Trial] = {}
-        target = replace(self.target, costs=Surveyor(trials))
-        ways = self._ways()
+        target, ways = replace(self.target, costs=Surveyor(trials)), self._ways
         for node in self.graph.nodes:
             call = call_of_node(self.graph, node)
             for way in ways[key_of(node)]:
@@ -63,10 +67,13 @@ class Environment:
         Formulation(self.graph, target, single(ways))
         return list(trials.values())
 
+    @cached_property
     def _ways(self) -> dict[str, list[Alternative]]:
-        found = {
-            key_of(node): alternatives_of(self.graph, self.target, node, self.options) for node in self.graph.nodes
-        }
+        """Of each node: by rows and layouts, on numbers of threads and with blockings."""
+        found = {}
+        for node in self.graph.nodes:
+            ways = alternatives_of(self.graph, self.target, node, self.options)
+            found[key_of(node)] = variants_of(self.graph, self.target, node, ways)
         for key, ways in found.items():
             if not ways:
                 raise UnsupportedError(
@@ -88,13 +95,20 @@ class Environment:
 
     def fill(self, known: Known, refused: frozenset[str]) -> None:
         """Fills the table with what was measured; what cannot run is left out, where something else can."""
+        ways = self._ways
         self.target = replace(self.target, costs=Measured(known))
-        threads, ways, usual = self.target.threads, self._ways(), self._usual()
+        usual = self._usual()
         for node in self.graph.nodes:
             key, call = key_of(node), call_of_node(self.graph, node)
             allowed = _allowed(ways[key], usual[key], self.levels) if key in usual else ways[key]
-            ways_here = distinct(measured(call, way, threads, known, refused) for way in allowed)
-            self.alternatives[key] = ways_here or distinct(allowed)  # what never runs alone is estimated
+            seen = [way for way in allowed if self._is_known(call, way, known)]
+            timed = [measured(call, way, known, refused) for way in seen]
+            self.measured[key] = [way for way in timed if way.cost.seconds < inf] or allowed  # else it is estimated
+            self.alternatives[key] = distinct(self.measured[key])
+
+    def _is_known(self, call: Call, way: Alternative, known: Known) -> bool:
+        """Whether a way was measured, or is one that estimates are trusted for."""
+        return is_view(way) or is_usual(way.choice, self.target.threads) or step_key(call, way) in known
 
     def _usual(self) -> Mapping[str, Choice]:
         """What the planner chooses by itself, where some level is not searched."""
@@ -130,11 +144,11 @@ class Environment:
         """The assignment with the algorithms, layouts and precisions of these choices; None where there is none."""
         found = []
         for key, ways in self.alternatives.items():
-            wanted = choices.get(key)
-            same = [index for index, way in enumerate(ways) if wanted is not None and _like(way.choice, wanted)]
+            wanted = choices.get(key, Choice())
+            same = [index for index, way in enumerate(ways) if _like(way.choice, wanted)]
             if not same:
                 return None
-            found.append(min(same, key=lambda index: ways[index].choice != wanted))
+            found.append(min(same, key=partial(_distance, ways, wanted)))
         return tuple(found)
 
     def network(self, chosen: Assignment) -> Network | None:
@@ -166,6 +180,11 @@ def _like(one: Choice, other: Choice) -> bool:
     return (one.algorithm, one.layout, one.precision) == (other.algorithm, other.layout, other.precision)
 
 
+def _distance(ways: list[Alternative], wanted: Choice, index: int) -> tuple[bool, bool]:
+    choice = ways[index].choice
+    return choice.threads != wanted.threads, choice != wanted
+
+
 def _label(choice: Choice) -> str:
     return f"{choice.precision} {choice.algorithm}"
 
@@ -176,6 +195,8 @@ def _allowed(ways: list[Alternative], usual: Choice, levels: Collection[str]) ->
         ways = [way for way in ways if way.choice.algorithm == usual.algorithm] or ways
     if "implementation" not in levels:
         ways = [way for way in ways if way.choice.layout == usual.layout] or ways
+        how = usual.threads, usual.blocking
+        ways = [way for way in ways if (way.choice.threads, way.choice.blocking) == how] or ways
         first: dict[str, Alternative] = {}
         for way in sorted(ways, key=lambda way: (way.choice.row != usual.row, way.cost.seconds)):
             first.setdefault(way.choice.algorithm, way)
@@ -184,10 +205,19 @@ def _allowed(ways: list[Alternative], usual: Choice, levels: Collection[str]) ->
 
 
 def distinct(ways: Iterable[Alternative]) -> list[Alternative]:
-    """Of the ways that neighbours cannot tell apart, by one algorithm and precision, the fastest one that can run."""
-    best: dict[object, Alternative] = {}
+    """Of the ways that neighbours cannot tell apart, by one algorithm and precision, the fastest one that can run; and
+    of those that are shared out otherwise between threads what is near it: in place, what a thread finds in its cache
+    counts, too.
+    """
+    best: dict[object, dict[object, Alternative]] = {}
     for way in ways:
-        kind = (way.signature, way.choice.algorithm, way.choice.precision)
-        if way.cost.seconds < inf and (kind not in best or way.cost.seconds < best[kind].cost.seconds):
-            best[kind] = way
-    return list(best.values())
+        of_kind = best.setdefault((way.signature, way.choice.algorithm, way.choice.precision), {})
+        shared = way.choice.threads, way.choice.blocking if way.choice.threads > 1 else ""
+        known = of_kind.get(shared)
+        if way.cost.seconds < inf and (known is None or way.cost.seconds < known.cost.seconds):
+            of_kind[shared] = way
+    found = []
+    for of_kind in best.values():
+        least = min((way.cost.seconds for way in of_kind.values()), default=inf)
+        found += [way for way in of_kind.values() if way.cost.seconds <= _BESIDE * least]
+    return found

@@ -25,14 +25,14 @@ _LARGEST = 32.0  # log2 of what is counted
 
 def width() -> int:
     """How many numbers describe an option."""
-    return _OF_SHAPE + 1 + len(_PRECISIONS) + len(_LAYOUTS) + _WORDS
+    return _OF_SHAPE + 2 + len(_PRECISIONS) + len(_LAYOUTS) + _WORDS
 
 
 def of_option(call: Call, output: tuple[int, ...], way: Alternative) -> Features:
     """The numbers of a way to run a call."""
     first = next((known.static_shape for known in call.types if known is not None), ())
     work = get(call.node.op).flops(call)
-    counts = [*_padded(first), *_padded(output), work]
+    counts = [*_padded(first), *_padded(output), work, way.choice.threads]
     parts = [
         np.array([log2(1 + count) / _LARGEST for count in counts]),
         _one_of(way.choice.precision, _PRECISIONS),

@@ -22,7 +22,7 @@ from thew.search.environment import Environment
 from thew.search.game import Assignment, Table
 from thew.search.trial import Trials
 
-ROUNDS = 8  # of looking and correcting, at most
+ROUNDS = 16  # of looking and correcting, at most
 Steps = Iterable[tuple[tuple[str, ...], float]]  # names of the nodes that a step runs, and its seconds
 
 

@@ -27,8 +27,9 @@ from thew.ir import Node, TensorType
 from thew.ir.graph import Array
 from thew.ops import Call, get
 from thew.plan.alternatives import ANY, LIKE, PLAIN, Alternative
+from thew.plan.blocking import BLOCKINGS, FITTED
 from thew.plan.cost import Cost, Costs
-from thew.plan.lower import step_attributes
+from thew.plan.lower import how_attributes, step_attributes
 from thew.plan.plan import LAYOUTS, dense_strides
 from thew.runtime.cache import Cache, Measurement, default_path
 from thew.runtime.device import device_key
@@ -57,11 +58,14 @@ class Trial:
     prepare: Callable[[], Callable[[], None]] = field(compare=False)
 
 
-def step_key(call: Call, way: Alternative, threads: int) -> str:
-    """The key of running a call in a way: by a row, and in a layout where that takes several."""
-    free = way.candidate.layout == ANY and way.choice.layout not in ("", PLAIN)
-    layout = [way.choice.layout] if free else []
-    return json.dumps([way.row.name, *json.loads(layer_key(call)), threads, *layout], separators=(",", ":"))
+def step_key(call: Call, way: Alternative) -> str:
+    """The key of running a call in a way: by a row, on threads, and in a layout where that takes several; the numbers
+    of its blocking where that is not the fitted one.
+    """
+    choice = way.choice
+    free = way.candidate.layout == ANY and choice.layout not in ("", PLAIN)
+    more = [*([choice.layout] if free else []), *([BLOCKINGS[choice.blocking]] if choice.blocking != FITTED else [])]
+    return json.dumps([way.row.name, *json.loads(layer_key(call)), choice.threads, *more], separators=(",", ":"))
 
 
 def layer_key(call: Call) -> str:
@@ -112,19 +116,17 @@ class Measured(Costs):
 
 
 def step_trial(call: Call, way: Alternative, threads: int) -> Trial:
-    """A way to run a node, to be measured."""
-    key, node = step_key(call, way, threads), call.node
+    """A way to run a node by a plan of so many threads, to be measured."""
+    key, node, how = step_key(call, way), call.node, how_attributes(way.choice, threads)
     plain = Step(node.op, node.inputs, node.outputs, dict(node.attributes), call.types, call.values)
-    return Trial(key, layer_key(call), partial(prepare_step, plain, way.reads, way.writes, way.row.name, threads))
+    return Trial(key, layer_key(call), partial(prepare_step, plain, way.reads, way.writes, way.row.name, threads, how))
 
 
-def measured(
-    call: Call, way: Alternative, threads: int, known: Mapping[str, Measurement], refused: frozenset[str]
-) -> Alternative:
+def measured(call: Call, way: Alternative, known: Mapping[str, Measurement], refused: frozenset[str]) -> Alternative:
     """The way at its measured cost; as estimated where it was not measured, without end where it cannot run."""
-    key = step_key(call, way, threads)
     if is_view(way):
         return way
+    key = step_key(call, way)
     if key in refused:
         return replace(way, cost=Cost(inf))
     return replace(way, cost=Cost(known[key].seconds)) if key in known else way
@@ -150,8 +152,12 @@ class Step:
     values: tuple[Array | None, ...]
 
 
-def prepare_step(step: Step, reads: Sequence[str], writes: Sequence[str], row: str, threads: int) -> Callable[[], None]:
-    """A call that runs a node by a row, on random data in the layouts that it reads and writes."""
+def prepare_step(
+    step: Step, reads: Sequence[str], writes: Sequence[str], row: str, threads: int, how: Mapping[str, Any]
+) -> Callable[[], None]:
+    """A call that runs a node by a row, on random data in the layouts that it reads and writes; `how` it runs is what
+    `thew.plan.lower.how_attributes` says.
+    """
     call = Call(Node(step.op, step.inputs, step.outputs, step.attributes), step.types, step.values)
     op = get(call.node.op)
     random = np.random.default_rng(0)
@@ -165,7 +171,8 @@ def prepare_step(step: Step, reads: Sequence[str], writes: Sequence[str], row: s
         for found, layout in zip(made, (*writes, *[PLAIN] * len(made)), strict=False)
     ]
     constants = [index for index, value in enumerate(call.values) if value is not None]
-    return bind_kernel(row, call.node.op, inputs, outputs, step_attributes(call), constants, threads)
+    attributes = {**step_attributes(call), **how}
+    return bind_kernel(row, call.node.op, inputs, outputs, attributes, constants, threads)
 
 
 def prepare_copy(shape: Sequence[int], dtype: str, threads: int, transposed: bool) -> Callable[[], None]:

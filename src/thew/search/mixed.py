@@ -105,6 +105,7 @@ class MixedEnvironment(Environment):
             floats = [self._worded(node, way) for way in self.alternatives[key_of(node)]]
             others = [way for precision in self.forms for way in self._in_precision(node, precision)]
             self.alternatives[key_of(node)] = distinct([*floats, *others])
+            self.measured[key_of(node)] += others
 
     def precisions_of(self, name: str) -> tuple[str, ...]:
         """The precisions that a value may be in; none where it is always as the model has it."""
@@ -135,10 +136,16 @@ class MixedEnvironment(Environment):
             if words is None:
                 continue
             rows = "+".join(way.choice.row for way in ways)
-            choice = Choice("+".join(way.choice.algorithm for way in ways), rows, ways[0].choice.layout, precision)
+            threads, blockings = max(way.choice.threads for way in ways), {way.choice.blocking for way in ways}
+            algorithms = "+".join(way.choice.algorithm for way in ways)
+            blocking = blockings.pop() if len(blockings) == 1 else "+".join(way.choice.blocking for way in ways)
+            choice = Choice(algorithms, rows, ways[0].choice.layout, precision, threads, blocking)
             reads = tuple(words.get(stored.get(name, ""), ANY) for name in node.inputs)
             writes = (f"{precision}:{ways[-1].writes[0]}",)
             cost = Cost(sum(way.cost.seconds for way in ways))
+            rival = self.parts.get((key_of(node), choice))
+            if rival is not None and sum(way.cost.seconds for way in rival) <= cost.seconds:
+                continue  # of those that have one name, the fastest
             self.parts[key_of(node), choice] = ways
             found.append(Alternative(choice, ways[-1].candidate, ways[-1].row, reads, writes, cost))
         return found

@@ -51,7 +51,6 @@ def facts_of(source: Graph, settings: Settings, calibrator: Calibrator | None) -
     """What there is that dimensions of networks need."""
     found = {
         "batch norms": any(node.op == "batch_normalization" for node in source.nodes),
-        "threads": settings.threads > 1,
         "integers": calibrator is not None,
     }
     return frozenset(name for name, there in found.items() if there)

@@ -36,6 +36,7 @@ from thew.search.trial import BLAS, DEFAULT, Network, Samples, Trials
 BASELINES = ("random", "greedy", "exact", "cautious")
 SEEDS = 10  # of the agents' regrets
 _BATCH = 16  # of throughput, where the model leaves it open
+_HOPELESS = 1.1  # times the default's first time: what took longer is not asked whether it is faster after all
 
 
 def search(
@@ -183,7 +184,7 @@ def search(
             "levels": sorted(scope.levels),
             "device": device_key(),
             "space": size_of(
-                environment.alternatives, replace(usual, halves=halves, prunings=shares.ratios), prepared.facts
+                environment.measured, replace(usual, halves=halves, prunings=shares.ratios), prepared.facts
             ),
             "blas": trials.blas.library,
             "transfer": None if transfer is None or transfer.agreement is None else asdict(transfer.agreement),
@@ -200,13 +201,19 @@ def _best(
 ) -> tuple[str, Confirmation | None, float]:
     """The best plan that keeps every bound, also on samples that nobody saw, and its share of the default's time.
 
-    Where time is what counts, none is taken that is not faster than the default in rounds of their own: the best of
-    several by their first times is best by chance, too.
+    Where time is what counts, rounds of their own decide between each and the default, which is asked last: the best
+    of several by their first times is best by chance, too.
 
     Raises UnsupportedError where there is none.
     """
     drop = wanted.max_accuracy_drop
-    order = sorted(networks, key=lambda name: wanted.of_point(points[name], points[DEFAULT]))
+    usual = points[DEFAULT].seconds
+
+    def value(name: str) -> tuple[bool, tuple[float, float]]:
+        near = wanted.is_time and (name == DEFAULT or points[name].seconds > _HOPELESS * usual)
+        return near, wanted.of_point(points[name], points[DEFAULT])
+
+    order = sorted(networks, key=value)
     for name in order:
         if not wanted.allows(points[name]):
             continue

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from thew.search.result import Point
 BLAS, DEFAULT = "BLAS fp32", "default"
 _ROUNDS = 15
 _TURN_SECONDS = 5e-3  # of one network in one round
+_REST_SECONDS = 0.03  # OpenBLAS's threads wait for more work as long, taking their cores from whoever is next
 _ENERGY_SECONDS = 1.0
 _SHARES = (0.2, 0.4)  # of the samples: for calibration, for the search; the rest confirms
 
@@ -132,7 +133,8 @@ class Trials:
     ) -> dict[str, Point]:
         """Times all networks and BLAS in turn, asks for their accuracy and, with a meter, for their energy."""
         runs = self._runs(networks)
-        seconds = times_in_turn(runs, lambda number: progress("timing", number, _ROUNDS))
+        rest = _REST_SECONDS if self.threads > 1 else 0.0
+        seconds = times_in_turn(runs, lambda number: progress("timing", number, _ROUNDS), rest_seconds=rest)
         base = np.asarray(seconds[DEFAULT])
         points: dict[str, Point] = {}
         for name, network in networks.items():
@@ -181,10 +183,14 @@ class Trials:
 
 
 def times_in_turn(
-    runs: Mapping[str, Callable[[], object]], tick: Callable[[int], None] = lambda number: None, rounds: int = _ROUNDS
+    runs: Mapping[str, Callable[[], object]],
+    tick: Callable[[int], None] = lambda number: None,
+    rounds: int = _ROUNDS,
+    rest_seconds: float = 0.0,
 ) -> dict[str, list[float]]:
     """Seconds of one call in each round, everybody in turn, another first in each round. A call that is not timed
-    brings back what the others have driven from the caches: a network that runs often is what is asked about.
+    brings back what the others have driven from the caches: a network that runs often is what is asked about. Before
+    it there is a rest where threads of the one before may still wait for more.
     """
     calls, names = {}, list(runs)
     for name, run in runs.items():
@@ -198,6 +204,7 @@ def times_in_turn(
         shift = number % len(names)
         for name in names[shift:] + names[:shift]:
             run = runs[name]
+            sleep(rest_seconds)
             run()
             started = perf_counter()
             for _ in range(calls[name]):

@@ -1,5 +1,7 @@
 """Choices and options: forced ones are honoured, recorded and refused where they cannot be; techniques switch off."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from thew.errors import InputError, PlanError
 from thew.ir import GraphBuilder
 from thew.passes.specialise import specialise
 from thew.plan import Choice, KernelRow, Needs, Plan, PlanOptions, Target, build_plan
+from thew.plan.choices import choice_from
 
 ROWS = tuple(
     KernelRow(f"{family}_{algorithm}_fp32_{isa}", family, algorithm, "fp32", "fp32", "fp32", 0, 0, 0, isa)
@@ -35,9 +38,9 @@ def two_convolutions():
 def test_a_plan_records_every_choice():
     plan = build_plan(two_convolutions(), TARGET)
     assert plan.choices == {
-        "first": Choice("conv.pointwise", "conv_pointwise_fp32_avx512", "channels_last", "fp32"),
-        "middle": Choice("unary.strided", "unary_strided_fp32_avx512", "channels_last", "fp32"),
-        "y": Choice("conv.implicit", "conv_implicit_fp32_avx512", "channels_last", "fp32"),
+        "first": Choice("conv.pointwise", "conv_pointwise_fp32_avx512", "channels_last", "fp32", 1, "fitted"),
+        "middle": Choice("unary.strided", "unary_strided_fp32_avx512", "channels_last", "fp32", 1, "fitted"),
+        "y": Choice("conv.implicit", "conv_implicit_fp32_avx512", "channels_last", "fp32", 1, "fitted"),
     }
 
 
@@ -78,11 +81,43 @@ def test_a_layout_is_forced_on_an_op_that_takes_any():
         {"first": Choice(precision="fp16")},
         {"first": Choice(layout="plain")},
         {"first": Choice("conv.pointwise", "conv_implicit_fp32_avx512")},
+        {"first": Choice(threads=2)},  # of a plan of one
+        {"first": Choice(blocking="loose")},
     ],
 )
 def test_a_choice_that_cannot_be_is_refused(choices):
     with pytest.raises(PlanError, match="must"):
         build_plan(two_convolutions(), TARGET, choices=choices)
+
+
+def test_each_node_has_threads_and_a_blocking_of_its_own():
+    choices = {"first": Choice(threads=1), "y": Choice(threads=3, blocking="deep")}
+    plan = build_plan(two_convolutions(), replace(TARGET, threads=4), choices=choices)
+    how = {step.name: step.attributes for step in plan.steps if step.op == "conv"}
+    first, last = how.values()
+    assert (first["threads"], last["threads"], last["blocking"]) == (1, 3, (200, 100, 4))
+    assert "blocking" not in first
+    assert [plan.choices[key].threads for key in ("first", "y")] == [1, 3]
+    everywhere = build_plan(two_convolutions(), replace(TARGET, threads=4), choices={"y": Choice(threads=4)})
+    assert all("threads" not in step.attributes for step in everywhere.steps if "y" in step.name)
+
+
+@pytest.mark.parametrize(("size", "threads"), [(4, 1), (64, 4)])
+def test_by_default_a_small_layer_waits_for_nobody(size, threads):
+    b = GraphBuilder("one")
+    weight = b.constant(np.ones((16, 16, 3, 3), np.float32))
+    x = b.input("x", "fp32", (1, 16, size, size))
+    graph = b.graph([b.node("conv", [x, weight], "y", pads=(1, 1, 1, 1))])
+    graph = specialise(graph, {value.name: value.type for value in graph.inputs})
+    assert build_plan(graph, replace(TARGET, threads=4)).choices["y"].threads == threads
+
+
+@pytest.mark.parametrize(
+    "fields", [{"threads": -1}, {"threads": "2"}, {"threads": True}, {"row": 3}, {"colour": "red"}]
+)
+def test_what_is_no_choice_in_a_file_is_refused(fields):
+    with pytest.raises(PlanError, match="must"):
+        choice_from(fields)
 
 
 def test_choices_and_options_are_saved(tmp_path):

@@ -23,14 +23,12 @@ from thew.search.space.row import ROW
 from thew.search.space.threads import THREADS
 from thew.search.space.tile import TILE
 
-OF_LAYERS: tuple[LayerDimension, ...] = (PRECISION, ALGORITHM, LAYOUT, ROW, TILE)
+OF_LAYERS: tuple[LayerDimension, ...] = (PRECISION, ALGORITHM, LAYOUT, ROW, TILE, BLOCKING, THREADS)
 OF_NETWORKS: tuple[NetworkDimension, ...] = (
     PRUNING,
     FOLDING,
     FUSION,
     DEPTH_FIRST,
-    BLOCKING,
-    THREADS,
     CALIBRATION,
     HALF,
 )

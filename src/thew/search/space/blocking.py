@@ -1,9 +1,9 @@
-"""The blocking of matrix products: fitted to this machine's caches, or that of a small generic core."""
+"""The blocking of a layer's loops: fitted to this machine's caches by the model, or by what differs from it."""
 
 from __future__ import annotations
 
-from thew.search.space.dimension import NetworkDimension
+from thew.search.space.dimension import LayerDimension
 
-BLOCKING = NetworkDimension(
-    "blocking", "implementation", "loops cut to this machine's caches", lambda settings: ("fitted", "generic")
+BLOCKING = LayerDimension(
+    "blocking", "implementation", "how loops are cut: fitted to caches, or otherwise", lambda way: way.choice.blocking
 )

@@ -25,7 +25,6 @@ class Settings:
         folding: batch norms are folded into weights.
         fusion: epilogues are fused into the kernels before them.
         depth_first: chains of layers may run strip by strip.
-        blocking: loops are cut to this machine's caches ("fitted") or to those of a small core ("generic").
         threads: workers of the plan.
         calibration: how ranges of activations are chosen where layers are quantised.
         half: 16-bit type that layers may compute in; none where it is empty.
@@ -37,7 +36,6 @@ class Settings:
     folding: bool = True
     fusion: bool = True
     depth_first: bool = True
-    blocking: str = "fitted"
     threads: int = 1
     calibration: str = "minmax"
     half: str = ""
@@ -52,7 +50,6 @@ class Settings:
             fusion=self.fusion,
             folding=self.folding,
             strips=self.depth_first,
-            fitted_blocking=self.blocking == "fitted",
         )
 
 
@@ -80,7 +77,7 @@ class NetworkDimension:
 
     Attributes:
         values: what is tried; the first is what the planner does by itself.
-        needs: what must be there for it to matter: "batch norms", "threads", "integers" or nothing.
+        needs: what must be there for it to matter: "batch norms", "integers" or nothing.
     """
 
     name: str

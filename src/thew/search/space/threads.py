@@ -1,9 +1,9 @@
-"""The number of threads, up to what the plan may use: small networks do not always gain from the last one."""
+"""The number of threads of a layer, up to the plan's: small layers lose more by waiting for others than these gain."""
 
 from __future__ import annotations
 
-from thew.search.space.dimension import NetworkDimension
+from thew.search.space.dimension import LayerDimension
 
-THREADS = NetworkDimension(
-    "threads", "implementation", "workers", lambda settings: tuple(range(settings.threads, 0, -1)), "threads"
+THREADS = LayerDimension(
+    "threads", "implementation", "threads that run a layer, of the plan's", lambda way: str(way.choice.threads)
 )
