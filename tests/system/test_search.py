@@ -17,6 +17,7 @@ from thew.search.objective import Objective
 from thew.search.pruned import Pruning, choose_pruning
 from thew.search.space import Settings
 
+BYTES = ["fp32", "int8"]
 QUICK = {"levels": ["algorithm"], "seeds": 1}
 
 
@@ -196,11 +197,53 @@ def test_no_channel_goes_where_accuracy_is_lost(network, data):
     types = {value.name: value.type for value in network.inputs}
     shares = Pruning((0.5,), 0, Data(*data))
     asked = []
-    model, ratio, (tried,) = choose_pruning(
+    model, (tried,) = choose_pruning(
         network, types, shares, Settings(), lambda one, key: asked.append(key), Objective({"size": 1.0})
     )
-    assert model is network and ratio == 0.0 and tried.chosen == "0.0" and tried.worth["0.5"] == float("inf")
+    assert model is network and tried.chosen == "0.0" and tried.worth["0.5"] == float("inf")
     assert asked == [("pruning", 0.5)]
+
+
+@pytest.fixture(scope="module")
+def dense():
+    """A network whose time is that of its dense weights, and its own answers to samples."""
+    rng = np.random.default_rng(3)
+    layers = [thew.nn.Conv2d(3, 4, 3, padding=1), thew.nn.ReLU(), thew.nn.Flatten(), thew.nn.Linear(1024, 1024)]
+    graph = thew.nn.Sequential(*layers, thew.nn.ReLU(), thew.nn.Linear(1024, 10)).graph((1, 3, 16, 16))
+    x = rng.standard_normal((60, 3, 16, 16)).astype(np.float32)
+    session = thew.InferenceSession(graph)
+    return graph, (x, np.array([session.run(None, {"input": one[None]})[0].argmax() for one in x]))
+
+
+@pytest.mark.parametrize(
+    ("how", "name", "chosen", "row"),
+    [
+        ({"pruning": ["2:4"]}, "pruning", "2:4", "gemv_structured"),
+        ({"pruning": ["2:4", "block:0.75"]}, "pruning", "block:0.75", "gemv_blocks"),
+        ({"precisions": BYTES}, "weights", "int8", "gemv_widened"),
+    ],
+)
+def test_dense_weights_are_left_out_or_held_in_bytes(dense, cache, tmp_path, monkeypatch, how, name, chosen, row):
+    def last(types, variants, wanted):  # whatever this machine would say
+        return {one: 1.0 / (1 + place) for place, one in enumerate(variants)}
+
+    graph, data = dense
+    monkeypatch.setattr("thew.search.pruned.value_of", last)
+    found = thew.search(
+        graph, data=data, max_accuracy_drop=1.0, objective="size", episodes=2, seeds=1, cache=cache,
+        **{"precisions": ["fp32"], **how},
+    )  # fmt: skip
+    (tried,) = (one for one in found.tried if one.name == name)
+    assert tried.chosen == chosen and max(tried.worth.values()) < float("inf")
+    ways = [way for layer in found.layers for way in (layer.chosen, *(other.name for other in layer.others))]
+    assert any(way.startswith(row) for way in ways)
+    assert found.model is not None and found.best.weight_bytes < found.default.weight_bytes
+    found.plan.save(tmp_path / "plan.json")
+    thew.export_onnx(found.model, tmp_path / "lighter.onnx")
+    x = data[0][:1]
+    (y,) = thew.InferenceSession(tmp_path / "lighter.onnx", plan=tmp_path / "plan.json").run(None, {"input": x})
+    (expected,) = thew.InferenceSession(tmp_path / "lighter.onnx").run(None, {"input": x})
+    np.testing.assert_allclose(y, expected, atol=0.05 * float(np.abs(expected).max()))  # layers may run on integers
 
 
 def test_energy_is_measured_or_refused(network, cache, monkeypatch):
@@ -229,6 +272,13 @@ def test_energy_is_measured_or_refused(network, cache, monkeypatch):
         {"data": (np.zeros((2, 3, 20, 20), np.float32), np.zeros(2, int))},
         {"agent": "nobody"},
         {"pruning": [0.5]},
+        {
+            "pruning": ["4:2"],
+            "data": (np.zeros((9, 3, 20, 20), np.float32), np.zeros(9, int)),
+            "max_accuracy_drop": 0.1,
+        },
+        {"pruning": ["block:2"]},
+        {"pruning": ["colour"]},
         {"pruning": [1.0], "data": (np.zeros((9, 3, 20, 20), np.float32), np.zeros(9, int)), "max_accuracy_drop": 0.1},
         {"max_accuracy_drop": 0.1},
         {"episodes": 0},

@@ -44,7 +44,8 @@ def search(
         str, typer.Option(help="Precisions that layers may have, with commas.")
     ] = "fp32,int8,bf16,fp16",
     pruning: Annotated[
-        str, typer.Option(help="Shares of channels to try to prune, with commas; the smaller model is written too.")
+        str,
+        typer.Option(help="Levels to try, with commas: 0.25 of channels, 2:4, block:0.7; the model is written too."),
     ] = "",
     finetune_epochs: Annotated[int, typer.Option(min=0, help="Epochs of training after pruning.")] = 0,
     budget: Annotated[float, typer.Option(min=0, help="Seconds for measurements; what is over is estimated.")] = 300.0,
@@ -72,7 +73,7 @@ def search(
     source = models.load(model, common.seed)
     given = None if data is None else samples.read(data, source, preprocess)
     if space:
-        _show_space(read(source), common.threads, given, precisions.split(","), _shares(pruning), common.json)
+        _show_space(read(source), common.threads, given, precisions.split(","), _levels(pruning), common.json)
         return
     stem = Path(model.removeprefix("zoo:")).with_suffix("")
     target = plan or Path(f"{stem}.plan.json")
@@ -95,7 +96,7 @@ def search(
             seed=common.seed,
             levels=levels.split(","),
             precisions=precisions.split(","),
-            pruning=_shares(pruning),
+            pruning=_levels(pruning),
             finetune_epochs=finetune_epochs,
             budget_seconds=budget,
             farm=stack.enter_context(mpi_farm()) if farm else None,
@@ -104,8 +105,9 @@ def search(
         )
     result.plan.save(target)
     if result.model is not None:
-        export_onnx(result.model, f"{stem}_pruned.onnx")
-        show.note(f"the plan is for the pruned model in {stem}_pruned.onnx")
+        lighter = f"{stem}_{'pruned' if pruning else 'weights_int8'}.onnx"
+        export_onnx(result.model, lighter)
+        show.note(f"the plan is for the model in {lighter}")
     if report is not None:
         result.report(report)
     if common.json:
@@ -124,16 +126,20 @@ def _weights(text: str) -> str | dict[str, float]:
         raise InputError(f"--objective: weights must be such as latency=1,memory=0.5, got {text!r}") from error
 
 
-def _shares(text: str) -> list[float]:
-    """Shares such as ``0.25,0.5``."""
+def _levels(text: str) -> list[float | str]:
+    """Levels such as ``0.25,2:4,block:0.7``."""
+    return [part if ":" in part or part.isalpha() else _share(part) for part in text.split(",") if part]
+
+
+def _share(text: str) -> float:
     try:
-        return [float(part) for part in text.split(",") if part]
+        return float(text)
     except ValueError as error:
-        raise InputError(f"--pruning: must be shares such as 0.25,0.5, got {text!r}") from error
+        raise InputError(f"--pruning: must be levels such as 0.25,2:4,block:0.7, got {text!r}") from error
 
 
 def _space(
-    source: Graph, threads: int, given: Any, precisions: list[str], pruning: list[float]
+    source: Graph, threads: int, given: Any, precisions: list[str], pruning: list[float | str]
 ) -> tuple[Prepared, Settings]:
     """The space, and what is free in it. Precisions need samples: numbers by chance serve where none are given."""
     import numpy as np
@@ -156,7 +162,7 @@ def _space(
 
 
 def _show_space(
-    source: Graph, threads: int, given: Any, precisions: list[str], pruning: list[float], as_json: bool
+    source: Graph, threads: int, given: Any, precisions: list[str], pruning: list[float | str], as_json: bool
 ) -> None:
     """The dimensions, the options of every layer, and how many plans there are."""
     from thew.search.space import describe, size_of

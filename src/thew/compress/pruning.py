@@ -171,18 +171,14 @@ def prune(
     if finetune_epochs and samples is None:
         raise InputError(f"finetune_epochs: must come with data=(x, y), got {finetune_epochs} without; give data")
     source = read(model)
-    masks: dict[str, Array] = {}
     groups: dict[str, tuple[int, int]] = {}
+    masks: dict[str, Array] = {}
     if structure == CHANNELS:
         pruner = Pruner(source, criterion, samples, multiple, threads)
         graph = pruner.prune(ratio)
         groups = {name: (count, find_channels(graph).families[name].size) for name, count in pruner.groups.items()}
     else:
-        pattern_of(structure)
-        if not isinstance(ratio, int | float) or not 0 <= ratio < 1:
-            raise InputError(f"ratio: must be a number from 0 to below 1 for {structure}, got {ratio!r}")
-        prepared = run(source, _PREPARE)
-        graph, masks = masked(prepared, layers(prepared), structure, float(ratio))
+        graph, masks = sparse(source, structure, ratio)
     if finetune_epochs and samples is not None:
         training = Training(finetune_epochs, learning_rate, batch_size, threads, seed, progress)
         graph = finetune(graph, samples, training, masks)
@@ -192,6 +188,19 @@ def prune(
         judge = Judge(source, asked, threads=threads, cache=cache or default_path())
         before, after = judge.before, judge.accuracy(graph)
     return Pruned(graph, groups, _zeros(graph), before, after)
+
+
+def sparse(source: Graph, structure: str, ratio: Any = 0.0) -> tuple[Graph, dict[str, Array]]:
+    """A model with zeros in a pattern, "block" or n:m, and the masks of its weights.
+
+    Raises:
+        InputError: there is no such pattern, or `ratio`, of blocks, is not from 0 to below 1.
+    """
+    pattern_of(structure)
+    if not isinstance(ratio, int | float) or not 0 <= ratio < 1:
+        raise InputError(f"ratio: must be a number from 0 to below 1 for {structure}, got {ratio!r}")
+    prepared = run(source, _PREPARE)
+    return masked(prepared, layers(prepared), structure, float(ratio))
 
 
 def _zeros(graph: Graph) -> float:

@@ -31,8 +31,11 @@ from thew.search.result import Tried
 from thew.search.space import OF_NETWORKS, Settings
 from thew.search.space.calibration import CALIBRATION
 from thew.search.space.half import HALF
+from thew.search.space.pruning import PRUNING
+from thew.search.space.weights import WEIGHTS
 from thew.search.trial import times_in_turn
 
+OF_MODELS = (PRUNING, WEIGHTS)  # chosen before: see `thew.search.pruned`
 _ROUNDS = 9
 _MARGIN = 0.98  # of the planner's own value: what wins by less may be noise
 _ROUNDS_WON = 0.75  # and in so many rounds
@@ -72,7 +75,7 @@ def choose_settings(
     for position, dimension in enumerate(OF_NETWORKS):
         tick(position, len(OF_NETWORKS))
         values = dimension.free(settings, has)
-        if len(values) < 2 or dimension.level not in levels:
+        if len(values) < 2 or dimension.level not in levels or dimension in OF_MODELS:
             continue
         if dimension is CALIBRATION:
             assert calibrator is not None

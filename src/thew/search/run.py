@@ -20,6 +20,7 @@ from thew.plan import build_plan
 from thew.runtime.device import device_key, target
 from thew.runtime.energy import choose_meter
 from thew.search.contest import Contest
+from thew.search.forms import INTEGER
 from thew.search.game import Assignment
 from thew.search.in_place import corrected
 from thew.search.layers import layers_of
@@ -27,11 +28,12 @@ from thew.search.network_level import planned_graph
 from thew.search.objective import LATENCY, Goal, Objective
 from thew.search.pareto import non_dominated
 from thew.search.prepare import PRECISIONS, Scope, calibrator_for, check_precisions, halves_for, prepare, types_of
-from thew.search.pruned import Pruning, choose_pruning
+from thew.search.pruned import Level, Pruning, choose_pruning
 from thew.search.result import Confirmation, Point, Result
 from thew.search.space import LEVELS, Settings, check_levels, size_of
 from thew.search.transfer import Transfer
 from thew.search.trial import BLAS, DEFAULT, Network, Samples, Trials
+from thew.search.weights import choose_weights
 
 BASELINES = ("random", "greedy", "exact", "cautious")
 SEEDS = 10  # of the agents' regrets
@@ -52,7 +54,7 @@ def search(
     *,
     max_energy_joules: float | None = None,
     precisions: Sequence[str] = PRECISIONS,
-    pruning: Sequence[float] = (),
+    pruning: Sequence[Level] = (),
     finetune_epochs: int = 0,
     levels: Sequence[str] = LEVELS,
     settings: Mapping[str, Any] | None = None,
@@ -87,8 +89,9 @@ def search(
         max_energy_joules: bound of one run.
         precisions: that layers may compute in: "fp32", and where accuracy may be lost "int8" by post-training
             quantisation, "bf16" and "fp16" (of which a plan has the one that is faster here).
-        pruning: shares of channels that are tried to be pruned, beside none; where one is taken, `result.model` is the
-            smaller model, to which the plan belongs.
+        pruning: levels that are tried beside none: shares of channels such as 0.25, patterns such as "2:4", shares of
+            blocks such as "block:0.7"; where one is taken, `result.model` is the pruned model, to which the plan
+            belongs (as it is the one with int8 weights under floats, where dense layers are faster with these).
         finetune_epochs: of training after pruning, on the samples that calibrate.
         levels: that are searched, of "network", "algorithm" and "implementation"; on the others the planner chooses.
         settings: of the agent, such as ``{"learning_rate": 0.1}``.
@@ -134,7 +137,12 @@ def search(
         default = Network(source, build_plan(planned_graph(source, types, usual), target(threads)))
         trials = Trials(source, samples, types, threads)
         keeps = trials.within(max_accuracy_drop)
-        lean, ratio, pruned = choose_pruning(source, types, shares, usual, keeps, wanted, progress)
+        lean, pruned = choose_pruning(source, types, shares, usual, keeps, wanted, progress)
+        lean, weighed = (
+            choose_weights(lean, types, usual, keeps, wanted, progress)
+            if may_lose and INTEGER in precisions
+            else (lean, ())
+        )
         halves = halves_for(lean, types, calibrated, precisions, threads, cache)
         calibrator = calibrator_for(lean, calibrated, precisions, threads, progress, cache)
         scope = Scope(searched, wanted, True, halves, budget_seconds, farm, cache, transfer)
@@ -170,8 +178,8 @@ def search(
         regrets=contest.regrets(table, range(seed, seed + seeds), progress),
         optimum_seconds=table.total(table.optimum()),
         layers=layers_of(environment, table, contest.finalists.get(winner), networks[winner].plan),
-        tried=(*pruned, *prepared.tried),
-        model=lean if ratio and winner != DEFAULT else None,
+        tried=(*pruned, *weighed, *prepared.tried),
+        model=lean if lean is not source and winner != DEFAULT else None,
         settings={
             "objective": objective if isinstance(objective, str) else dict(objective),
             "max_accuracy_drop": max_accuracy_drop,
@@ -184,7 +192,7 @@ def search(
             "levels": sorted(scope.levels),
             "device": device_key(),
             "space": size_of(
-                environment.measured, replace(usual, halves=halves, prunings=shares.ratios), prepared.facts
+                environment.measured, replace(usual, halves=halves, prunings=shares.levels), prepared.facts
             ),
             "blas": trials.blas.library,
             "transfer": None if transfer is None or transfer.agreement is None else asdict(transfer.agreement),

@@ -22,10 +22,12 @@ from thew.search.space.pruning import PRUNING
 from thew.search.space.row import ROW
 from thew.search.space.threads import THREADS
 from thew.search.space.tile import TILE
+from thew.search.space.weights import WEIGHTS
 
 OF_LAYERS: tuple[LayerDimension, ...] = (PRECISION, ALGORITHM, LAYOUT, ROW, TILE, BLOCKING, THREADS)
 OF_NETWORKS: tuple[NetworkDimension, ...] = (
     PRUNING,
+    WEIGHTS,
     FOLDING,
     FUSION,
     DEPTH_FIRST,

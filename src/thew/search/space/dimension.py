@@ -29,8 +29,9 @@ class Settings:
         calibration: how ranges of activations are chosen where layers are quantised.
         half: 16-bit type that layers may compute in; none where it is empty.
         halves: 16-bit types that it may be.
-        pruning: share of its channels that each layer loses.
-        prunings: shares that it may be, beside none.
+        pruning: what layers lose of their weights; 0 for nothing.
+        prunings: levels that it may be, beside none.
+        weights: what dense layers hold their weights as.
     """
 
     folding: bool = True
@@ -40,8 +41,9 @@ class Settings:
     calibration: str = "minmax"
     half: str = ""
     halves: tuple[str, ...] = ()
-    pruning: float = 0.0
-    prunings: tuple[float, ...] = ()
+    pruning: float | str = 0.0
+    prunings: tuple[float | str, ...] = ()
+    weights: str = "fp32"
 
     @property
     def options(self) -> PlanOptions:
@@ -77,7 +79,7 @@ class NetworkDimension:
 
     Attributes:
         values: what is tried; the first is what the planner does by itself.
-        needs: what must be there for it to matter: "batch norms", "integers" or nothing.
+        needs: what must be there for it to matter: "batch norms", "integers", "dense weights" or nothing.
     """
 
     name: str
