@@ -1,5 +1,6 @@
 // Planning and running of strided loops. Tiles hold about 32 KB of the widest operand: large enough to hide the
-// hand-over to a worker, small enough to stay in L1 and to balance unequal cores.
+// hand-over to a worker, small enough to stay in L1 and to balance unequal cores. Short rows against one that repeats,
+// as of pixels with few channels and a number for each, run as long ones: the row that repeats is written out.
 #include "kernels/strided.hpp"
 
 #include <algorithm>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::int64_t kTileBytes = 32 * 1024;
 constexpr std::int64_t kBlock = 256;  // elements that go through a buffer at once
+constexpr std::int64_t kShortRow = kBlock / 2;
 
 struct Dimension {
     std::int64_t extent;
@@ -134,6 +136,89 @@ void Run::rows(std::int64_t row, std::int64_t count, std::int64_t first, std::in
     }
 }
 
+void run_rows(const StridedLoop& loop, std::byte* const* data, const Workers& workers, LeafKernel kernel,
+              const void* parameters) {
+    Run run{loop, data, kernel, parameters, {}, false};
+    const std::int64_t cols = loop.extent[loop.rank - 1];
+    std::int64_t widest = 1;
+    for (int n = 0; n < loop.operands; ++n) {
+        std::int64_t stride = loop.stride[n][loop.rank - 1];
+        run.buffered[n] = !loop.as_is && cols > 1 && stride != loop.bytes[n] && (n == 0 || stride != 0);
+        run.any_buffered |= run.buffered[n];
+        widest = std::max(widest, loop.bytes[n]);
+    }
+    const std::int64_t all_rows = loop.elements / cols;
+    const std::int64_t tile = std::max<std::int64_t>(kTileBytes / (widest * loop.work), 1);
+    if (workers.count == 1 || loop.elements <= tile) return run.rows(0, all_rows, 0, cols);
+    const std::int64_t piece = std::max(tile, kBlock);
+    if (cols > piece) {
+        const std::int64_t pieces = (cols + piece - 1) / piece;
+        auto body = [&](std::int64_t at, int) {
+            std::int64_t first = at % pieces * piece;
+            run.rows(at / pieces, 1, first, std::min(first + piece, cols));
+        };
+        return parallel_for(workers, all_rows * pieces, body);
+    }
+    const std::int64_t together = std::max<std::int64_t>(tile / cols, 1);
+    auto body = [&](std::int64_t at, int) {
+        run.rows(at * together, std::min(together, all_rows - at * together), 0, cols);
+    };
+    parallel_for(workers, (all_rows + together - 1) / together, body);
+}
+
+bool repeats(const StridedLoop& loop, int operand) {
+    const std::int64_t* stride = loop.stride[operand];
+    return stride[loop.rank - 1] != 0 && stride[loop.rank - 2] == 0;
+}
+
+// How many rows may run as one: rows that are short, and in every operand go on, repeat one row throughout, or hold one
+// number.
+std::int64_t rows_together(const StridedLoop& loop) {
+    const int columns = loop.rank - 1, rows = columns - 1;
+    const std::int64_t cols = loop.extent[columns];
+    if (loop.as_is || cols == 1 || cols > kShortRow || loop.extent[rows] < 2 * kBlock / cols) return 1;
+    for (int n = 0; n < loop.operands; ++n) {
+        const std::int64_t* stride = loop.stride[n];
+        const bool goes_on = stride[columns] == loop.bytes[n] && stride[rows] == cols * stride[columns];
+        const bool is_number = n > 0 && stride[columns] == 0 && stride[rows] == 0;
+        const bool is_row = n > 0 && stride[columns] == loop.bytes[n] &&
+                            std::all_of(stride, stride + columns, [](std::int64_t step) { return step == 0; });
+        if (!goes_on && !is_number && !is_row) return 1;
+    }
+    return kBlock / cols;
+}
+
+// Rows as one, `together` at a time, and those that are left.
+void run_joined(StridedLoop loop, std::byte* const* data, const Workers& workers, LeafKernel kernel,
+                const void* parameters, std::int64_t together) {
+    alignas(kAlignment) std::byte buffer[kMaxOperands][kBlock * 8];
+    const int columns = loop.rank - 1, rows = columns - 1;
+    const std::int64_t cols = loop.extent[columns], count = loop.extent[rows];
+    const std::int64_t outer = loop.elements / (cols * count);
+    std::byte* at[kMaxOperands];
+    for (int n = 0; n < loop.operands; ++n) {
+        at[n] = data[n];
+        if (repeats(loop, n)) {
+            const std::int64_t bytes = cols * loop.bytes[n];
+            for (std::int64_t i = 0; i < together; ++i) {
+                std::memcpy(buffer[n] + i * bytes, data[n], static_cast<std::size_t>(bytes));
+            }
+            at[n] = buffer[n];
+        }
+        loop.stride[n][rows] *= together;
+    }
+    const auto run = [&](std::int64_t joined, std::int64_t length) {
+        loop.extent[rows] = joined;
+        loop.extent[columns] = length;
+        loop.elements = outer * joined * length;
+        run_rows(loop, at, workers, kernel, parameters);
+    };
+    run(count / together, cols * together);
+    if (count % together == 0) return;
+    for (int n = 0; n < loop.operands; ++n) at[n] += count / together * loop.stride[n][rows];
+    run(1, count % together * cols);
+}
+
 }  // namespace
 
 std::int64_t element_count(const Tensor& tensor) {
@@ -209,32 +294,9 @@ StridedLoop plan_loop(std::span<const Tensor> views, const std::string& where) {
 void run_loop(const StridedLoop& loop, std::byte* const* data, const Workers& workers, LeafKernel kernel,
               const void* parameters) {
     if (loop.elements == 0) return;
-    Run run{loop, data, kernel, parameters, {}, false};
-    const std::int64_t cols = loop.extent[loop.rank - 1];
-    std::int64_t widest = 1;
-    for (int n = 0; n < loop.operands; ++n) {
-        std::int64_t stride = loop.stride[n][loop.rank - 1];
-        run.buffered[n] = !loop.as_is && cols > 1 && stride != loop.bytes[n] && (n == 0 || stride != 0);
-        run.any_buffered |= run.buffered[n];
-        widest = std::max(widest, loop.bytes[n]);
-    }
-    const std::int64_t all_rows = loop.elements / cols;
-    const std::int64_t tile = std::max<std::int64_t>(kTileBytes / (widest * loop.work), 1);
-    if (workers.count == 1 || loop.elements <= tile) return run.rows(0, all_rows, 0, cols);
-    const std::int64_t piece = std::max(tile, kBlock);
-    if (cols > piece) {
-        const std::int64_t pieces = (cols + piece - 1) / piece;
-        auto body = [&](std::int64_t at, int) {
-            std::int64_t first = at % pieces * piece;
-            run.rows(at / pieces, 1, first, std::min(first + piece, cols));
-        };
-        return parallel_for(workers, all_rows * pieces, body);
-    }
-    const std::int64_t together = std::max<std::int64_t>(tile / cols, 1);
-    auto body = [&](std::int64_t at, int) {
-        run.rows(at * together, std::min(together, all_rows - at * together), 0, cols);
-    };
-    parallel_for(workers, (all_rows + together - 1) / together, body);
+    const std::int64_t together = rows_together(loop);
+    if (together > 1) return run_joined(loop, data, workers, kernel, parameters, together);
+    run_rows(loop, data, workers, kernel, parameters);
 }
 
 }  // namespace thew

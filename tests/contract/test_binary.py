@@ -74,6 +74,20 @@ def test_strides(row: Any, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> N
             assert np.array_equal(out, a * b), (layout_a, layout_b, layout)
 
 
+@pytest.mark.parametrize("row", [*FLOATS, *WHOLE])
+@pytest.mark.parametrize(("cols", "threads"), [(2, 1), (12, 2), (85, 1)])
+def test_short_rows_against_one_that_repeats(row: Any, cols: int, threads: int) -> None:
+    """As of pixels with few channels: dense, with gaps between blocks of rows, in place, with other bytes written."""
+    a, b = random(row.a, (3, 301, cols), 1), random(row.a, (cols,), 2)
+    assert np.array_equal(_run(row, "max", a, b, threads=threads), np.maximum(a, b))
+    assert np.array_equal(_run(row, "less", b, a, threads=threads), b < a)
+    whole = random(row.a, (4, 350, cols), 3)
+    part, kept = whole[1:, 7:308], whole.copy()
+    kept[1:, 7:308] = np.minimum(part, b)
+    native.run_kernel(row.name, "min", [part, b], [part], threads=threads)
+    assert np.array_equal(whole, kept)
+
+
 @pytest.mark.parametrize("row", FLOATS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_in_place(row: Any, layout: str) -> None:
