@@ -100,6 +100,14 @@ class Editor:
         types = tuple(self.type_of(name) if name else None for name in node.inputs)
         return Call(node, types, tuple(self.constant(name) for name in node.inputs))
 
+    def static_call(self, node: Node) -> Call | None:
+        """The same where the types of all inputs are known in full; else None."""
+        call = self.call(node)
+        known = (
+            type_ is not None and type_.is_static for name, type_ in zip(node.inputs, call.types, strict=True) if name
+        )
+        return call if all(known) else None
+
     def forget_type(self, name: str) -> None:
         """Lets a value have another type: that of the node which is put next to define it."""
         self._types.pop(name, None)

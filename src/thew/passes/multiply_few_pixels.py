@@ -23,6 +23,7 @@ from thew.ops import Call, attribute, conv, conv_grad
 from thew.ops.window import Window
 from thew.passes.editor import Editor
 from thew.passes.epilogue import activation_of
+from thew.passes.nodes import Nodes
 
 MANY_WEIGHTS = 1 << 16
 WIDEST = 16  # input pixels an output pixel: strides of 4
@@ -43,9 +44,8 @@ def multiply_few_pixels(graph: Graph) -> Graph:
 
 def _call(editor: Editor, node: Node) -> Call | None:
     """The node with its types, where it is a plain convolution of one group with weights that change."""
-    call = editor.call(node)
-    known = all(found is None or found.is_static for found in call.types) and call.types[0] is not None
-    if not known or call.type(0).dtype not in _FLOATS or attribute(node, "group") != 1:
+    call = editor.static_call(node)
+    if call is None or call.type(0).dtype not in _FLOATS or attribute(node, "group") != 1:
         return None
     fixed = node.op != "conv_grad_weight" and call.value(1) is not None
     fused = node.op == "conv" and (bool(activation_of(node)[0]) or bool(node.input(3)))
@@ -64,30 +64,12 @@ def _is_worth_it(call: Call) -> bool:
     return few and prod(forward.shape(1)) >= MANY_WEIGHTS
 
 
-class _Nodes:
+class _Nodes(Nodes):
     """The nodes that one is turned into."""
-
-    def __init__(self, editor: Editor, node: Node) -> None:
-        self._editor, self._node = editor, node
-        self._nodes: list[Node] = []
-
-    def add(self, op: str, *inputs: str, **attributes: object) -> str:
-        """Adds a node, and returns the name of its output."""
-        output = self._editor.fresh(f"{self._node.outputs[0]}.{op}")
-        self._nodes.append(Node(op, inputs, (output,), attributes, self._node.name))
-        return output
-
-    def integers(self, values: object) -> str:
-        """A constant of integers."""
-        return self._editor.add_constant(np.asarray(values, np.int64), f"{self._node.outputs[0]}.integers")
-
-    def reshape(self, value: str, *shape: int) -> str:
-        """A value in another shape."""
-        return self.add("reshape", value, self.integers(shape))
 
     def channels_last(self, image: str, n: int, channels: int, extents: Sequence[int]) -> str:
         """An image as (n, pixels, channels), which is no copy where its channels lie together."""
-        last = self.add("transpose", image, perm=(0, *range(2, len(extents) + 2), 1))
+        last = self.transpose(image, 0, *range(2, len(extents) + 2), 1)
         return self.reshape(last, n, prod(extents), channels)
 
     def gather(self, value: str, numbers: Array) -> str:
@@ -98,13 +80,7 @@ class _Nodes:
     def image(self, value: str, n: int, channels: int, extents: Sequence[int]) -> str:
         """What has its channels last as an image."""
         last = self.reshape(value, n, *extents, channels)
-        return self.add("transpose", last, perm=(0, len(extents) + 1, *range(1, len(extents) + 1)))
-
-    def end(self, output: str) -> None:
-        """Puts the nodes in the place of the old one, whose output that one is now."""
-        last = self._nodes[-1]
-        assert last.outputs == (output,)
-        self._editor.put(self._node, *self._nodes[:-1], last.replace(outputs=self._node.outputs[:1]))
+        return self.transpose(last, 0, len(extents) + 1, *range(1, len(extents) + 1))
 
 
 def _read_by_output(window: Window) -> Array:
@@ -132,7 +108,7 @@ def _patches(made: _Nodes, x: str, forward: Call) -> str:
     pixels, taps = prod(window.output), prod(window.kernel)
     read = made.gather(made.channels_last(x, n, c, window.extents), _read_by_output(window))
     of_pixels = made.reshape(read, n, pixels, taps, c)
-    return made.reshape(made.add("transpose", of_pixels, perm=(0, 1, 3, 2)), n * pixels, c * taps)
+    return made.reshape(made.transpose(of_pixels, 0, 1, 3, 2), n * pixels, c * taps)
 
 
 def _pixels(made: _Nodes, dy: str, forward: Call) -> str:
@@ -149,14 +125,14 @@ def _rows_of_weights(made: _Nodes, w: str, forward: Call) -> str:
 def _conv(made: _Nodes, call: Call) -> str:
     x, w, *bias = call.node.inputs[:3]
     n, oc, *extents = conv.output_shape(call)
-    turned = made.add("transpose", _rows_of_weights(made, w, call), perm=(1, 0))
+    turned = made.transpose(_rows_of_weights(made, w, call), 1, 0)
     return made.image(made.add("matmul", _patches(made, x, call), turned, *bias), n, oc, extents)
 
 
 def _conv_grad_weight(made: _Nodes, call: Call) -> str:
     dy, x = call.node.inputs
     forward = _forward(call)
-    columns = made.add("transpose", _pixels(made, dy, forward), perm=(1, 0))
+    columns = made.transpose(_pixels(made, dy, forward), 1, 0)
     product = made.add("matmul", columns, _patches(made, x, forward))
     return made.reshape(product, *forward.shape(1))
 
@@ -168,7 +144,7 @@ def _conv_grad_input(made: _Nodes, call: Call) -> str:
     window = conv.window(forward)
     pixels, taps = prod(window.output), prod(window.kernel)
     product = made.add("matmul", _pixels(made, dy, forward), _rows_of_weights(made, w, forward))
-    of_taps = made.add("transpose", made.reshape(product, n, pixels, c, taps), perm=(0, 1, 3, 2))
+    of_taps = made.transpose(made.reshape(product, n, pixels, c, taps), 0, 1, 3, 2)
     read = made.gather(made.reshape(of_taps, n, pixels * taps, c), _reading_input(window))
     parts = made.reshape(read, n, prod(extents), taps, c)
     return made.image(made.add("reduce_sum", parts, made.integers([2]), keepdims=0), n, c, extents)

@@ -24,9 +24,11 @@ from thew.passes.fuse_activation_grads import fuse_activation_grads
 from thew.passes.fuse_epilogues import fuse_epilogues
 from thew.passes.fuse_integer_sums import fuse_integer_sums
 from thew.passes.fuse_updates import fuse_updates
+from thew.passes.join_phases import join_phases
 from thew.passes.lower_gemm import lower_gemm
 from thew.passes.lower_moving_averages import lower_moving_averages
 from thew.passes.lower_variadic import lower_variadic
+from thew.passes.lower_volumes import lower_volumes
 from thew.passes.move_integers import move_integers
 from thew.passes.multiply_dequantised import multiply_dequantised
 from thew.passes.multiply_few_pixels import multiply_few_pixels
@@ -74,11 +76,22 @@ _BOTH: tuple[Pass, ...] = (
     eliminate_dead,
 )
 INTEGERS: tuple[Pass, ...] = (convolve_integers, multiply_integers, add_integers, move_integers, multiply_dequantised)
+WINDOWS: tuple[Pass, ...] = (  # behind the fusions, so that what is turned takes its epilogue along
+    join_phases,
+    lower_volumes,
+    fold_constants,
+    eliminate_no_ops,
+    simplify_reshapes,
+    simplify_transposes,
+    eliminate_no_ops,
+    eliminate_dead,
+)
 LOAD: tuple[Pass, ...] = (check_nodes, eliminate_dead, *INTEGERS, eliminate_dead, fold_constants, *_BOTH)
 SPECIALISED: tuple[Pass, ...] = (
     eliminate_dead,
     multiply_few_pixels,
     *_BOTH,
+    *WINDOWS,
     fuse_integer_sums,
     fuse_activation_grads,
     fuse_updates,
