@@ -30,7 +30,7 @@ from thew.nn.activation import (
     Tanh,
 )
 from thew.nn.container import ModuleList, Sequential
-from thew.nn.conv import Conv1d, Conv2d, ConvTranspose2d
+from thew.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose2d
 from thew.nn.dropout import Dropout
 from thew.nn.graph_module import GraphModule
 from thew.nn.linear import Embedding, Identity, Linear
@@ -45,8 +45,8 @@ from thew.nn.loss import (
     NLLLoss,
 )
 from thew.nn.module import Module
-from thew.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm
-from thew.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool1d, MaxPool2d
+from thew.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm
+from thew.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool1d, MaxPool2d, MaxPool3d
 from thew.nn.reshape import Flatten, PixelShuffle, Upsample, ZeroPad2d
 from thew.nn.tensor import Tensor
 
@@ -59,8 +59,10 @@ __all__ = [
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "BatchNorm3d",
     "Conv1d",
     "Conv2d",
+    "Conv3d",
     "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
@@ -83,6 +85,7 @@ __all__ = [
     "MSELoss",
     "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
     "Mish",
     "Module",
     "ModuleList",

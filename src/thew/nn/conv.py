@@ -102,6 +102,12 @@ class Conv2d(_Conv):
     rank = 2
 
 
+class Conv3d(_Conv):
+    """Convolution of (n, c, depth, h, w)."""
+
+    rank = 3
+
+
 class ConvTranspose2d(_Conv):
     """Transposed convolution of (n, c, h, w): the gradient of `Conv2d` with respect to its input."""
 

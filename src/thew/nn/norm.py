@@ -58,6 +58,10 @@ class BatchNorm2d(_BatchNorm):
     """Batch norm of (n, c, h, w)."""
 
 
+class BatchNorm3d(_BatchNorm):
+    """Batch norm of (n, c, depth, h, w)."""
+
+
 class LayerNorm(Module):
     """Normalises over the last dimensions, those of `normalized_shape` (Ba et al. 2016)."""
 

@@ -52,6 +52,12 @@ class MaxPool2d(_MaxPool):
     rank = 2
 
 
+class MaxPool3d(_MaxPool):
+    """Maximum over windows of (n, c, depth, h, w)."""
+
+    rank = 3
+
+
 class AvgPool2d(Module):
     """Mean over windows of (n, c, h, w)."""
 

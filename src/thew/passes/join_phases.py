@@ -96,10 +96,11 @@ def _joined(made: Nodes, call: Call, axes: Sequence[_Axis]) -> str:
     pads = (*(axis.begin for axis in axes), *(axis.end for axis in axes))
     y = made.add("conv", *inputs, group=group, kernel_shape=tuple(axis.taps for axis in axes), pads=pads)
     y = _apart(made, y, (call.shape(0)[0], channels), axes)
-    for place, axis in enumerate(axes, 2):
-        if axis.windows * axis.stride != axis.extent:
-            y = made.slice(y, place, axis.offset, axis.offset + axis.extent)
-    return y
+    cut = [(place, axis) for place, axis in enumerate(axes, 2) if axis.windows * axis.stride != axis.extent]
+    if not cut:
+        return y
+    bounds = zip(*((axis.offset, axis.offset + axis.extent, place) for place, axis in cut), strict=True)
+    return made.add("slice", y, *map(made.integers, bounds))
 
 
 def _weights(made: Nodes, w: str, call: Call, axes: Sequence[_Axis]) -> str:

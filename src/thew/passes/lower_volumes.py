@@ -58,6 +58,10 @@ def _window(call: Call) -> Window:
 class _Volumes(Nodes):
     """The nodes that one is turned into; what is called slices has shape (n, depth, h, w, c)."""
 
+    def part(self, value: str, axis: int, start: int, end: int, step: int = 1) -> str:
+        """The elements start, start + step, … before end along an axis."""
+        return self.add("slice", value, *(self.integers([number]) for number in (start, end, axis, step)))
+
     def slices(self, volumes: str) -> str:
         """Volumes (n, c, depth, h, w) with their channels last."""
         return self.transpose(volumes, 0, 2, 3, 4, 1)
@@ -122,7 +126,7 @@ def _read(made: _Volumes, slices: str, window: Window) -> list[str]:
     if window.kernel[0] == 1 == step and count == window.extents[0] + begin + end:
         return [slices]
     starts = [tap * window.dilations[0] for tap in range(window.kernel[0])]
-    return [made.slice(slices, 1, start, start + (count - 1) * step + 1, step) for start in starts]
+    return [made.part(slices, 1, start, start + (count - 1) * step + 1, step) for start in starts]
 
 
 def _added_up(
@@ -137,7 +141,7 @@ def _added_up(
     oc, channels, _, kh, kw = call.shape(1)
     plain = Node("conv", call.node.inputs, call.node.outputs)
     for tap, image in enumerate(images):
-        of_tap = made.reshape(made.slice(weights, 2, tap, tap + 1), oc, channels, kh, kw)
+        of_tap = made.reshape(made.part(weights, 2, tap, tap + 1), oc, channels, kh, kw)
         node = call.node if tap + 1 == len(images) else plain
         rest = ["", _conv2(made, node, image, of_tap, rest, geometry)]
     return rest[1]

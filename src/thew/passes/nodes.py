@@ -34,10 +34,6 @@ class Nodes:
         """A value with its axes in another order."""
         return self.add("transpose", value, perm=perm)
 
-    def slice(self, value: str, axis: int, start: int, end: int, step: int = 1) -> str:
-        """The elements start, start + step, … before end along an axis."""
-        return self.add("slice", value, *(self.integers([number]) for number in (start, end, axis, step)))
-
     def end(self, output: str) -> None:
         """Puts the nodes in the place of the old one, whose output that one is now."""
         last = self._nodes[-1]

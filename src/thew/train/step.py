@@ -22,7 +22,9 @@ from thew.ir.graph import Array
 from thew.nn import Module, Tensor
 from thew.nn.trace import Trace
 from thew.optim import Optimizer
+from thew.passes.join_phases import join_phases
 from thew.passes.lower_training import OFFSET, SEED, lower_training
+from thew.passes.lower_volumes import lower_volumes
 from thew.passes.specialise import specialise
 from thew.plan.lower import VIEWS
 from thew.runtime.executable import Settings
@@ -92,11 +94,14 @@ def trace(
 
 
 def with_parameters(graph: Graph, arrays: Mapping[str, Array], dtype: str) -> Graph:
-    """The specialised graph with these constants as inputs, and training ops in their lowered forms."""
+    """The specialised graph with these constants as inputs, and in their lowered forms the ops that act otherwise in
+    training, or whose gradients are for pictures.
+    """
     inputs = (*graph.inputs, *(Value(name, TensorType(dtype, array.shape)) for name, array in arrays.items()))
     constants = {name: array for name, array in graph.constants.items() if name not in arrays}
     lowered = lower_training(graph.replace(inputs=inputs, constants=constants))
-    return specialise(lowered, {value.name: value.type for value in lowered.inputs})
+    types = {value.name: value.type for value in lowered.inputs}
+    return specialise(lower_volumes(join_phases(specialise(lowered, types))), types)
 
 
 def build_evaluation(
