@@ -45,8 +45,8 @@ void read_execution(StepDesc& desc, int threads) {
     constexpr std::int64_t kLeastPercent = 10, kMostPercent = 1000, kMostTiles = 64;
     const std::string where = desc.op + " '" + desc.name + "': ";
     const std::int64_t own = desc.attributes.integer("threads", threads);
-    require(own >= 1 && own <= threads, where + "threads must be from 1 to the plan's " + std::to_string(threads) +
-                                            ", got " + std::to_string(own));
+    require(own >= 1 && own <= threads,
+            where + "threads must be from 1 to the plan's " + std::to_string(threads) + ", got " + std::to_string(own));
     desc.threads = static_cast<int>(own);
     const auto sharing = std::clamp<std::int64_t>(desc.attributes.integer("sharing", own), 1, kEveryCore);
     const bool generic = desc.attributes.text("caches") == "generic";

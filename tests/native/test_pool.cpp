@@ -1,6 +1,6 @@
 // The pool under stress: every tile exactly once, worker ids unique within a run and below its count, exceptions,
-// nested and concurrent runs, sleep and wake, destruction, fork. Meant for the thread sanitizer too, which must stay silent.
-// With the argument `latency` it prints the time of a two-tile run instead.
+// nested and concurrent runs, sleep and wake, destruction, fork. Meant for the thread sanitizer too, which must stay
+// silent. With the argument `latency` it prints the time of a two-tile run instead.
 #include <sys/wait.h>
 #include <unistd.h>
 
