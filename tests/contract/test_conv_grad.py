@@ -58,11 +58,12 @@ BATCHES = (
     Case(2, 13, 5, 5, pads=(3, 4, 4, 3), n=16), Case(2, 3, 3, 10, (2, 7), pads=(0, 3, 0, 3), n=48),
     Case(3, 4, 6, 5, (1, 1), (3, 2), NO_PADS, n=16),
 )  # fmt: skip
-# Widths below, at and beyond a vector; images that their windows leave far behind; one row.
+# Widths below, at and beyond a vector; images that their windows leave far behind; one row; many channels to few.
 FLAT = (
     Case(1, 6, 12, 28, (5, 5), pads=(2, 2, 2, 2)), Case(6, 16, 9, 9, (5, 5), pads=NO_PADS, n=3),
     Case(3, 7, 7, 16, (3, 2), pads=(1, 1, 2, 0), dilations=(2, 3), n=2), Case(2, 13, 3, 4, pads=(3, 4, 4, 3)),
     Case(5, 3, 1, 35, (1, 7), pads=(0, 3, 0, 6), n=2), Case(4, 4, 5, 6, (1, 1), pads=NO_PADS, n=5),
+    Case(40, 1, 11, 33, (5, 5), pads=(2, 2, 2, 2)), Case(37, 3, 6, 20, n=2),
 )  # fmt: skip
 # Remainders of strides that few taps reach or none, windows wider than what is summed at once, few columns inside.
 DEPTHS = (

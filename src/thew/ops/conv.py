@@ -92,14 +92,17 @@ FEW_PLANES = 16  # channels up to which rows of pixels fill vectors better
 FEW_PIXELS = 64  # of all samples: up to here, packing or rounding weights that change costs what their products gain
 
 
-def suits_planes(call: Call, channels: tuple[int, ...]) -> bool:
-    """Whether vectors are better filled with the pixels of a row than with channels; there are too few images."""
+def suits_planes(call: Call, channels: tuple[int, ...], result: int = FEW_PLANES) -> bool:
+    """Whether vectors are better filled with the pixels of a row than with channels: these are few, or of the result
+    hardly any; and there are too few images.
+    """
     apart = set(call.attribute("strides")) <= {1} and call.attribute("group") == 1 and not call.has(3)
-    return apart and 0 < min(channels) <= max(channels) <= FEW_PLANES and not suits_batches(call.shape(0)[0], *channels)
+    few = min(channels) > 0 and (max(channels) <= FEW_PLANES or result <= FEW_CHANNELS)
+    return apart and few and not suits_batches(call.shape(0)[0], *channels)
 
 
 def _suits_planes(call: Call) -> bool:
-    return is_planar(call) and suits_planes(call, call.shape(1)[:2])
+    return is_planar(call) and suits_planes(call, call.shape(1)[:2], call.shape(1)[0])
 
 
 def _by_planes(call: Call) -> Work:
