@@ -263,6 +263,11 @@ def test_energy_is_measured_or_refused(network, cache, monkeypatch):
     "arguments",
     [
         {"objective": "beauty"},
+        {"objective": 3},
+        {"threads": 0},
+        {"seed": -1},
+        {"max_memory_bytes": "1GB"},
+        {"input_shapes": {"nobody": (1, 3, 20, 20)}},
         {"objective": {"latency": 1.0, "memory": -1.0}},
         {"objective": {}},
         {"precisions": ["int8"], "data": (np.zeros((9, 3, 20, 20), np.float32), np.zeros(9, int))},

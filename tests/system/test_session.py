@@ -10,7 +10,7 @@ import pytest
 
 import thew
 from thew import nn
-from thew.errors import InputError, MemoryLimitError, PlanError
+from thew.errors import InputError, MemoryLimitError, ModelError, PlanError
 from thew.ir import GraphBuilder
 from thew.ops.interpret import evaluate
 from thew.plan import Choice, PlanOptions
@@ -189,6 +189,38 @@ class Refusing:
 def test_what_is_no_input_is_refused(feeds, outputs, message):
     with pytest.raises(InputError, match=message):
         thew.InferenceSession(small_network(2)).run(outputs, feeds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"plan": {}}, "plan: must be a plan, or the path of one, got {}"),
+        ({"options": "fast"}, "options: must be thew.plan.PlanOptions, got 'fast'"),
+        ({"memory_limit_bytes": "1GB"}, "memory_limit_bytes: must be a whole number of bytes, or None"),
+        ({"cores": 0}, "cores: must be all, big, little or CPUs"),
+        ({"cores": "0-"}, "cores: must be all, big, little or CPUs"),
+        ({"cores": "²"}, "cores: must be all, big, little or CPUs"),
+    ],
+)
+def test_what_is_no_argument_is_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        thew.InferenceSession(small_network(1), **arguments)
+    with pytest.raises(ModelError, match="model: must be a path, the bytes of an ONNX model, or one, got list"):
+        thew.InferenceSession([])
+
+
+def test_shapes_of_outputs_do_not_depend_on_what_was_run():
+    with nn.init.seeded(0):
+        session = thew.InferenceSession(nn.Linear(4, 2).graph(("n", 4)))
+    before = session.get_outputs()[0].shape
+    session.run(None, {"input": np.zeros((3, 4), np.float32)})
+    assert session.get_outputs()[0].shape == before == ["n", 2]
+    for shapes, message in (
+        ({"inptu": (2, 4)}, "must be one of the model's"),
+        ({"input": 2}, "a list of whole numbers"),
+    ):
+        with pytest.raises(InputError, match=message):
+            session.explain(shapes, rounds=0)
 
 
 def test_an_input_that_cannot_be_copied_is_refused():

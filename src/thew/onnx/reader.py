@@ -89,6 +89,8 @@ def _read(source: Any, memory_limit_bytes: int | None) -> Graph:
     from thew.onnx.text import check_text
 
     with ExitStack() as opened:
+        if not _is_path(source) and not isinstance(source, bytes | bytearray | memoryview | onnx.ModelProto):
+            raise ModelError(f"model: must be a path, the bytes of an ONNX model, or one, got {type(source).__name__}")
         file = opened.enter_context(_opened(Path(source))) if _is_path(source) else None
         model = source if isinstance(source, onnx.ModelProto) else onnx.ModelProto.FromString(_bytes(file or source))
         check_text(model, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -113,8 +114,7 @@ def parse_cores(text: str | None) -> tuple[int, ...]:
     if text in ("big", "little"):
         kind = min(kinds) if text == "big" else max(kinds)
         return tuple(core["cpu"] for core in allowed if core["kind"] == kind)
-    assert text is not None
-    chosen = _parse_ranges(text)
+    chosen = _parse_ranges(text) if isinstance(text, str) else []
     unknown = [cpu for cpu in chosen if cpu not in {core["cpu"] for core in allowed}]
     if not chosen or unknown:
         usable = ",".join(str(core["cpu"]) for core in allowed)
@@ -125,8 +125,8 @@ def parse_cores(text: str | None) -> tuple[int, ...]:
 def _parse_ranges(text: str) -> Sequence[int]:
     chosen: list[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()) or int(last or first) > 4096:
+        found = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", part.strip())
+        if found is None:
             return []
-        chosen.extend(range(int(first), int(last or first) + 1))
+        chosen.extend(range(int(found[1]), int(found[2] or found[1]) + 1))
     return chosen

@@ -99,6 +99,13 @@ class InferenceSession:
             raise UnsupportedError(f"precision: must be one of {', '.join(PRECISIONS)}, got {precision!r}")
         if mode not in MODES:
             raise InputError(f"mode: must be one of {', '.join(MODES)}, got {mode!r}")
+        for name, value, kind, rule in (
+            ("memory_limit_bytes", memory_limit_bytes, int | None, "a whole number of bytes, or None"),
+            ("plan", plan, str | os.PathLike | Plan | None, "a plan, or the path of one"),
+            ("options", options, PlanOptions | None, "thew.plan.PlanOptions"),
+        ):
+            if not isinstance(value, kind):
+                raise InputError(f"{name}: must be {rule}, got {value!r}")
         if replan and plan is not None:
             from thew.runtime.replan import replan as adapted
 
@@ -151,10 +158,13 @@ class InferenceSession:
         return [_argument(value.name, value.type) for value in self._graph.inputs]
 
     def get_outputs(self) -> list[Argument]:
-        """The outputs, in order; a shape that is not known before a run is None."""
+        """The outputs, in order; of one of which the model says nothing, what the run before gave, or None."""
         last = self._executables.last()
-        graph = last.graph if last is not None else self._graph
-        return [_argument(name, graph.type_of(name)) for name in self._outputs]
+        known = {name: self._graph.type_of(name) for name in self._outputs}
+        return [
+            _argument(name, found if found is not None or last is None else last.graph.type_of(name))
+            for name, found in known.items()
+        ]
 
     # Running
 
@@ -268,13 +278,22 @@ class InferenceSession:
     # What it takes, and how
 
     def prepare(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Executable:
-        """Plans for input shapes (by default the declared ones, an unknown extent taken as 1) without running."""
+        """Plans for input shapes (by default the declared ones, an unknown extent taken as 1) without running.
+
+        Raises:
+            InputError: names or shapes do not fit the model.
+        """
+        for name in shapes or {}:
+            if name not in self._known:
+                raise InputError(f"input '{name}': must be one of the model's, which are {list(self._names)}")
         return self._prepare(
             tuple(self._default_type(value.name, value.type, shapes or {}) for value in self._graph.inputs)
         )
 
     def _default_type(self, name: str, declared: TensorType, shapes: Mapping[str, Sequence[int]]) -> TensorType:
         if name in shapes:
+            if not isinstance(shapes[name], Sequence) or not all(isinstance(extent, int) for extent in shapes[name]):
+                raise InputError(f"input '{name}': its shape must be a list of whole numbers, got {shapes[name]!r}")
             return TensorType(declared.dtype, tuple(shapes[name]))
         if declared.shape is None:
             raise InputError(f"input '{name}': its shape is unknown, so it must be given here")

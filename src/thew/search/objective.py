@@ -51,10 +51,15 @@ class Objective:
     max_energy_joules: float | None = None
     max_accuracy_drop: float | None = None
 
+    def __post_init__(self) -> None:
+        for name, bound in (("max_memory_bytes", self.max_memory_bytes), ("max_energy_joules", self.max_energy_joules)):
+            if bound is not None and not isinstance(bound, int | float):
+                raise InputError(f"{name}: must be a number, or None, got {bound!r}")
+
     @staticmethod
     def parse(given: str | Mapping[str, float]) -> Mapping[str, float]:
         """Weights from a name or from weights. Raises InputError for a quantity that there is not."""
-        weights = {given: 1.0} if isinstance(given, str) else dict(given)
+        weights = dict(given) if isinstance(given, Mapping) else {given: 1.0}
         known = OBJECTIVES if isinstance(given, str) else tuple(_OF_POINT)
         wrong = [name for name, weight in weights.items() if name not in known or not (isfinite(weight) and weight > 0)]
         if wrong or not weights:

@@ -160,7 +160,13 @@ def types_of(
 ) -> dict[str, TensorType]:
     """Static types of the inputs: as given, as in the data, else `open_extent` for what is symbolic."""
     types = {}
-    for value in pipeline.run(graph, pipeline.LOAD).inputs:
+    inputs = pipeline.run(graph, pipeline.LOAD).inputs
+    unknown = set(shapes) - {value.name for value in inputs}
+    if unknown:
+        raise InputError(
+            f"input_shapes: must name the model's inputs, {[v.name for v in inputs]}, got {sorted(unknown)}"
+        )
+    for value in inputs:
         shape = shapes.get(value.name)
         declared = value.type.shape or ()
         if shape is None and samples is not None and len(graph.inputs) == 1:

@@ -118,6 +118,10 @@ def search(
         raise InputError(
             f"max_accuracy_drop: must be from 0 to 1 and come with data, got {max_accuracy_drop!r}; give data=(x, y)"
         )
+    if not isinstance(threads, int) or not 1 <= threads <= 1024 or not isinstance(seed, int) or seed < 0:
+        raise InputError(
+            f"search: threads must be between 1 and 1024 and seed at least 0, got {threads!r} and {seed!r}"
+        )
     wanted = Objective(Objective.parse(objective), max_memory_bytes, max_energy_joules, max_accuracy_drop)
     contest = Contest(agent, settings or {}, tuple(baselines), episodes)
     check_precisions(precisions)
