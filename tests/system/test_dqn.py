@@ -78,6 +78,8 @@ def test_a_checkpoint_goes_on(tmp_path):
     (tmp_path / "b.ckpt").write_bytes(text[:-100])
     with pytest.raises(CheckpointError):
         thew.rl.DQN.load(tmp_path / "b.ckpt")
+    with pytest.raises(CheckpointError, match=r"use thew\.rl\.DQN\.load"):
+        thew.Trainer.resume(tmp_path / "a.ckpt")
 
 
 def test_the_best_network_is_kept(tmp_path, monkeypatch):
@@ -213,6 +215,9 @@ def test_what_is_refused(capsys):
         ({"buffer_size": 2}, "buffer_size"),
         ({"loss": "l1"}, "loss must be"),
         ({"replay_memory": 10}, "must hold a slot"),
+        ({"replay_memory": "1GB"}, "replay_memory must be a whole number of bytes"),
+        ({"buffer_size": "1GB"}, "buffer_size must be of a kind with 1000000, got '1GB'"),
+        ({"seed": -1}, "seed a number of at least 0"),
     ):
         with pytest.raises(InputError, match=match):
             thew.rl.DQN("CartPole-v1", **changes)

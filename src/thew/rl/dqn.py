@@ -101,6 +101,10 @@ class DQN:
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 1024:
             raise InputError(f"threads: must be between 1 and 1024, got {threads!r}")
+        if not isinstance(env_id, str) or not isinstance(seed, int) or seed < 0:
+            raise InputError(f"DQN: env_id must be a name and seed a number of at least 0, got {env_id!r} and {seed!r}")
+        if not isinstance(replay_memory, int | None):
+            raise InputError(f"DQN: replay_memory must be a whole number of bytes, or None, got {replay_memory!r}")
         self.env_id, self.threads, self.seed, self.env_options = env_id, threads, seed, dict(env_options or {})
         first = make(env_id, **self.env_options)
         self.observation = observation_of(first.observation_space, hyperparameters.get("frame_stack", 4))

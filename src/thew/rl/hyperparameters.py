@@ -72,6 +72,10 @@ class Hyperparameters:
     eval_epsilon: float = 0.05
 
     def __post_init__(self) -> None:
+        for known in fields(self):
+            value, usual = getattr(self, known.name), known.default
+            if not isinstance(value, (int, float) if isinstance(usual, float) else type(usual)):
+                raise InputError(f"DQN: {known.name} must be of a kind with {usual!r}, got {value!r}")
         for name in ("buffer_size", "batch_size", "train_frequency", "target_network_frequency", "num_envs", "n_step"):
             if getattr(self, name) < 1:
                 raise InputError(f"DQN: {name} must be at least 1, got {getattr(self, name)!r}")

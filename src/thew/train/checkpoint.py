@@ -127,6 +127,10 @@ def resume(
 ) -> Trainer:
     """The trainer that a checkpoint is of."""
     graph, states, known = read(path)
+    if "hyperparameters" in known:
+        raise CheckpointError(
+            f"checkpoint '{os.fspath(path)}': must be of training, got one of an agent; use thew.rl.DQN.load"
+        )
     try:
         if memory_budget_bytes is not None:
             known["memory_budget_bytes"] = memory_budget_bytes
