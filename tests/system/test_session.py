@@ -231,6 +231,17 @@ def test_an_input_that_cannot_be_copied_is_refused():
         session.run(None, {"x": np.broadcast_to(np.float32(1), (1 << 45, 2))})
 
 
+def test_what_was_run_before_runs_without_checks_anew(monkeypatch):
+    """Of arrays of the right dtype, in C order; others still go the long way."""
+    session = thew.InferenceSession(small_network(2))
+    x = np.ones((2, 3, 14, 14), np.float32)
+    (want,) = session.run(None, {"x": x})
+    with monkeypatch.context() as without:
+        without.delattr(thew.InferenceSession, "_run_slowly")
+        np.testing.assert_array_equal(session.run(None, {"x": x})[0], want)
+    np.testing.assert_array_equal(session.run(None, {"x": x.transpose(0, 1, 3, 2)})[0], want)
+
+
 def test_one_native_call_and_known_memory():
     session = thew.InferenceSession(small_network(1))
     executable = session.prepare()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thew.dtypes import from_numpy, to_numpy
-from thew.errors import InputError, MemoryLimitError, ModelError, PlanError, UnsupportedError
-from thew.ir import Dim, Graph, TensorType
+from thew.errors import InputError, ModelError, PlanError, UnsupportedError
+from thew.ir import Graph, TensorType
 from thew.passes import pipeline
 from thew.plan import Choices, Plan, PlanOptions, fingerprint
+from thew.runtime.arguments import Argument, argument_of, as_array, contiguous, numpy_or_none
 from thew.runtime.device import granted_threads, parse_cores, target
 from thew.runtime.executable import Executable, Settings, type_of_value
 from thew.runtime.lru import Recent
@@ -26,15 +26,6 @@ if TYPE_CHECKING:
 PRECISIONS = ("fp32", "fp64", "fp16", "bf16", "auto")
 MODES = ("latency", "throughput", "auto")
 Model = str | os.PathLike[str] | bytes | Graph
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """An input or output; `shape` holds names for extents known only at run time; `type` is as in onnxruntime."""
-
-    name: str
-    shape: list[Dim] | None
-    type: str
 
 
 class InferenceSession:
@@ -130,7 +121,7 @@ class InferenceSession:
         self._graph = pipeline.run(self._loaded(model), passes)  # nobody else holds weights that passes replace
         self._names = tuple(value.name for value in self._graph.inputs)
         self._known = frozenset(self._names)
-        self._dtypes = tuple(_numpy_or_none(value.type.dtype) for value in self._graph.inputs)
+        self._dtypes = tuple(numpy_or_none(value.type.dtype) for value in self._graph.inputs)
         self._outputs = self._graph.outputs
         self._executables: Recent[tuple[TensorType, ...], Executable] = Recent(self._settings.kept_shapes)
         self._quick: dict[tuple[tuple[int, ...], ...], Any] = {}  # shapes → the one native stage
@@ -155,14 +146,14 @@ class InferenceSession:
 
     def get_inputs(self) -> list[Argument]:
         """The inputs, in order."""
-        return [_argument(value.name, value.type) for value in self._graph.inputs]
+        return [argument_of(value.name, value.type) for value in self._graph.inputs]
 
     def get_outputs(self) -> list[Argument]:
         """The outputs, in order; of one of which the model says nothing, what the run before gave, or None."""
         last = self._executables.last()
         known = {name: self._graph.type_of(name) for name in self._outputs}
         return [
-            _argument(name, found if found is not None or last is None else last.graph.type_of(name))
+            argument_of(name, found if found is not None or last is None else last.graph.type_of(name))
             for name, found in known.items()
         ]
 
@@ -203,7 +194,7 @@ class InferenceSession:
         values = self._checked(feeds)
         executable = self._prepare(tuple(map(type_of_value, values.values())))
         if executable.single is not None:
-            arrays = [_contiguous(name, array) for name, array in values.items()]
+            arrays = [contiguous(name, array) for name, array in values.items()]
             results: dict[str, Any] = dict(zip(self._outputs, executable.single.call(arrays), strict=True))
         else:
             results = executable.run(values)
@@ -229,7 +220,7 @@ class InferenceSession:
         for declared, dtype in zip(self._graph.inputs, self._dtypes, strict=True):
             if declared.name not in feeds:
                 raise InputError(f"input '{declared.name}': must be given as {declared.type}, got none")
-            values[declared.name] = _as_array(declared.name, feeds[declared.name], dtype)
+            values[declared.name] = as_array(declared.name, feeds[declared.name], dtype)
         return values
 
     def _prepare(self, types: tuple[TensorType, ...]) -> Executable:
@@ -350,48 +341,6 @@ def _requantised(graph: Graph, quantisation: Quantisation) -> Graph:
         return requantise(graph, quantisation)
     except ModelError as error:
         raise PlanError(f"plan: must be made for this model, got one whose {error}; plan the model again") from error
-
-
-def _numpy_or_none(dtype: str) -> Any:
-    try:
-        return to_numpy(dtype)
-    except UnsupportedError:
-        return None
-
-
-def _as_array(name: str, value: Any, dtype: Any) -> Any:
-    """The value as an array of the declared dtype; a Python number or list takes it, an array must have it."""
-    if dtype is None or dtype.kind == "O":
-        return value
-    if isinstance(value, np.ndarray | np.generic):
-        array = np.asarray(value)
-    else:
-        try:
-            array = np.from_dlpack(value) if hasattr(value, "__dlpack__") else np.asarray(value, dtype)
-        except (TypeError, ValueError, OverflowError, BufferError, RuntimeError) as error:
-            raise InputError(
-                f"input '{name}': must be an array of {from_numpy(dtype)}, got {type(value).__name__}: {error}"
-            ) from error
-    if array.dtype != dtype:
-        raise InputError(f"input '{name}': dtype must be {from_numpy(dtype)}, got {array.dtype}; convert the array")
-    return array
-
-
-def _contiguous(name: str, array: Any) -> Any:
-    try:
-        return np.ascontiguousarray(array).reshape(array.shape)
-    except MemoryError as error:
-        raise MemoryLimitError(f"input '{name}': a copy in C order must fit the memory there is, {error}") from error
-
-
-_ONNX_TYPES = {"fp64": "double", "fp32": "float", "fp16": "float16", "bf16": "bfloat16"}
-
-
-def _argument(name: str, found: TensorType | None) -> Argument:
-    if found is None:
-        return Argument(name, None, "unknown")
-    shape = None if found.shape is None else list(found.shape)
-    return Argument(name, shape, f"tensor({_ONNX_TYPES.get(found.dtype, found.dtype)})")
 
 
 __all__ = ["Argument", "InferenceSession"]

@@ -27,6 +27,7 @@ from thew.plan import ALL_TECHNIQUES, Choices, Plan, PlanOptions
 from thew.runtime.device import parse_cores, target
 from thew.runtime.executable import Settings
 from thew.train import checkpoint
+from thew.train.arguments import check, numbers, sample_shape
 from thew.train.batches import Batches, shard_of, source_of
 from thew.train.callbacks import Callback
 from thew.train.engine import Engine, Prepared, aligned
@@ -117,13 +118,13 @@ class Trainer:
         self.model = GraphModule(model) if isinstance(model, Graph) else model
         self.optimizer = SGD(lr=0.01, momentum=0.9) if optimizer is None else optimizer
         self.schedule = Constant() if schedule is None else schedule
-        _check("model", self.model, Module, "a module or a graph; thew.from_onnx reads a file")
-        _check("optimizer", self.optimizer, Optimizer, "one of thew.optim, as optim.SGD(lr=0.1)")
-        _check("schedule", self.schedule, Schedule, "one of thew.optim, as optim.CosineAnnealing(1000)")
-        _check("seed", seed, int, "a whole number of 64 bits", isinstance(seed, int) and -(2**63) <= seed < 2**63)
-        _check("memory_budget_bytes", memory_budget_bytes, int | None, "a whole number of bytes, or None")
-        _check("distributed", distributed, bool | DataParallel | Group, "true, false or thew.train.DataParallel")
-        self.input_shape = _shape(input_shape)
+        check("model", self.model, Module, "a module or a graph; thew.from_onnx reads a file")
+        check("optimizer", self.optimizer, Optimizer, "one of thew.optim, as optim.SGD(lr=0.1)")
+        check("schedule", self.schedule, Schedule, "one of thew.optim, as optim.CosineAnnealing(1000)")
+        check("seed", seed, int, "a whole number of 64 bits", isinstance(seed, int) and -(2**63) <= seed < 2**63)
+        check("memory_budget_bytes", memory_budget_bytes, int | None, "a whole number of bytes, or None")
+        check("distributed", distributed, bool | DataParallel | Group, "true, false or thew.train.DataParallel")
+        self.input_shape = sample_shape(input_shape)
         self.threads, self.seed = threads, seed
         self.counters, self.history = Counters(), History()
         policy = precision_of(precision, loss_scaling)
@@ -238,7 +239,7 @@ class Trainer:
         """What the model gives for samples (n, …)."""
         if batch_size < 1:
             raise InputError(f"predict: batch_size must be at least 1, got {batch_size}")
-        samples = _array("x", x)
+        samples = numbers("x", x)
         parts = [
             self._engine.evaluate(self._samples(samples[i : i + batch_size]))[0]
             for i in range(0, len(samples), batch_size)
@@ -402,7 +403,7 @@ class Trainer:
 
     def _samples(self, x: Any) -> Array:
         if type(x) is not np.ndarray or x.dtype != self._input or not x.flags.c_contiguous:
-            x = np.ascontiguousarray(_array("x", x), self._input)
+            x = np.ascontiguousarray(numbers("x", x), self._input)
         if self.input_shape is not None and x.shape[1:] != self.input_shape:
             raise InputError(f"x: must have shape (n, {', '.join(map(str, self.input_shape))}), got {x.shape}")
         if not len(x):
@@ -411,7 +412,7 @@ class Trainer:
         return samples
 
     def _targets(self, x: Any, y: Any) -> Array:
-        targets = _array("y", y)
+        targets = numbers("y", y)
         are_classes = isinstance(self._loss, Classes)
         if targets.dtype.kind in "iub" and (are_classes or not isinstance(self._loss, Module)):
             targets = np.ascontiguousarray(targets, np.int64)
@@ -420,29 +421,3 @@ class Trainer:
         if targets.shape[:1] != (len(x),):
             raise InputError(f"y: must have as many targets as there are samples, {len(x)}, got {targets.shape}")
         return targets
-
-
-def _check(name: str, value: Any, kind: Any, rule: str, holds: bool = True) -> None:
-    if not isinstance(value, kind) or not holds:
-        raise InputError(f"Trainer: {name} must be {rule}, got {value!r}")
-
-
-def _shape(given: Any) -> tuple[int, ...] | None:
-    try:
-        shape = None if given is None else tuple(int(extent) for extent in given)
-    except (TypeError, ValueError):
-        shape = (0,)
-    if shape is not None and not all(extent > 0 for extent in shape):
-        raise InputError(f"Trainer: input_shape must be the shape of one sample, as (1, 28, 28), got {given!r}")
-    return shape
-
-
-def _array(name: str, given: Any) -> Array:
-    """What was given as an array of numbers."""
-    try:
-        array = np.asarray(given)
-    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; tensors that need their gradient
-        raise InputError(f"{name}: must be an array of numbers, got {type(given).__name__}: {error}") from error
-    if array.dtype.kind in "OSUcmM":
-        raise InputError(f"{name}: must be an array of numbers, got {type(given).__name__} of {array.dtype}")
-    return array
