@@ -1,7 +1,8 @@
-"""Every depthwise row against a sum over taps in fp64: windows, strides, tails, padding, epilogues, NaN and Inf.
+"""Every row of depthwise and narrow groups against a sum over taps in fp64: windows, tails, epilogues, NaN and Inf.
 
-A sum of kh·kw products and a bias, each rounded once more as it is added, errs by at most (kh·kw + 2)·eps·Σ|terms|; the
-activations here have slopes of at most 1.1, and their own error adds a few eps of the result.
+A sum of `width`·kh·kw products and a bias, each rounded once more as it is added, errs by at most
+(width·kh·kw + 2)·eps·Σ|terms|; the activations here have slopes of at most 1.1, and their own error adds a few eps of
+the result.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from kernel_cases import DTYPES, LAYOUTS, native, placed, relative, rows, same
 
 from thew.errors import PlanError
 
-ROWS = [row for row in rows("depthwise", "fp32", "fp64") if row.values[0].algorithm == "direct"]
+ROWS = [row for row in rows("depthwise", "fp32", "fp64") if row.values[0].algorithm != "gradient"]
 RNG = np.random.default_rng(5)
 
 
@@ -27,17 +28,32 @@ class Case(NamedTuple):
     pads: tuple[int, int, int, int] = (1, 1, 1, 1)
     dilations: tuple[int, int] = (1, 1)
     multiplier: int = 1
+    width: int = 1
 
 
 # Full and partial vectors of channels and tiles of pixels, for the fixed windows (3×3, 5×5) and others.
-CASES = (
-    Case(32, 9, 9), Case(7, 10, 11, pads=(0, 1, 2, 0)), Case(37, 14, 14, strides=(2, 2)), Case(1, 1, 1),
-    Case(48, 7, 7, (5, 5), pads=(2, 2, 2, 2)), Case(19, 15, 9, (5, 5), (2, 2), (2, 1, 1, 2)), Case(130, 3, 2),
-    Case(601, 6, 8), Case(33, 20, 20, (7, 7), pads=(3, 3, 3, 3)), Case(33, 12, 12, dilations=(2, 2), pads=(2, 2, 2, 2)),
+DIRECT = (
+    Case(7, 10, 11, pads=(0, 1, 2, 0)), Case(16, 8, 8, multiplier=2),
+    Case(5, 8, 8, (3, 2), (2, 1), (1, 0, 1, 1), (2, 1), multiplier=3), Case(300, 5, 4),
+    Case(32, 9, 9), Case(37, 14, 14, strides=(2, 2)), Case(1, 1, 1), Case(48, 7, 7, (5, 5), pads=(2, 2, 2, 2)),
+    Case(19, 15, 9, (5, 5), (2, 2), (2, 1, 1, 2)), Case(130, 3, 2), Case(601, 6, 8),
+    Case(33, 20, 20, (7, 7), pads=(3, 3, 3, 3)), Case(33, 12, 12, dilations=(2, 2), pads=(2, 2, 2, 2)),
     Case(64, 1, 17, (1, 3), pads=(0, 1, 0, 1)), Case(20, 4, 4, pads=(5, 5, 5, 5)), Case(9, 8, 8, strides=(2, 1)),
-    Case(16, 8, 8, multiplier=2), Case(5, 8, 8, (3, 2), (2, 1), (1, 0, 1, 1), (2, 1), multiplier=3),
 )  # fmt: skip
-SMALL = CASES[1]
+# Vectors that hold several groups, one, or a part of one; channels that fill no vector, or not the last.
+GROUPED = (
+    Case(12, 9, 10, pads=(0, 1, 2, 0), width=4), Case(104, 10, 16, strides=(2, 2), width=8),
+    Case(34, 8, 8, (3, 2), (2, 1), (1, 0, 1, 1), (2, 1), width=2), Case(24, 5, 4, width=8),
+    Case(32, 9, 9, width=4), Case(48, 14, 14, strides=(2, 2), width=16), Case(6, 1, 1, width=2),
+    Case(64, 7, 7, (5, 5), pads=(2, 2, 2, 2), width=32), Case(96, 6, 8, width=32), Case(36, 3, 2, width=2),
+    Case(64, 9, 30, strides=(2, 2), pads=(0, 0, 1, 1), width=32), Case(40, 12, 12, (1, 1), pads=(0, 0, 0, 0), width=4),
+    Case(20, 4, 4, pads=(5, 5, 5, 5), width=4), Case(32, 15, 9, dilations=(2, 2), width=16), Case(200, 8, 8, width=8),
+)  # fmt: skip
+CASES = {"direct": DIRECT, "grouped": GROUPED}
+ALL = [
+    pytest.param(*row.values, case, id=f"{row.id}-{case}") for row in ROWS for case in CASES[row.values[0].algorithm]
+]
+SMALL = DIRECT[0]
 
 ACTIVATIONS: dict[str, tuple[list[float], Any]] = {
     "relu": ([], lambda x: np.maximum(x, 0)),
@@ -58,15 +74,16 @@ def convolved(case: Case, x: Any, weight: Any) -> Any:
     wide = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (top, bottom), (left, right)))
     spans = [(size - 1) * d + 1 for size, d in zip(case.kernel, case.dilations, strict=True)]
     extents = [(wide.shape[2 + i] - spans[i]) // case.strides[i] + 1 for i in range(2)]
-    total = np.zeros((x.shape[0], weight.shape[0], *extents))
+    groups = weight.reshape(case.c // case.width, -1, case.width, *case.kernel).astype(np.float64)
+    wide = wide.reshape(len(x), *groups.shape[::2][:2], *wide.shape[2:])
+    total = np.zeros((*wide.shape[:2], groups.shape[1], *extents))
     for ky, kx in np.ndindex(*case.kernel):
         starts = (ky * case.dilations[0], kx * case.dilations[1])
         window = [
             slice(s, s + (o - 1) * step + 1, step) for s, o, step in zip(starts, extents, case.strides, strict=True)
         ]
-        taps = weight[:, 0, ky, kx].astype(np.float64)[:, None, None]
-        total += np.repeat(wide[:, :, window[0], window[1]], case.multiplier, axis=1) * taps
-    return total
+        total += np.einsum("ngihw,goi->ngohw", wide[..., window[0], window[1]], groups[..., ky, kx])
+    return total.reshape(len(x), -1, *extents)
 
 
 def channels_last(array: Any, gap: int = 0) -> Any:
@@ -79,7 +96,7 @@ def channels_last(array: Any, gap: int = 0) -> Any:
 
 
 def attributes(case: Case, activation: str = "") -> dict[str, Any]:
-    given = {"strides": case.strides, "pads": case.pads, "dilations": case.dilations, "group": case.c}
+    given = {"strides": case.strides, "pads": case.pads, "dilations": case.dilations, "group": case.c // case.width}
     parameters = {"activation": activation, "activation_parameters": ACTIVATIONS[activation][0]} if activation else {}
     return {**given, **parameters}
 
@@ -89,18 +106,17 @@ def operands(case: Case, dtype: Any) -> tuple[Any, Any, Any]:
     channels = case.c * case.multiplier
     return (
         x,
-        RNG.standard_normal((channels, 1, *case.kernel)).astype(dtype),
+        RNG.standard_normal((channels, case.width, *case.kernel)).astype(dtype),
         RNG.standard_normal(channels).astype(dtype),
     )
 
 
 def tolerance(case: Case, x: Any, weight: Any, extra: Any) -> Any:
     terms = convolved(case, np.abs(x), np.abs(weight)) + extra
-    return relative(x.dtype, np.prod(case.kernel) + 2) * terms
+    return relative(x.dtype, case.width * np.prod(case.kernel) + 2) * terms
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize(("row", "case"), ALL)
 def test_windows(row: Any, case: Case) -> None:
     x, weight, bias = operands(case, DTYPES[row.a])
     exact = convolved(case, x, weight) + bias.astype(np.float64)[:, None, None]
@@ -118,7 +134,7 @@ def test_windows(row: Any, case: Case) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("row", ROWS)
 def test_output_strides(row: Any, layout: str) -> None:
-    for case in (SMALL, CASES[-1]):
+    for case in CASES[row.algorithm][:3]:
         x, weight, _ = operands(case, DTYPES[row.a])
         exact = convolved(case, x, weight)
         y = placed(np.zeros(exact.shape, x.dtype), layout)
@@ -131,7 +147,7 @@ def test_output_strides(row: Any, layout: str) -> None:
 def test_epilogues(row: Any, activation: str) -> None:
     """Residual first, activation after it; the residual in other strides, absent, or where y is to be written."""
     function = ACTIVATIONS[activation][1] if activation else lambda x: x
-    for case in (SMALL, Case(300, 5, 4), CASES[-2]):
+    for case in CASES[row.algorithm][:4]:
         x, weight, bias = operands(case, DTYPES[row.a])
         sums = convolved(case, x, weight) + bias.astype(np.float64)[:, None, None]
         added = RNG.standard_normal(sums.shape).astype(x.dtype)
@@ -152,7 +168,8 @@ def test_epilogues(row: Any, activation: str) -> None:
 def test_nan_and_infinity(row: Any, activation: str) -> None:
     """They reach every output whose window holds them, and no other."""
     function = ACTIVATIONS[activation][1] if activation else lambda x: x
-    for case in (Case(33, 9, 9), Case(33, 9, 9, (2, 2), pads=(0, 0, 0, 0))):
+    c, width = (33, 1) if row.algorithm == "direct" else (36, 4)
+    for case in (Case(c, 9, 9, width=width), Case(c, 9, 9, (2, 2), pads=(0, 0, 0, 0), width=width)):
         x, weight, _ = operands(case, DTYPES[row.a])
         x[0, 0, 4, 4], x[0, 32, 0, 0], x[1, 16, 8, 8] = np.nan, np.inf, -np.inf
         with np.errstate(invalid="ignore", over="ignore"):

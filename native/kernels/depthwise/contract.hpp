@@ -1,4 +1,4 @@
-// Depthwise convolution (ONNX Conv with group == c):
+// Depthwise convolution (ONNX Conv with group == c), and that of narrow groups:
 //
 //   y[n, i·m + j, oy, ox] = act(bias[i·m + j] + Σ_ky,kx weight[i·m + j, 0, ky, kx] · x[n, i, oy·sh - top + ky·dh,
 //                                ox·sw - left + kx·dw] + residual[n, i·m + j, oy, ox]),   x = 0 outside the image
@@ -25,9 +25,10 @@ namespace thew {
 struct DepthwiseArgs {
     std::int64_t n, c, h, w, oh, ow, multiplier;
     std::int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    std::int64_t width;     // channels of a group
     std::int64_t padded_c;  // c rounded up to depthwise_padding
     const void* packed;     // [multiplier][kh·kw + 2][padded_c]: bias, one line a tap, the multiplier (bytes only); of
-                            // row.acc
+                            // row.acc. Groups: [vectors of channels][1 + width·kh·kw][lanes], see group_block_first
     const void* zeros;      // [padded_c] elements of x: what lies outside the image
     Epilogue epilogue;
     bool residual;                   // a residual will be given
@@ -53,7 +54,14 @@ struct DepthwiseEntry {
 
 inline constexpr std::int64_t depthwise_padding = 16;  // lanes of the widest vector of fp32
 
+// The first channel of a vector: where channels do not fill whole vectors, the last one ends with the last channel.
+inline std::int64_t group_block_first(std::int64_t c, std::int64_t lanes, std::int64_t block) {
+    const std::int64_t first = block * lanes, last = c > lanes ? c - lanes : 0;
+    return first < last ? first : last;
+}
+
 THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_table)
+THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_groups)
 THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_bf16)
 THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_bytes)
 

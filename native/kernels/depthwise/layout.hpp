@@ -36,9 +36,19 @@ inline void check_depthwise(const StepDesc& desc, const DepthwiseOperands& at, c
     require(at.x.stride[1] == 1 || c == 1, where(desc) +
                                                "x must be channels-last (channel stride 1), got channel stride " +
                                                std::to_string(at.x.stride[1]) + "; convert the layout");
-    require(c > 0 && desc.attributes.integer("group", 1) == c && at.w.shape[1] == 1 && oc > 0 && oc % c == 0,
-            where(desc) + "weight must be (c·m, 1, kh, kw) and group = c = " + std::to_string(c) + ", got (" +
-                std::to_string(oc) + ", " + std::to_string(at.w.shape[1]) + ", …); use a conv row");
+    const std::int64_t group = desc.attributes.integer("group", 1), width = at.w.shape[1];
+    if (row.nr == 0) {
+        require(c > 0 && group == c && width == 1 && oc > 0 && oc % c == 0,
+                where(desc) + "weight must be (c·m, 1, kh, kw) and group = c = " + std::to_string(c) + ", got (" +
+                    std::to_string(oc) + ", " + std::to_string(width) + ", …); use a conv row");
+    } else {
+        require(width > 0 && (row.nr % width == 0 || width % row.nr == 0) && group > 0 && oc == c && c % group == 0 &&
+                    c / group == width,
+                where(desc) + "weight must be (c, c/group, kh, kw) with c = " + std::to_string(c) +
+                    " and c/group a divisor or a multiple of " + std::to_string(row.nr) + ", got (" +
+                    std::to_string(oc) + ", " + std::to_string(width) + ", …) in " + std::to_string(group) +
+                    " groups; use a conv row");
+    }
     require(at.y.shape[0] == at.x.shape[0] && at.y.shape[1] == oc,
             where(desc) + "y must be (" + std::to_string(at.x.shape[0]) + ", " + std::to_string(oc) + ", …), got (" +
                 std::to_string(at.y.shape[0]) + ", " + std::to_string(at.y.shape[1]) + ", …)");
@@ -79,6 +89,7 @@ inline DepthwiseArgs depthwise_arguments(const StepDesc& desc, const DepthwiseOp
             .dilation_w = window.dilation[1],
             .pad_top = window.pad[0],
             .pad_left = window.pad[1],
+            .width = at.w.shape[1],
             .padded_c = padded_channels(c),
             .packed = nullptr,
             .zeros = nullptr,
@@ -90,7 +101,9 @@ inline DepthwiseArgs depthwise_arguments(const StepDesc& desc, const DepthwiseOp
 }
 
 // Lines of all multipliers, and the line that lies outside the image.
-inline std::int64_t depthwise_lines(const DepthwiseArgs& args) { return args.multiplier * (args.kh * args.kw + 2) + 1; }
+inline std::int64_t depthwise_lines(const DepthwiseArgs& args) {
+    return args.multiplier * (args.width * args.kh * args.kw + 2) + 1;
+}
 
 // Writes the lines: of each multiplier the bias, its taps, and one that bytes use; then zeros.
 template <class T>
@@ -120,10 +133,33 @@ void pack_depthwise(DepthwiseArgs& args, const Tensor& weight, const Tensor* bia
     args.zeros = to;
 }
 
-inline void pack_depthwise(DepthwiseArgs& args, DType sum, const Tensor& weight, const Tensor* bias,
+// Writes the vectors of narrow groups: of each the bias, and a line for each input of a group and tap; then zeros.
+inline void pack_groups(DepthwiseArgs& args, std::int64_t lanes, const Tensor& weight, const Tensor* bias,
+                        std::byte* memory) {
+    float* to = reinterpret_cast<float*>(memory);
+    for (std::int64_t block = 0; block * lanes < args.c; ++block) {
+        const std::int64_t first = group_block_first(args.c, lanes, block), count = std::min(lanes, args.c - first);
+        for (std::int64_t line = -1; line < args.width * args.kh * args.kw; ++line, to += lanes) {
+            const std::int64_t input = line / (args.kh * args.kw), tap = line % (args.kh * args.kw);
+            const std::int64_t offset =
+                input * weight.stride[1] + tap / args.kw * weight.stride[2] + tap % args.kw * weight.stride[3];
+            const Tensor* tensor = line < 0 ? bias : &weight;
+            const float* from = tensor ? static_cast<const float*>(tensor->data) + (line < 0 ? 0 : offset) : nullptr;
+            for (std::int64_t k = 0; k < lanes; ++k) {
+                to[k] = from && k < count ? from[(first + k) * tensor->stride[0]] : 0.0f;
+            }
+        }
+    }
+    std::fill_n(to, args.padded_c, 0.0f);
+    args.packed = memory;
+    args.zeros = to;
+}
+
+inline void pack_depthwise(DepthwiseArgs& args, const Row& row, const Tensor& weight, const Tensor* bias,
                            std::byte* memory) {
-    sum == DType::fp32 ? pack_depthwise<float>(args, weight, bias, memory)
-                       : pack_depthwise<double>(args, weight, bias, memory);
+    if (row.nr > 0) return pack_groups(args, row.nr, weight, bias, memory);
+    row.acc == DType::fp32 ? pack_depthwise<float>(args, weight, bias, memory)
+                           : pack_depthwise<double>(args, weight, bias, memory);
 }
 
 inline DepthwiseViews depthwise_views(const Tensor& image, const Tensor& result, const Tensor& residual) {

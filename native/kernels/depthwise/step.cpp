@@ -4,8 +4,9 @@
 namespace thew {
 namespace {
 
-constexpr std::initializer_list<const Table<DepthwiseEntry>*> kTables = {THEW_TABLE_LIST(
-    base, depthwise_table) THEW_TABLE_LIST(bf16, depthwise_bf16) THEW_TABLE_LIST(base, depthwise_bytes)};
+constexpr std::initializer_list<const Table<DepthwiseEntry>*> kTables = {
+    THEW_TABLE_LIST(base, depthwise_table) THEW_TABLE_LIST(base, depthwise_groups) THEW_TABLE_LIST(bf16, depthwise_bf16)
+        THEW_TABLE_LIST(base, depthwise_bytes)};
 constexpr std::initializer_list<const Table<DepthwiseGradEntry>*> kGradTables = {THEW_TABLE_LIST(base, depthwise_grad)};
 
 class DepthwiseStep final : public Step {
@@ -21,7 +22,7 @@ public:
           packed_bytes_(packed_depthwise_bytes(args, entry.row.acc)) {
         if (!constant_ || dry) return;
         packed_ = AlignedBuffer(packed_bytes_);
-        pack_depthwise(args_, entry.row.acc, weight, has_bias_ ? &desc.inputs[2] : nullptr, packed_.data());
+        pack_depthwise(args_, entry.row, weight, has_bias_ ? &desc.inputs[2] : nullptr, packed_.data());
     }
 
     std::size_t scratch_bytes() const override {
@@ -36,7 +37,7 @@ public:
         if (!constant_) {
             Tensor weight = weight_;
             weight.data = inputs[1].data;
-            pack_depthwise(args, entry_.row.acc, weight, has_bias_ ? &inputs[2] : nullptr, scratch);
+            pack_depthwise(args, entry_.row, weight, has_bias_ ? &inputs[2] : nullptr, scratch);
             scratch += packed_bytes_;
         }
         run_with(args, inputs, outputs, workers, scratch);

@@ -55,7 +55,7 @@ public:
             DepthwiseArgs args = part.args;
             Tensor weight = part.weight;
             weight.data = static_cast<std::byte*>(inputs[1].data) + part.w_first * element;
-            pack_depthwise(args, entry_.row.acc, weight, nullptr, scratch);
+            pack_depthwise(args, entry_.row, weight, nullptr, scratch);
             DepthwiseViews views = depthwise_views(inputs[0], outputs[0], Tensor{});
             views.y = static_cast<std::byte*>(views.y) + part.dx_first * element;
             views.y_h = part.dx_stride_h, views.y_w = part.dx_stride_w;
@@ -70,7 +70,7 @@ private:
         Part part{};
         part.args.n = dy.shape[0], part.args.c = c, part.args.h = dy.shape[2], part.args.w = dy.shape[3];
         part.args.oh = reach[0].count, part.args.ow = reach[1].count;
-        part.args.multiplier = part.args.stride_h = part.args.stride_w = 1;
+        part.args.multiplier = part.args.width = part.args.stride_h = part.args.stride_w = 1;
         part.args.kh = reached ? reach[0].taps : 0, part.args.kw = reached ? reach[1].taps : 0;
         part.args.dilation_h = reach[0].dilation, part.args.dilation_w = reach[1].dilation;
         part.args.pad_top = reach[0].pad, part.args.pad_left = reach[1].pad;

@@ -59,6 +59,21 @@ def is_depthwise(call: Call) -> bool:
     return bool(call.attribute("group") == call.shape(0)[1] > 1)
 
 
+_WIDEST_GROUP = 32  # channels of a group that fill a tile of the matrix product
+
+
+def is_narrow_group(call: Call) -> bool:
+    """Whether groups of a few channels, as many on either side, fill vectors together or by themselves."""
+    (oc, width), c = call.shape(1)[:2], call.shape(0)[1]
+    fills = width in (2, 4, 8, 16, _WIDEST_GROUP)
+    return is_planar(call) and fills and oc == c > width
+
+
+def _grouped(call: Call) -> Work:
+    """Vectors run across groups."""
+    return Work(_flops(call) // 2, call.shape(0)[1])
+
+
 def is_pointwise(call: Call) -> bool:
     """Whether it is a matrix product: a 1×1 kernel in one group and no pads, at any stride."""
     found = window(call)
@@ -118,6 +133,7 @@ WINOGRAD: Mapping[str, tuple[int, int]] = {
 _WINOGRAD_DTYPES = {"4x4_3x3": FLOATS, "2x2_3x3": FLOATS, "6x6_3x3": ("fp32",)}  # others: fp32 and fp64
 _NEVER_BY_DEFAULT = ("6x6_3x3",)  # no faster than F(4×4, 3×3), and five times less accurate
 _FEWEST_CHANNELS, _FEWEST_TILES = 8, 12
+_LOOP_PRODUCTS = 8  # in whose time a tile's sums are begun and written: of narrow groups' short sums a large part
 _FEWEST_TILES_A_TRANSFORM = 64  # where weights are no constants, and so transformed at each run
 
 
@@ -154,7 +170,8 @@ def winograd_work(call: Call, algorithm: str, result: Shape) -> Work:
     points = a_tile * winograd_tiles(algorithm, result)
     moved = 2 * points * (call.shape(0)[1] + oc) * element_bytes
     kept = 0 if call.value(1) is None else (a_tile - prod(call.shape(1)[2:])) * channels * oc * element_bytes
-    return Work(points * channels * oc, result[1] // group, moved, WINOGRAD_BLOCK_BYTES, kept)
+    summed = channels + (_LOOP_PRODUCTS if group > 1 else 0)
+    return Work(points * summed * oc, result[1] // group, moved, WINOGRAD_BLOCK_BYTES, kept)
 
 
 WINOGRAD_BLOCK_BYTES = 512 << 10  # of tiles at a time: they stay in a second-level cache
@@ -289,6 +306,7 @@ define(
             Candidate(
                 "depthwise", "direct", "channels_last", lambda call: is_planar(call) and is_depthwise(call), FLOATS
             ),
+            Candidate("depthwise", "grouped", "channels_last", is_narrow_group, ("fp32",), work=_grouped),
             Candidate(
                 "conv",
                 "pointwise",

@@ -43,6 +43,7 @@ _EFFICIENCY = {
     "gemv.widened": 0.6,
     "matmul": 0.85,
     "depthwise": 0.35,
+    "depthwise.grouped": 0.9,
     "winograd": 0.80,
     "im2col": 0.6,
     "integer.packed": 0.8,

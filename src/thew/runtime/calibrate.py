@@ -149,6 +149,7 @@ def _probes() -> Iterator[Write]:
 
     yield from (conv(64, 64, 28, 3), conv(256, 256, 14, 3), conv(256, 64, 28, 1), conv(512, 512, 7, 1))
     yield from (conv(96, 96, 28, 3, group=96), conv(192, 192, 14, 3, group=192), conv(64, 64, 28, 3, strides=(2, 2)))
+    yield from (conv(128, 128, 28, 3, group=32), conv(208, 208, 14, 3, group=26))
     yield from (conv(3, 32, 112, 3, strides=(2, 2)), conv(3, 64, 112, 7, strides=(2, 2)))
     yield from (dense, simple("max_pool", kernel_shape=(3, 3), strides=(2, 2)), simple("relu"), simple("sigmoid"))
 

@@ -157,6 +157,11 @@ def test_candidates_follow_the_geometry() -> None:
     pointwise = call("conv", [(1, 32, 5, 5), (64, 32, 1, 1)])
     strided = call("conv", [(1, 32, 5, 5), (64, 32, 1, 1)], strides=(2, 2))
     voxels = call("conv", [(1, 8, 5, 5, 5), (16, 8, 1, 1, 1)])
+    narrow = call("conv", [(1, 32, 5, 5), (32, 4, 3, 3)], group=8)
+    uneven = [
+        call("conv", [(1, 24, 5, 5), (24, 12, 3, 3)], group=2),
+        call("conv", [(1, 32, 5, 5), (64, 4, 3, 3)], group=8),
+    ]
     assert (is_depthwise(depthwise), is_depthwise(pointwise)) == (True, False)
     assert (is_pointwise(pointwise), is_pointwise(strided), is_pointwise(depthwise)) == (True, True, False)
 
@@ -167,6 +172,8 @@ def test_candidates_follow_the_geometry() -> None:
     assert chosen(pointwise)[0] == ("conv", "pointwise")
     assert chosen(strided) == chosen(pointwise)
     assert chosen(voxels) == []
+    assert chosen(narrow)[0] == ("depthwise", "grouped")
+    assert all(("depthwise", "grouped") not in chosen(found) for found in (*uneven, depthwise, pointwise))
 
 
 def test_flops_of_resnet_stem() -> None:
