@@ -74,11 +74,15 @@ def tail() -> Net:
     return Net(1, 130, 41, 50).depthwise(3).conv(40, 1).depthwise(3, 2)
 
 
+def grouped() -> Net:
+    return Net(1, 24, 61, 53).conv(72, 1).conv(72, 3, group=18).conv(24, 1)
+
+
 def dense() -> Net:
     return Net(3, 16, 40, 44).conv(48, 3).pool()
 
 
-NETS = (stem, block, halving, pooled, tail, dense)
+NETS = (stem, block, halving, pooled, tail, grouped, dense)
 
 
 def plan_of(session: thew.InferenceSession) -> Plan:
