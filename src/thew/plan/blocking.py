@@ -17,7 +17,7 @@ from thew.plan.cost import Cost, Costs
 if TYPE_CHECKING:
     from thew.plan.target import KernelRow
 
-FITTED = "fitted"
+FITTED, APART = "fitted", "apart"
 BLOCKINGS: Mapping[str, tuple[int, int, int]] = {  # depth and near part in percent, tiles a worker
     FITTED: (100, 100, 4),
     "shallow": (50, 100, 4),
@@ -26,6 +26,7 @@ BLOCKINGS: Mapping[str, tuple[int, int, int]] = {  # depth and near part in perc
     "high": (100, 200, 4),
     "coarse": (100, 100, 1),
     "fine": (100, 100, 12),
+    APART: (100, 100, 4),  # and in no strip with the step before
 }
 _BLOCKED = ("conv", "matmul", "winograd", "integer")  # families whose loops are cut to the caches
 _DEEP = 320  # of the extent that is summed over: below, it is one block in any case

@@ -18,7 +18,7 @@ from thew.ops import Call, conv, conv_grad, get, pool, pool_grad
 from thew.ops.reduce import resolved_axes
 from thew.ops.window import Window
 from thew.plan.alternatives import MAX_RANK, PLAIN, Alternative
-from thew.plan.blocking import BLOCKINGS, FITTED
+from thew.plan.blocking import APART, BLOCKINGS, FITTED
 from thew.plan.builder import Builder, Located, NoKernel
 from thew.plan.choices import Choice, key_of
 from thew.plan.collective import lower_collective
@@ -84,7 +84,9 @@ def how_attributes(choice: Choice, threads: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if choice.threads < threads:
         found["threads"] = choice.threads
-    if choice.blocking != FITTED:
+    if choice.blocking == APART:
+        found[APART] = 1
+    elif choice.blocking != FITTED:
         found["blocking"] = BLOCKINGS[choice.blocking]
     return found
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from thew.errors import PlanError
+from thew.plan.blocking import APART
 from thew.plan.builder import Builder, Draft
 
 KERNEL = "strips"  # what stands where other steps have the name of a row
@@ -49,7 +50,10 @@ def _following(builder: Builder) -> dict[int, int]:
         (output,) = draft.outputs
         reading = readers.get(output.buffer, [])
         private = builder.buffers[output.buffer].place == "arena" and written[output.buffer] == 1 == len(reading)
-        if private and reading[0] > i and builder.drafts[reading[0]].inputs[0] == output:
+        if not private or reading[0] <= i:
+            continue
+        after = builder.drafts[reading[0]]
+        if after.inputs[0] == output and APART not in after.attributes:
             following[i] = reading[0]
     return following
 
@@ -90,9 +94,11 @@ def _fused(builder: Builder, stages: list[Draft]) -> Draft | None:
 
 
 def _execution(stages: list[Draft]) -> dict[str, Any]:
-    """How the whole runs: on the threads of the stage that has most."""
-    first = stages[0].attributes
+    """How the whole runs: on the threads of the stage that has most, with the blocking of the last one."""
+    first, last = stages[0].attributes, stages[-1].attributes
     found = {name: first[name] for name in ("caches", "sharing") if name in first}
+    if "blocking" in last:
+        found["blocking"] = last["blocking"]
     if all("threads" in stage.attributes for stage in stages):
         found["threads"] = max(stage.attributes["threads"] for stage in stages)
     return found

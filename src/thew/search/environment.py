@@ -162,6 +162,14 @@ class Environment:
         except PlanError:
             return None
 
+    def graph_of(self, chosen: Assignment) -> Graph:
+        """The graph that an assignment's network plans."""
+        return self.graph
+
+    def changed(self, chosen: Assignment, choices: Mapping[str, Choice]) -> Network | None:
+        """An assignment's network with other choices for the nodes of its graph; None where a kernel refuses one."""
+        return self.built(choices)
+
     def nodes_in(self, chosen: Assignment) -> dict[str, tuple[str, ...]]:
         """By layer, the names of the nodes that run it in an assignment's network."""
         return {key_of(node): (node.name or str(node),) for node in self.graph.nodes}

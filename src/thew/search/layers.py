@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 from thew.dtypes import size_bytes
@@ -19,6 +20,8 @@ def layers_of(environment: Environment, table: Table, chosen: Assignment | None,
         key = key_of(node)
         ways = environment.alternatives[key]
         own = ways[chosen[position]].choice if chosen is not None else plan.choices.get(key, ways[0].choice)
+        ran = plan.choices.get(key)
+        shown = str(ran if ran is not None and replace(ran, blocking=own.blocking) == own else own)
         known = environment.graph.type_of(key)
         shape = known.static_shape if known is not None and known.is_static else ()
         beside = _beside(table, chosen, position) if chosen is not None else [None] * len(ways)
@@ -30,7 +33,7 @@ def layers_of(environment: Environment, table: Table, chosen: Assignment | None,
         others.sort(key=lambda other: other.seconds)
         seconds = min((way.cost.seconds for way in ways if way.choice == own), default=0.0)
         size = _bytes(environment.graph, node, shape, own)
-        layers.append(Layer(key, node.op, shape, str(own), own.precision, seconds, size, tuple(others)))
+        layers.append(Layer(key, node.op, shape, shown, own.precision, seconds, size, tuple(others)))
     return tuple(layers)
 
 

@@ -15,7 +15,7 @@ from math import inf, prod
 
 from thew.compress import Calibrator, Method
 from thew.compress.sensitivity import sensitivity
-from thew.ir import Node
+from thew.ir import Graph, Node
 from thew.plan import Choice, key_of
 from thew.plan.alternatives import ANY, Alternative, satisfies
 from thew.plan.choose import Formulation
@@ -222,7 +222,7 @@ class MixedEnvironment(Environment):
         what was chosen.
         """
         picks = self.picks(chosen)
-        if all(way.choice.precision not in self.forms for way in picks.values()):
+        if self._is_float(picks):
             return super().network(chosen)
         form = self.form_of(chosen)
         space = self._space(form)
@@ -236,6 +236,21 @@ class MixedEnvironment(Environment):
             space.alternatives = free
             best = space.table().optimum()
         built = space.built(space.choices(best))
+        return built and Network(self.source, form.sealed(built.plan))
+
+    def _is_float(self, picks: Picks) -> bool:
+        return all(way.choice.precision not in self.forms for way in picks.values())
+
+    def graph_of(self, chosen: Assignment) -> Graph:
+        """The graph that an assignment's network plans."""
+        return self.graph if self._is_float(self.picks(chosen)) else self.form_of(chosen).graph
+
+    def changed(self, chosen: Assignment, choices: Mapping[str, Choice]) -> Network | None:
+        """An assignment's network with other choices for the nodes of its graph; None where a kernel refuses one."""
+        if self._is_float(self.picks(chosen)):
+            return super().changed(chosen, choices)
+        form = self.form_of(chosen)
+        built = self._space(form).built(choices)
         return built and Network(self.source, form.sealed(built.plan))
 
     def nodes_in(self, chosen: Assignment) -> dict[str, tuple[str, ...]]:

@@ -19,6 +19,7 @@ from thew.ir import Graph
 from thew.plan import build_plan
 from thew.runtime.device import device_key, target
 from thew.runtime.energy import choose_meter
+from thew.search.chains import with_chains
 from thew.search.contest import Contest
 from thew.search.forms import INTEGER
 from thew.search.game import Assignment
@@ -36,6 +37,7 @@ from thew.search.trial import BLAS, DEFAULT, Network, Samples, Trials
 from thew.search.weights import choose_weights
 
 BASELINES = ("random", "greedy", "exact", "cautious")
+CHAINS = "strips"  # the best by the table, with the strips of each chain as they are fastest
 SEEDS = 10  # of the agents' regrets
 _BATCH = 16  # of throughput, where the model leaves it open
 _HOPELESS = 1.1  # times the default's first time: what took longer is not asked whether it is faster after all
@@ -160,6 +162,11 @@ def search(
         contest.enter("in place", looked)
         networks = {DEFAULT: default}
         networks.update({name: built for name, to in contest.finalists.items() if (built := environment.network(to))})
+        if wanted.is_time and "implementation" in searched:
+            for name, to in list(contest.finalists.items())[:1]:
+                tuned = with_chains(environment, trials, to, networks[name]) if name in networks else None
+                if tuned is not None:
+                    networks[CHAINS], contest.finalists[CHAINS] = tuned, to
         estimates = {name: table.total(to) for name, to in contest.finalists.items()}
         usual_way = environment.assignment_of(default.plan.choices)
         if usual_way is not None:

@@ -24,6 +24,7 @@ class Cautious(Agent):
         super().begin(table, episodes, seed)
         self._order: list[int] | None = None  # layers, the most sensitive first; asked for when it matters
         self._count, self._too_few, self._enough = 0, -1, -1
+        self._known: dict[int, Assignment] = {}  # by how many are closed
 
     def ask(self) -> Assignment:
         """The optimum with so many layers closed."""
@@ -31,7 +32,9 @@ class Cautious(Agent):
             self._order = [
                 int(layer) for layer in np.argsort(-np.asarray(self.table.risk.sensitivity()), kind="stable")
             ]
-        return self.table.optimum((self._order or [])[: self._count])
+        if self._count not in self._known:
+            self._known[self._count] = self.table.optimum((self._order or [])[: self._count])
+        return self._known[self._count]
 
     def tell(self, chosen: Assignment, value: float) -> None:
         """Closes more layers where accuracy or another bound is broken, fewer where all are kept."""

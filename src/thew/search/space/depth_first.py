@@ -1,4 +1,6 @@
-"""Whether chains of layers may run depth first, a strip of rows at a time."""
+"""Whether chains of layers may run depth first, a strip of rows at a time. Where they may, each chain is also tried
+apart and in lower and higher strips: `thew.search.chains`.
+"""
 
 from __future__ import annotations
 
