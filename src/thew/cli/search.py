@@ -229,5 +229,5 @@ def _show(result: Result, target: Path) -> None:
         show.line(f"on samples that nobody had seen: {seen.found}, the model as it is {seen.reference}")
     show.line(
         f"{result.best.name}: {result.speedup:.2f}× the speed of BLAS fp32, "
-        f"{result.default.seconds / result.best.seconds:.2f}× that of the default plan; plan in {target}"
+        f"{1 / result.over_default:.2f}× that of the default plan; plan in {target}"
     )

@@ -4,6 +4,7 @@ const ms = (seconds) => (1e3 * seconds).toPrecision(4) + " ms";
 const us = (seconds) => (1e6 * seconds).toFixed(1);
 const mb = (bytes) => (bytes / 1e6).toPrecision(4) + " MB";
 const share = (x) => (100 * x).toFixed(2) + " %";
+const breakable = (name) => name.replace(/_/g, "_\u200b");
 const { best, settings } = result;
 const isTime = ["latency", "throughput", "energy", "pareto"].includes(settings.objective);
 const label = (v) => isTime ? ms(v) : typeof settings.objective === "string" ? mb(v) : v.toPrecision(4);
@@ -24,7 +25,7 @@ function heading() {
   const figure = (value, text) => at("figures").append(node("div", {}, node("b", {}, value), node("span", {}, text)));
   figure(ms(best.seconds), "a run");
   figure(result.speedup.toFixed(2) + "×", "the speed of BLAS fp32");
-  figure(result.speedup_over_default.toFixed(2) + "×", "that of the default plan");
+  figure(result.confirmed_over_default.toFixed(2) + "×", "that of the default plan, in rounds of their own");
   figure(mb(best.peak_memory_bytes), `arena and weights, ${result.memory_ratio.toFixed(2)}× less than BLAS fp32`);
   const seen = result.confirmation;
   if (seen) {
@@ -142,7 +143,9 @@ function front() {
 function tried() {
   at("settings").hidden = result.tried.length === 0;
   for (const one of result.tried) {
-    const worth = Object.entries(one.worth).map(([value, v]) => `${value}: ${v.toPrecision(4)}`).join("; ");
+    const said = (v) => v === null ? "loses too much accuracy" :
+      one.name === "calibration" ? `error ${v.toPrecision(3)}` : label(v);
+    const worth = Object.entries(one.worth).map(([value, v]) => `${value}: ${said(v)}`).join("; ");
     document.querySelector("#tried tbody").append(
       node("tr", {}, ...[one.name, one.chosen, worth].map((text) => node("td", {}, text))));
   }
@@ -162,9 +165,11 @@ function layers() {
   const total = result.layers.reduce((sum, layer) => sum + layer.seconds, 0) || 1;
   const most = Math.max(...result.layers.map((layer) => layer.seconds), 1e-9);
   const rows = result.layers.map((layer) => {
-    const list = node("ul", {}, ...layer.others.map((other) => node("li", {}, `${other.name}: ${why(other)}`)));
+    const list = node("ul", {}, ...layer.others.map((other) =>
+      node("li", {}, `${breakable(other.name)}: ${why(other)}`)));
+    const name = breakable(layer.chosen);
     const chosen = layer.others.length ?
-      node("details", {}, node("summary", {}, layer.chosen), list) : node("span", {}, layer.chosen);
+      node("details", {}, node("summary", {}, name), list) : node("span", {}, name);
     const tag = node("span", { class: `tag ${layer.precision}` }, layer.precision);
     const bar = node("div", { class: "bar", style: `width:${(100 * layer.seconds / most).toFixed(1)}%` });
     const row = node("tr", {}, node("td", {}, layer.name), node("td", {}, layer.op, " ", tag),

@@ -163,9 +163,14 @@ class Result:
             "history": {name: [_finite(value) for value in values] for name, values in self.history.items()},
             "optimum_seconds": self.optimum_seconds,
             "choices": {layer.name: layer.chosen for layer in self.layers},
-            "tried": [asdict(one) for one in self.tried],
+            "tried": [_tried(one) for one in self.tried],
             "settings": dict(self.settings),
         }
+
+
+def _tried(one: Tried) -> dict[str, Any]:
+    """What lost too much accuracy has no worth."""
+    return {**asdict(one), "worth": {value: _finite(worth) for value, worth in one.worth.items()}}
 
 
 def _finite(value: float) -> float | None:
