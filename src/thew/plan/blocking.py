@@ -29,6 +29,7 @@ BLOCKINGS: Mapping[str, tuple[int, int, int]] = {  # depth and near part in perc
     APART: (100, 100, 4),  # and in no strip with the step before
 }
 _BLOCKED = ("conv", "matmul", "winograd", "integer")  # families whose loops are cut to the caches
+_IN_DEPTH = ("conv", "matmul")  # those that cut the extent that is summed over, too
 _DEEP = 320  # of the extent that is summed over: below, it is one block in any case
 _FAR = 0.5  # of the second level: less stays near with any blocking
 
@@ -45,7 +46,7 @@ def blockings_for(row: KernelRow, work: Work, passed_bytes: int, threads: int, c
     """The blockings that may make a difference to a step, beside the fitted one."""
     if row.family not in _BLOCKED:
         return
-    if work.depth > _DEEP:
+    if row.family in _IN_DEPTH and work.depth > _DEEP:
         yield from ("shallow", "deep")
     second = costs.levels[min(1, len(costs.levels) - 1)][0]
     if max(passed_bytes, work.workspace_bytes) > _FAR * second > 0:

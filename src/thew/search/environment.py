@@ -19,6 +19,7 @@ from thew.ir import Graph
 from thew.ops import Call
 from thew.plan import ALL_TECHNIQUES, Choice, PlanOptions, Target, build_plan, key_of
 from thew.plan.alternatives import Alternative, alternatives_of, call_of_node, is_usual, variants_of
+from thew.plan.blocking import FITTED
 from thew.plan.choose import Formulation
 from thew.runtime.cache import Cache, Measurement
 from thew.search.features import Features, of_option
@@ -29,6 +30,7 @@ from thew.search.transfer import Transfer
 from thew.search.trial import Network
 
 Known = Mapping[str, Measurement]
+_MARGIN = 1.02  # of the time of another blocking than the model's
 _BESIDE = 1.15  # times the fastest that is shared out otherwise: what is further behind is not asked about in place
 
 
@@ -212,6 +214,11 @@ def _allowed(ways: list[Alternative], usual: Choice, levels: Collection[str]) ->
     return ways
 
 
+def _sure(way: Alternative) -> float:
+    """The seconds of a way; of one whose blocking is not the model's, more: it is not to win by noise."""
+    return way.cost.seconds * (1.0 if way.choice.blocking == FITTED else _MARGIN)
+
+
 def distinct(ways: Iterable[Alternative]) -> list[Alternative]:
     """Of the ways that neighbours cannot tell apart, by one algorithm and precision, the fastest one that can run; and
     of those that are shared out otherwise between threads what is near it: in place, what a thread finds in its cache
@@ -222,7 +229,7 @@ def distinct(ways: Iterable[Alternative]) -> list[Alternative]:
         of_kind = best.setdefault((way.signature, way.choice.algorithm, way.choice.precision), {})
         shared = way.choice.threads, way.choice.blocking if way.choice.threads > 1 else ""
         known = of_kind.get(shared)
-        if way.cost.seconds < inf and (known is None or way.cost.seconds < known.cost.seconds):
+        if way.cost.seconds < inf and (known is None or _sure(way) < _sure(known)):
             of_kind[shared] = way
     found = []
     for of_kind in best.values():
