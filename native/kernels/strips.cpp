@@ -151,7 +151,8 @@ private:
         strip_rows_ = 1;
         while (strip_rows_ < out_rows && buffer_bytes(strip_rows_ + 1) <= l2_bytes / 2) ++strip_rows_;
         require(buffer_bytes(strip_rows_) <= l2_bytes / 2, where + "a row must fit into the second-level cache");
-        worker_bytes_ = buffer_bytes(strip_rows_) + round_up(stage_scratch_);  // sets buffer_rows for good
+        if (strip_rows_ > 1 && strip_rows_ < out_rows) strip_rows_ &= ~std::int64_t{1};  // depthwise tiles have two
+        worker_bytes_ = buffer_bytes(strip_rows_) + round_up(stage_scratch_);            // sets buffer_rows for good
     }
 
     // More pieces than workers even out unequal cores, but each computes the rows at its ends again.

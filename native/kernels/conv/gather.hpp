@@ -164,6 +164,11 @@ struct PlaneColumns {
         const std::int64_t run = k0 / window_w, line = p.dilation_h * p.x_h, next_plane = p.x_c - window_h * line;
         std::int64_t kw = k0 % window_w, kh = run % window_h, h = first.h + kh * p.dilation_h;
         x += run / window_h * p.x_c + kh * line + (one_row ? first.first : 0);
+        const bool inside = one_row && within && first.h >= 0 && first.h + (window_h - 1) * p.dilation_h < in_h;
+        if (inside && kw == 0 && last % window_w == 0) {
+            return p.stride_w == 1 ? hand_over_rows<1>(x, kh, last, line, next_plane, column)
+                                   : hand_over_rows<2>(x, kh, last, line, next_plane, column);
+        }
         T staging[kMostRead];
         for (std::int64_t k = 0; k < last;) {
             std::int64_t taps = last - k < window_w - kw ? last - k : window_w - kw;
@@ -175,7 +180,7 @@ struct PlaneColumns {
                 } else if (!within) {
                     from = staged(from, first.w + kw, taps - 1 + p.stride_w * L, staging);
                 }
-                hand_over(from, k, taps, column);
+                p.stride_w == 1 ? hand_over<1>(from, k, taps, column) : hand_over<2>(from, k, taps, column);
             } else {
                 for (int t = 0; t < taps; ++t) column(k + t, one_by_one(x, row, count, kh, kw + t));
             }
@@ -191,18 +196,31 @@ struct PlaneColumns {
         }
     }
 
-    // The vectors of `taps` neighbouring taps.
-    template <class Column>
-    THEW_INLINE void hand_over(const T* from, std::int64_t k, std::int64_t taps, const Column& column) const {
+    // The vectors of `taps` neighbouring taps, from pixels S apart.
+    template <int S, class Column>
+    static THEW_INLINE void hand_over(const T* from, std::int64_t k, std::int64_t taps, const Column& column) {
         if (k < 0) __builtin_unreachable();  // a column's place in its group is then a shift and a mask
-        const std::int64_t last = k + taps;
-        if (p.stride_w == 1) {
-            for (; k < last; ++k) column(k, load_lanes<A>(from++, L));
-        } else {
-            for (; k < last; ++k, ++from) {
+        for (const std::int64_t last = k + taps; k < last; ++k, ++from) {
+            if constexpr (S == 1) {
+                column(k, load_lanes<A>(from, L));
+            } else {
                 constexpr std::make_integer_sequence<int, L> kEvens;
                 column(k, evens(load_lanes<A>(from, L), load_lanes<A>(from + L, L), kEvens));
             }
+        }
+    }
+
+    // All rows of windows that lie in the image, from row kh of one at x on.
+    template <int S, class Column>
+    THEW_INLINE void hand_over_rows(const T* x, std::int64_t kh, std::int64_t last, std::int64_t line,
+                                    std::int64_t next_plane, const Column& column) const {
+        const std::int64_t window_w = p.kw, window_h = p.kh;
+        for (std::int64_t k = 0; k < last; k += window_w) {
+            hand_over<S>(x, k, window_w, column);
+            x += line;
+            if (++kh < window_h) continue;
+            kh = 0;
+            x += next_plane;
         }
     }
 

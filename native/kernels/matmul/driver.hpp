@@ -13,11 +13,18 @@
 namespace thew {
 namespace {
 
+// From a row to the next along one set of the walk's strides where that is the same for all, else 0.
+inline std::int64_t even_step(const Walk& walk, const std::int64_t* stride) {
+    for (int d = walk.rank - 1; d > 0; --d) {
+        if (stride[d - 1] != stride[d] * walk.extent[d]) return 0;
+    }
+    return walk.rank > 0 ? stride[walk.rank - 1] : 0;
+}
+
 // Offsets of rows [first, last) along one set of the walk's strides.
 inline void walk_rows(const Walk& walk, const std::int64_t* stride, std::int64_t first, std::int64_t last,
                       std::int64_t* offsets) {
-    if (walk.rank <= 1) {
-        const std::int64_t step = walk.rank == 1 ? stride[0] : 0;
+    if (const std::int64_t step = even_step(walk, stride); step != 0 || walk.rank == 0) {
         for (std::int64_t row = first; row < last; ++row) *offsets++ = row * step;
         return;
     }
@@ -133,6 +140,7 @@ struct Driver {
         write.first = k0 == 0;
         write.last = k1 == p.k;
         write.sums_row = Tiles::kPanel;
+        if constexpr (kLaneMultiply) write.c_row = even_step(p.row, p.row.c);
         T* c = static_cast<T*>(p.c) + walk_one(p.item, p.item.c, item);
         const T* residual = static_cast<const T*>(p.residual);
         if (residual) residual += walk_one(p.item, p.item.residual, item);
@@ -204,6 +212,7 @@ struct Driver {
             buffered.c = c;
             buffered.addend = write.addend ? addend : nullptr;
             buffered.c_offset = buffered.addend_offset = offset;
+            buffered.c_row = 0;
             kTiles.multiply(height, write.columns, tiles, ahead, buffered);
             for (int i = 0; i < height && !(write.sums && !write.last); ++i) {
                 T* to = write.c + write.c_offset[i];

@@ -106,10 +106,10 @@ struct Lanes {
                                      std::int64_t k, Request&&, typename N::Part (&acc)[H][V]) {
         constexpr int L = kDepth<N>;
         auto add = [&](auto u) THEW_FLAT { pair<N, H, V, false>(a, b, acc, u); };
-        for (; k >= 8; k -= 8) {
-            unroll<4>(add);
-            a += 8 * PanelRows;
-            b += 8 * V * kVectorOfB<N>;
+        for (; k >= 16; k -= 16) {
+            unroll<8>(add);
+            a += 16 * PanelRows;
+            b += 16 * V * kVectorOfB<N>;
         }
         for (; k > 0; k -= L) {
             unroll<L / 2>(add);

@@ -64,7 +64,10 @@ struct LaneLayout {
         std::int64_t i = 0;
         for (; (k + i) % L != 0 && i < count; ++i) one(k + i, from, i);
         const T* p[L];
-        unroll<L>([&](auto l) THEW_FLAT { p[l] = from[l] + i; });
+        unroll<L>([&](auto l) THEW_FLAT {
+            p[l] = from[l] + i;
+            THEW_PIN_POINTER(p[l]);  // not in a vector register with its neighbour
+        });
         T* at = to + (k + i) / L * kBlock;
         const std::int64_t pairs = (count - i) / (2 * L);
         for (std::int64_t pair = pairs; pair > 0; --pair) Interleave<T>::copy(p, at, kBlock * sizeof(T));
@@ -179,7 +182,8 @@ void pack_columns(const Rows& rows, A* to, std::int64_t ld, const T* a, std::int
             ColumnStore<N> columns{lanes, kColumnPitch<Tiles>};
             auto column = [&](std::int64_t k, Vec<Lane<N>> vector) THEW_FLAT {
                 if constexpr (Tiles::Multiply::kPanels) {
-                    store(lanes + (k / L * Tiles::kRows + k % L) * L, vector);
+                    const auto at = static_cast<std::uint64_t>(k);
+                    store(lanes + at * L + at / L * ((Tiles::kRows - L) * L), vector);
                 } else {
                     columns(k, vector);
                 }
@@ -242,10 +246,23 @@ struct StridedRows {
                 row /= walk.extent[d];
                 offset_ += index_[d] * walk.a[d];
             }
+            if (walk.rank == 0) return;
+            step_ = walk.a[walk.rank - 1];
+            left_ = walk.extent[walk.rank - 1] - index_[walk.rank - 1];
         }
         std::int64_t place() const { return offset_; }
-        void advance() {
-            for (int d = walk_.rank - 1; d >= 0; --d) {
+        THEW_INLINE void advance() {
+            offset_ += step_;
+            if (--left_ == 0) carry();
+        }
+
+    private:
+        // From the end of the innermost dimension to the next beginning.
+        __attribute__((noinline)) void carry() {
+            int d = walk_.rank - 1;
+            left_ = walk_.extent[d];
+            offset_ -= walk_.a[d] * walk_.extent[d];
+            while (--d >= 0) {
                 offset_ += walk_.a[d];
                 if (++index_[d] < walk_.extent[d]) return;
                 offset_ -= walk_.a[d] * walk_.extent[d];
@@ -253,9 +270,9 @@ struct StridedRows {
             }
         }
 
-    private:
         const Walk& walk_;
-        std::int64_t index_[kMaxRank], offset_ = 0;
+        std::int64_t index_[kMaxRank], offset_ = 0;  // but for the innermost, of which `left_` are left
+        std::int64_t step_ = 0, left_ = -1;
     };
     Cursor start(std::int64_t row) const { return Cursor(p.row, row); }
 

@@ -12,6 +12,7 @@ template <class T>
 struct Write {
     T* c;                          // at the tile's first column; rows at c_offset[row]
     const std::int64_t* c_offset;  // one a row
+    std::int64_t c_row;            // on Arm: from a row to the next where that is the same for all, else 0
     const T* addend;               // null, or what is added: the residual, or c itself from the second block of k on
     const std::int64_t* addend_offset;
     const Wide<T>* bias;    // null, or at the tile's first column
@@ -58,14 +59,19 @@ THEW_INLINE void each_sum(Vec<T> (&acc)[H][V], const Function& function) {
 }
 
 template <int H, int V, class T>
-THEW_INLINE void activate_sums(Vec<T> (&acc)[H][V], Activation activation, T p0, T p1) {
-    const Vec<T> first = splat(p0), second = splat(p1);
+THEW_INLINE void clip_sums(Vec<T> (&acc)[H][V], Activation activation, Vec<T> low, Vec<T> high) {
     if (activation == Activation::relu || activation == Activation::clip) {
-        each_sum<H, V, T>(acc, [&](Vec<T> x) THEW_FLAT { return raise_to<T>(x, first); });
+        each_sum<H, V, T>(acc, [&](Vec<T> x) THEW_FLAT { return raise_to<T>(x, low); });
     }
     if (activation == Activation::clip) {
-        each_sum<H, V, T>(acc, [&](Vec<T> x) THEW_FLAT { return lower_to<T>(x, second); });
+        each_sum<H, V, T>(acc, [&](Vec<T> x) THEW_FLAT { return lower_to<T>(x, high); });
     }
+}
+
+template <int H, int V, class T>
+THEW_INLINE void activate_sums(Vec<T> (&acc)[H][V], Activation activation, T p0, T p1) {
+    const Vec<T> first = splat(p0), second = splat(p1);
+    clip_sums<H, V, T>(acc, activation, first, second);
     if (activation == Activation::leaky_relu) {
         each_sum<H, V, T>(acc, [&](Vec<T> x) THEW_FLAT { return x < T(0) ? x * first : x; });
     }
