@@ -6,7 +6,7 @@
 
 #include "kernels/cast/contract.hpp"
 #include "simd/half.hpp"
-#include "simd/vec.hpp"
+#include "simd/unroll.hpp"
 
 namespace thew {
 namespace {
@@ -48,44 +48,50 @@ THEW_INLINE void cast_to_odd(const double* __restrict from, float* __restrict to
     }
 }
 
-template <class Half>
-THEW_INLINE void widen_block(const Half* from, float* to, std::int64_t count) {
-    for (std::int64_t i = 0; i < count; i += kLanes<float>) {  // `to` has room for whole vectors
-        const std::int64_t left = count - i;
-        store(to + i,
-              left >= kLanes<float> ? load_widened(from + i) : load_widened_partial(from + i, static_cast<int>(left)));
+// fp16 or bf16 to fp32, or back: four vectors at a time, so that their loads and stores pair.
+template <class To, class From, class Vector, class Tail>
+THEW_INLINE void each_vector(const From* from, To* to, std::int64_t count, const Vector& vector, const Tail& tail) {
+    constexpr int L = kLanes<float>;
+    std::int64_t i = 0;
+    for (; i + 4 * L <= count; i += 4 * L) {
+        unroll<4>([&](auto v) THEW_FLAT { vector(from + i + v * L, to + i + v * L); });
     }
+    for (; i + L <= count; i += L) vector(from + i, to + i);
+    if (i < count) tail(from + i, to + i, static_cast<int>(count - i));
 }
 
 template <class Half>
-THEW_INLINE void narrow_block(const float* from, Half* to, std::int64_t count) {
-    for (std::int64_t i = 0; i < count; i += kLanes<float>) {  // `from` has whole vectors
-        const std::int64_t left = count - i;
-        if (left >= kLanes<float>) {
-            store_narrowed(to + i, load(from + i));
-        } else {
-            store_narrowed_partial(to + i, load(from + i), static_cast<int>(left));
-        }
-    }
+THEW_INLINE void widen_run(const Half* from, float* to, std::int64_t count) {
+    each_vector(
+        from, to, count, [](const Half* at, float* out) THEW_FLAT { store(out, load_widened(at)); },
+        [](const Half* at, float* out, int tail) { store_partial(out, load_widened_partial(at, tail), tail); });
 }
 
+template <class Half>
+THEW_INLINE void narrow_run(const float* from, Half* to, std::int64_t count) {
+    each_vector(
+        from, to, count, [](const float* at, Half* out) THEW_FLAT { store_narrowed(out, load(at)); },
+        [](const float* at, Half* out, int tail) { store_narrowed_partial(out, load_partial(at, tail), tail); });
+}
+
+// Through a block of fp32 where one side is 16 bits and the other is not fp32.
 template <class To, class From>
 THEW_INLINE void cast_block(const From* from, To* to, std::int64_t count) {
     alignas(kVectorBytes) float wide[kCastBlock];
-    if constexpr (kIsHalf<From>) {
-        widen_block(from, wide, count);
-        if constexpr (kIsHalf<To>) {
-            narrow_block(wide, to, count);
-        } else {
-            cast_plain(wide, to, count);
-        }
+    if constexpr (kIsHalf<From> && std::is_same_v<To, float>) {
+        widen_run(from, to, count);
+    } else if constexpr (std::is_same_v<From, float> && kIsHalf<To>) {
+        narrow_run(from, to, count);
+    } else if constexpr (kIsHalf<From>) {
+        widen_run(from, wide, count);
+        cast_block(wide, to, count);
     } else if constexpr (kIsHalf<To>) {
         if constexpr (std::is_same_v<From, double>) {
             cast_to_odd(from, wide, count);
         } else {
             cast_plain(from, wide, count);
         }
-        narrow_block(wide, to, count);
+        narrow_run(wide, to, count);
     } else {
         cast_plain(from, to, count);
     }

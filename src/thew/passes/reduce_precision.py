@@ -7,7 +7,8 @@ Kernels sum in fp32 and round once an op, so that what is lost is the rounding o
 Three things stay in fp32, since their rounding shows in the results and costs next to nothing to avoid (figures are in
 decision 26): what comes before the second product (inputs are exact, and no sum averages their errors out) and after
 the last but one (logits that round to equal numbers); biases; and weights of depthwise convolutions, whose sums are
-short.
+short. In fp16 a last product whose elements are averaged many at a time is reduced (decision 50): its rounding averages
+out, and what the average gives is fp32.
 
 fp16 holds magnitudes up to 65504; beyond, a tensor's elements become infinite, as they do in fp16 everywhere. A network
 whose activations go there wants bf16, which has fp32's range.
@@ -19,6 +20,7 @@ reduced; exponentials, powers and sums over many elements as results of their ow
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
@@ -56,17 +58,41 @@ _MOVE: dict[str, tuple[int, ...] | None] = {
 
 _PRODUCTS = {"conv": 0, "matmul": -1}  # axis of the filters in their weights, input 1
 _ALL_PRODUCTS = (*_PRODUCTS, "scaled_matmul", "qlinear_conv", "qlinear_matmul")
+_AVERAGES, _MANY = ("global_average_pool", "reduce_mean"), 16  # and how many elements make an average
 
 
-def ends_of(graph: Graph) -> frozenset[str]:
-    """First outputs of the nodes without a product before them or none after them, themselves aside; none where no
-    product lies between.
+def ends_of(graph: Graph, precision: str) -> frozenset[str]:
+    """First outputs of the nodes without a product before them or none after them, themselves aside, that stay in fp32;
+    none where no product lies between.
     """
     forward = _without_product(graph, graph.nodes, lambda node: node.inputs, lambda node: node.outputs)
     backward = _without_product(graph, graph.nodes[::-1], lambda node: node.outputs, lambda node: node.inputs)
+    if precision == "fp16":  # bf16 has three bits less, and errors of weights are the same in all of an average
+        averaged = _averaged(graph)
+        backward = [name for name in backward if name not in averaged]
     ends = frozenset((*forward, *backward))
     between = any(node.op in _ALL_PRODUCTS and node.outputs[0] not in ends for node in graph.nodes)
     return ends if between else frozenset()
+
+
+def _averaged(graph: Graph) -> frozenset[str]:
+    """First outputs of the nodes of which all that is read goes into averages of many elements."""
+    found: set[str] = set()
+    for node in reversed(graph.nodes):
+        name = node.outputs[0]
+        readers = graph.consumers.get(name, ())
+        if readers and name not in graph.outputs and all(r.outputs[0] in found or _averages(graph, r) for r in readers):
+            found.add(name)
+    return frozenset(found)
+
+
+def _averages(graph: Graph, node: Node) -> bool:
+    if node.op not in _AVERAGES:
+        return False
+    before, after = (graph.type_of(name) for name in (node.inputs[0], node.outputs[0]))
+    if before is None or after is None or not (before.is_static and after.is_static):
+        return False
+    return math.prod(before.static_shape) >= _MANY * math.prod(after.static_shape)
 
 
 def _without_product(
@@ -106,7 +132,7 @@ def reduced_nodes(graph: Graph, precision: str) -> frozenset[str]:
 def _reduced(graph: Graph, precision: str, kept: Collection[str]) -> _Reducer:
     if precision not in HALVES:
         raise UnsupportedError(f"reduce_precision: precision must be one of {', '.join(HALVES)}, got {precision!r}")
-    cast = _Reducer(graph, precision, ends_of(graph) | frozenset(kept))
+    cast = _Reducer(graph, precision, ends_of(graph, precision) | frozenset(kept))
     for node in cast.editor.walk():
         cast.visit(node)
     return cast

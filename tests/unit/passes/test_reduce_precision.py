@@ -209,6 +209,30 @@ def test_ends_stay_wide_where_something_lies_between(read_graph: Read) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("precision", "size", "last"), [("fp16", 4, "fp16"), ("fp16", 2, "fp32"), ("bf16", 4, "fp32")])
+def test_a_last_product_that_is_averaged_is_reduced_in_fp16(
+    read_graph: Read, precision: str, size: int, last: str
+) -> None:
+    """Of 16 elements and more; the average itself is fp32."""
+    text = print_graph(
+        reduce_precision(
+            read_graph(f"""
+            graph g(%x: fp32[1,1,{size},{size}]) -> (%z) {{
+              const %w: fp32[1,1,1,1] = [0.5]
+              %a: fp32[1,1,{size},{size}] = conv(%x, %w)
+              %b: fp32[1,1,{size},{size}] = conv(%a, %w)
+              %c: fp32[1,1,{size},{size}] = conv(%b, %w)
+              %d: fp32[1,1,{size},{size}] = relu(%c)
+              %z: fp32[1,1,1,1] = global_average_pool(%d)
+            }}
+            """),
+            precision,
+        )
+    )
+    types = dict(re.findall(r"^ *%(\w): (\w+)\[", text, re.MULTILINE))
+    assert types == {"a": "fp32", "b": precision, "c": last, "d": last, "z": "fp32"}
+
+
 @pytest.mark.parametrize("precision", HALVES)
 def test_errors_of_a_filters_weights_add_up_to_less_than_one(precision: str) -> None:
     """Each weight is within a step, and their sum within half a step of the largest: rounded alone, it would be 8."""

@@ -26,7 +26,7 @@ def graph():
 
 
 def test_the_ends_are_never_reduced() -> None:
-    assert ends_of(graph()) == {"first", "last"}
+    assert ends_of(graph(), "bf16") == {"first", "last"}
     assert reduced_nodes(graph(), "bf16") == {"a", "b", "c"}
 
 
