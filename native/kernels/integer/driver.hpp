@@ -40,6 +40,37 @@ THEW_INLINE void copy_bytes(std::uint8_t* __restrict to, const std::uint8_t* __r
     if (count & 1) copy(Constant<1>{}, count & 6);
 }
 
+// Bytes with `bits` flipped: whole words, the last overlapping the one before.
+template <class Word>
+THEW_INLINE void flip_words(std::uint8_t* __restrict to, const std::uint8_t* __restrict from, std::int64_t count,
+                            Word bits) {
+    constexpr std::int64_t kBytes = sizeof(Word);
+    const auto flip = [&](std::int64_t at) THEW_FLAT {
+        Word word;
+        __builtin_memcpy(&word, from + at, sizeof word);
+        word ^= bits;
+        __builtin_memcpy(to + at, &word, sizeof word);
+    };
+    std::int64_t at = 0;
+    for (; at + 2 * kBytes < count; at += 2 * kBytes) {
+        flip(at);
+        flip(at + kBytes);
+    }
+    if (at + kBytes < count) flip(at);
+    flip(count - kBytes);
+}
+// Not inlined: among the loops that call it gcc would keep its operands in memory.
+[[maybe_unused]] __attribute__((noinline)) void flip_bytes(std::uint8_t* __restrict to,
+                                                           const std::uint8_t* __restrict from, std::int64_t count,
+                                                           std::uint8_t bits) {
+    constexpr std::uint64_t kEach = 0x0101010101010101u;
+    if (count >= static_cast<std::int64_t>(kVectorBytes)) return flip_words(to, from, count, splat(bits));
+    if (count >= 8) return flip_words(to, from, count, kEach * bits);
+    if (count >= 4) return flip_words(to, from, count, static_cast<std::uint32_t>(kEach * bits));
+#pragma GCC unroll 1
+    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i] ^ bits;
+}
+
 // Bytes of a in the packed form.
 struct IntegerLayout {
     PackedA* to;
@@ -58,8 +89,7 @@ struct IntegerLayout {
         } else if (mask() == 0) {
             copy_bytes(reinterpret_cast<std::uint8_t*>(at), source, count);
         } else {
-            const std::uint8_t bits = mask();
-            for (std::int64_t i = 0; i < count; ++i) at[i] = static_cast<PackedA>(source[i] ^ bits);
+            flip_bytes(reinterpret_cast<std::uint8_t*>(at), source, count, mask());
         }
     }
     std::uint8_t mask() const { return PackedA(-1) < PackedA(0) ? flip ^ 0x80 : flip; }
