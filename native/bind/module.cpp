@@ -22,8 +22,8 @@ NB_MODULE(_native, module) {
             raise("MemoryLimitError", error.what());
         } catch (const thew::PlanError& error) {
             raise("PlanError", error.what());
-        } catch (const thew::Error& error) {
-            raise("Error", error.what());
+        } catch (const thew::Error& error) {  // data or an argument that break a rule
+            raise("InputError", error.what());
         } catch (const std::bad_alloc&) {
             raise("MemoryLimitError", "native code: an allocation was refused; use a smaller model or input");
         }

@@ -23,7 +23,7 @@ class UnsupportedError(Error):
 
 
 class InputError(Error):
-    """Arrays handed to a session that do not match the model's inputs."""
+    """An argument or data that break a rule: arrays that do not match a model's inputs, labels that are no class."""
 
 
 class PlanError(Error):

@@ -13,7 +13,7 @@ import pytest
 from kernel_cases import DTYPES, LAYOUTS, native, placed, rows
 
 from thew import ops
-from thew.errors import Error, PlanError
+from thew.errors import InputError, PlanError
 
 ROWS = rows("cross_entropy")
 RNG = np.random.default_rng(31)
@@ -90,5 +90,5 @@ def test_what_is_refused(row: Any) -> None:
     outputs = [np.zeros((), logits.dtype), np.zeros_like(logits)]
     with pytest.raises(PlanError, match="logits must be"):
         native.run_kernel(row.name, "softmax_cross_entropy", [logits, labels[1:]], outputs)
-    with pytest.raises(Error, match="labels must be within"):
+    with pytest.raises(InputError, match="labels must be within"):
         native.run_kernel(row.name, "softmax_cross_entropy", [logits, labels + 6], outputs)

@@ -9,7 +9,7 @@ import pytest
 from kernel_cases import DTYPES, native, placed, rows
 
 from thew import ops
-from thew.errors import Error
+from thew.errors import InputError
 
 ROWS = rows("gather_grad")
 
@@ -45,6 +45,6 @@ def test_sums(row: Any, kind: str) -> None:
 @pytest.mark.parametrize("row", ROWS[:1])
 def test_out_of_range_is_refused(row: Any, index: int) -> None:
     dy, dx = np.ones((2, 3), DTYPES[row.a]), np.zeros((5, 3), DTYPES[row.a])
-    with pytest.raises(Error, match=r"indices must be within \[-5, 4\]"):
+    with pytest.raises(InputError, match=r"indices must be within \[-5, 4\]"):
         native.run_kernel(row.name, "gather_grad", [dy, np.array([0, index])], [dx], {"axis": 0})
     assert not dx.any()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from kernel_cases import DTYPES, INTEGERS, LAYOUTS, SHAPES, layout_pairs, native, placed, random, rows
 
-from thew.errors import Error, PlanError
+from thew.errors import InputError, PlanError
 from thew.ops import get
 
 # One dtype for each size of element; the others run the same kernels.
@@ -109,7 +109,7 @@ def test_gather(row: Any, kind: str) -> None:
 @pytest.mark.parametrize("index", [5, -6, 2**40])
 def test_gather_out_of_range_is_refused(row: Any, index: int) -> None:
     x, out = random("fp32", (5, 3)), np.zeros((2, 3), np.float32)
-    with pytest.raises(Error, match=r"indices must be within \[-5, 4\]"):
+    with pytest.raises(InputError, match=r"indices must be within \[-5, 4\]"):
         native.run_kernel(row.name, "gather", [x, np.array([0, index])], [out], {"axis": 0})
     assert not out.any()
 

@@ -9,7 +9,7 @@ import pytest
 from kernel_cases import native, rows
 
 from thew import ops
-from thew.errors import Error, PlanError
+from thew.errors import InputError, PlanError
 
 ROWS = rows("sum_tree")
 RNG = np.random.default_rng(7)
@@ -72,7 +72,7 @@ def test_nothing_of_priority_0_is_drawn(row: Any) -> None:
 def test_what_is_refused(row: Any) -> None:
     tree = np.ones(8)
     for slot in (-1, 4):
-        with pytest.raises(Error, match="slots must be within"):
+        with pytest.raises(InputError, match="slots must be within"):
             native.run_kernel(row.name, "update_sum_tree", [tree, np.array([slot]), np.ones(1)], [tree])
     with pytest.raises(PlanError, match="two numbers a leaf"):
         sample(row, np.ones(7), np.zeros(2))

@@ -271,3 +271,13 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
     found.step(X, Y)
     found.save(tmp_path / "a.ckpt")
     assert thew.Trainer.resume(tmp_path / "a.ckpt").optimizer.lr == 0.25
+
+
+def test_targets_that_the_loss_ignores_are_no_classes() -> None:
+    """Neither right nor wrong; a class that there is none of is refused."""
+    x, y = data(8)
+    known = trainer().evaluate((x[:4], y[:4]))
+    own = trainer(loss=nn.CrossEntropyLoss(ignore_index=7))
+    assert own.evaluate((x, np.concatenate([y[:4], np.full(4, 7)])))["accuracy"] == known["accuracy"]
+    with pytest.raises(InputError, match=r"labels must be within \[0, 2\]"):
+        own.step(x, np.full(8, 3))

@@ -288,6 +288,12 @@ def test_unknown_output_is_refused():
         session.run(["nothing"], {"x": np.zeros((1, 3, 14, 14), np.float32)})
 
 
+def test_no_names_ask_for_all_outputs():
+    session, x = thew.InferenceSession(small_network(1)), np.ones((1, 3, 14, 14), np.float32)
+    for feeds in ({"x": x}, {"x": np.asfortranarray(x)}):
+        assert [len(session.run(names, feeds)) for names in (None, [], ())] == [1, 1, 1]
+
+
 def test_memory_limit():
     with pytest.raises(MemoryLimitError, match="at most 1000 bytes"):
         thew.InferenceSession(small_network(1), memory_limit_bytes=1000)

@@ -163,7 +163,7 @@ class InferenceSession:
         """Runs the model.
 
         Args:
-            output_names: which outputs, in which order; None for all.
+            output_names: which outputs, in which order; None or an empty list for all.
             feeds: arrays by input name (anything NumPy takes without a copy, DLPack included).
 
         Returns:
@@ -185,7 +185,7 @@ class InferenceSession:
         outputs: list[Any] = stage.call(arrays)
         return (
             outputs
-            if output_names is None
+            if output_names is None or len(output_names) == 0
             else self._chosen(output_names, dict(zip(self._outputs, outputs, strict=True)))
         )
 
@@ -198,7 +198,7 @@ class InferenceSession:
             results: dict[str, Any] = dict(zip(self._outputs, executable.single.call(arrays), strict=True))
         else:
             results = executable.run(values)
-        return self._chosen(output_names if output_names is not None else self._outputs, results)
+        return self._chosen(output_names if output_names is not None and len(output_names) else self._outputs, results)
 
     def _chosen(self, names: Sequence[str], results: Mapping[str, Any]) -> list[Any]:
         if isinstance(names, str):

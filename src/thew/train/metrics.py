@@ -12,15 +12,20 @@ from thew.ir.graph import Array
 Metric = Callable[[Array, Array], float]
 
 
-def accuracy(prediction: Array, target: Array) -> float:
-    """Share of samples whose largest output (axis 1) is the target's class."""
-    return float(np.mean(prediction.argmax(1) == target))
+def accuracy(prediction: Array, target: Array, ignored: int | None = None) -> float:
+    """Share of targets that are the class of the largest output (axis 1); `ignored` stands for no class."""
+    return _share(prediction.argmax(1) == target, target, ignored)
 
 
-def top5(prediction: Array, target: Array) -> float:
-    """Share of samples whose target is among the five largest outputs."""
+def top5(prediction: Array, target: Array, ignored: int | None = None) -> float:
+    """Share of targets that are among the five largest outputs; `ignored` stands for no class."""
     best = np.argsort(-prediction, axis=1, kind="stable")[:, :5]
-    return float(np.mean((best == np.expand_dims(target, 1)).any(1)))
+    return _share((best == np.expand_dims(target, 1)).any(1), target, ignored)
+
+
+def _share(hits: Array, target: Array, ignored: int | None) -> float:
+    counted = hits if ignored is None else hits[target != ignored]
+    return float(np.mean(counted)) if counted.size else 0.0
 
 
 def mean_absolute_error(prediction: Array, target: Array) -> float:
@@ -28,11 +33,12 @@ def mean_absolute_error(prediction: Array, target: Array) -> float:
     return float(np.mean(np.abs(prediction - target)))
 
 
+_OF_CLASSES: Mapping[str, Callable[[Array, Array, int | None], float]] = {"accuracy": accuracy, "top5": top5}
 METRICS: Mapping[str, Metric] = {"accuracy": accuracy, "top5": top5, "mean_absolute_error": mean_absolute_error}
 
 
-def metrics_of(names: Sequence[str] | None, targets_are_classes: bool) -> dict[str, Metric]:
-    """The metrics of these names; accuracy where none are named and targets are classes."""
+def metrics_of(names: Sequence[str] | None, targets_are_classes: bool, ignored: int | None = None) -> dict[str, Metric]:
+    """The metrics of these names; accuracy where none are named and targets are classes. `ignored` is no class."""
     if names is None:
         names = ("accuracy",) if targets_are_classes else ()
     if isinstance(names, str):
@@ -40,7 +46,12 @@ def metrics_of(names: Sequence[str] | None, targets_are_classes: bool) -> dict[s
     for name in names:
         if name not in METRICS:
             raise InputError(f"metrics: must be among {', '.join(METRICS)}, got {name!r}")
-    return {name: METRICS[name] for name in names}
+    return {name: _counting(name, ignored) for name in names}
+
+
+def _counting(name: str, ignored: int | None) -> Metric:
+    by_class = _OF_CLASSES.get(name)
+    return METRICS[name] if by_class is None else lambda prediction, target: by_class(prediction, target, ignored)
 
 
 class Means:

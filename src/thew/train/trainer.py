@@ -259,7 +259,9 @@ class Trainer:
 
     def metrics_for(self, names: Sequence[str] | None, target: Any) -> dict[str, Metric]:
         """The metrics of these names, or those that fit the targets."""
-        return metrics_of(names, np.asarray(target).dtype.kind in "iu" and isinstance(self._loss, Classes))
+        are_classes = np.asarray(target).dtype.kind in "iu" and isinstance(self._loss, Classes)
+        ignored = self._loss.ignore_index if isinstance(self._loss, CrossEntropyLoss) else None
+        return metrics_of(names, are_classes, ignored)
 
     # Checkpoints
 
