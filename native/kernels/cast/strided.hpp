@@ -48,7 +48,8 @@ THEW_INLINE void cast_to_odd(const double* __restrict from, float* __restrict to
     }
 }
 
-// fp16 or bf16 to fp32, or back: four vectors at a time, so that their loads and stores pair.
+// fp16 or bf16 to fp32, or back: four vectors at a time, so that their loads and stores pair. Once for all
+// casts that go this way.
 template <class To, class From, class Vector, class Tail>
 THEW_INLINE void each_vector(const From* from, To* to, std::int64_t count, const Vector& vector, const Tail& tail) {
     constexpr int L = kLanes<float>;
@@ -61,14 +62,14 @@ THEW_INLINE void each_vector(const From* from, To* to, std::int64_t count, const
 }
 
 template <class Half>
-THEW_INLINE void widen_run(const Half* from, float* to, std::int64_t count) {
+__attribute__((noinline)) void widen_run(const Half* from, float* to, std::int64_t count) {
     each_vector(
         from, to, count, [](const Half* at, float* out) THEW_FLAT { store(out, load_widened(at)); },
         [](const Half* at, float* out, int tail) { store_partial(out, load_widened_partial(at, tail), tail); });
 }
 
 template <class Half>
-THEW_INLINE void narrow_run(const float* from, Half* to, std::int64_t count) {
+__attribute__((noinline)) void narrow_run(const float* from, Half* to, std::int64_t count) {
     each_vector(
         from, to, count, [](const float* at, Half* out) THEW_FLAT { store_narrowed(out, load(at)); },
         [](const float* at, Half* out, int tail) { store_narrowed_partial(out, load_partial(at, tail), tail); });

@@ -24,7 +24,8 @@ inline std::int64_t even_step(const Walk& walk, const std::int64_t* stride) {
 // Offsets of rows [first, last) along one set of the walk's strides.
 inline void walk_rows(const Walk& walk, const std::int64_t* stride, std::int64_t first, std::int64_t last,
                       std::int64_t* offsets) {
-    if (const std::int64_t step = even_step(walk, stride); step != 0 || walk.rank == 0) {
+    if (walk.rank <= 1) {
+        const std::int64_t step = walk.rank == 1 ? stride[0] : 0;
         for (std::int64_t row = first; row < last; ++row) *offsets++ = row * step;
         return;
     }
