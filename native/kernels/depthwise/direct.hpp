@@ -91,25 +91,31 @@ private:
         return {scratch_.pixels, out_, lines, args_.padded_c, taps, full, bounds_.low, bounds_.high, args_.y_zero};
     }
 
-    // Computes tiles from `place` on as long as they lie inside on all sides and have full vectors only: how many. Of
-    // many channels one tile at a time, since a vector of channels over a whole row would leave the first-level cache.
+    // Computes tiles from `place` on as long as they lie inside on all sides and have full vectors only: how many; or
+    // one that reaches a pixel beyond the image, where the kernel takes such. Of many channels one tile at a time,
+    // since a vector of channels over a whole row would leave the first-level cache.
     std::int64_t compute_interior(const TilePlace& place) {
         if constexpr (Tile::kHasInterior) {
             constexpr std::int64_t kFewVectors = 4;
             const std::int64_t first_row = top(place), first_column = left(place), channels = place.last - place.first;
-            if (first_row < 0 || first_column < 0 || first_row + Tile::kRows > args_.h ||
-                place.row + Tile::TH > args_.oh || channels % kLanes<T> != 0) {
+            constexpr std::int64_t kBeyond = Tile::kLeavesOut ? 1 : 0;
+            const std::int64_t below = first_row + Tile::kRows - args_.h;
+            const std::int64_t beyond = first_column + Tile::kColumns - args_.w;
+            if (first_row < -kBeyond || first_column < -kBeyond || below > kBeyond || beyond > kBeyond ||
+                place.row + Tile::TH > args_.oh || place.column + Tile::TW > args_.ow || channels % kLanes<T> != 0) {
                 return 0;
             }
-            const std::int64_t in_x = (args_.w - first_column - Tile::kColumns) / (Tile::TW * args_.stride_w) + 1;
+            const int outside = (first_row < 0 ? kTop : 0) | (below > 0 ? kBottom : 0) |
+                                (first_column < 0 ? kLeft : 0) | (beyond > 0 ? kRight : 0);
+            const std::int64_t in_x = -beyond / (Tile::TW * args_.stride_w) + 1;
             const std::int64_t in_y = (args_.ow - place.column) / Tile::TW;
-            const std::int64_t fit = first_column + Tile::kColumns > args_.w ? 0 : in_x < in_y ? in_x : in_y;
-            const std::int64_t count = fit > 1 && channels > kFewVectors * kLanes<T> ? 1 : fit;
-            if (count == 0) return 0;
+            const std::int64_t fit = in_x < in_y ? in_x : in_y;
+            const bool one = (outside & (kLeft | kRight)) || channels > kFewVectors * kLanes<T>;
+            const std::int64_t count = one ? 1 : fit;
             const In* x = static_cast<const In*>(views_.x) + place.n * views_.x_n + place.first +
                           first_row * views_.x_h + first_column * views_.x_w;
             Tile::compute_interior(tile_args(place),
-                                   {x, views_.x_h, views_.x_w, y_at(place, 0), views_.y_h, views_.y_w, count});
+                                   {x, views_.x_h, views_.x_w, y_at(place, 0), views_.y_h, views_.y_w, count, outside});
             return count;
         }
         return 0;

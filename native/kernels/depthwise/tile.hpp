@@ -23,8 +23,11 @@ struct TileArgs {
     std::int32_t zero;
 };
 
-// Neighbouring tiles whose pixels all lie in the image and whose outputs all count: first pixel and output, strides in
-// elements.
+// Sides of a tile where its outermost row or column of pixels lies outside the image.
+enum Outside : int { kTop = 1, kBottom = 2, kLeft = 4, kRight = 8 };
+
+// Neighbouring tiles whose pixels all lie in the image, but for `outside`, and whose outputs all count: first pixel and
+// output, strides in elements.
 template <class Values>
 struct InteriorTiles {
     const typename Values::In* x;
@@ -32,7 +35,22 @@ struct InteriorTiles {
     typename Values::Out* y;
     std::int64_t y_h, y_w;
     std::int64_t count;
+    int outside;  // of Outside, where a kernel leaves pixels out (FixedTile::kLeavesOut)
 };
+
+// sum += x · y. In asm on Arm, since gcc 12 moves the sums of its own multiply-adds about: 12 moves to 126.
+template <class T>
+THEW_INLINE void add_product(Vec<T>& sum, Vec<T> x, Vec<T> y) {
+#if defined(__aarch64__)
+    if constexpr (sizeof(T) == 4) {
+        asm("fmla %0.4s, %1.4s, %2.4s" : "+w"(sum) : "w"(x), "w"(y));
+    } else {
+        asm("fmla %0.2d, %1.2d, %2.2d" : "+w"(sum) : "w"(x), "w"(y));
+    }
+#else
+    sum += x * y;
+#endif
+}
 
 // KH×KW taps, stride S both ways, TH×TW output pixels: every input pixel of the tile is loaded once and used for all
 // outputs that it reaches. Where registers are few TH is 1, so that only one row of weights is live at a time.
@@ -43,6 +61,9 @@ struct FixedTile {
     using In = typename Values::In;
     using Out = typename Values::Out;
     static constexpr bool kHasInterior = true;
+    // On Arm, where a table's pointers are a load each, tiles that reach one pixel beyond the image need none either;
+    // of bytes they do, since what lies there is their zero point.
+    static constexpr bool kLeavesOut = kLaneMultiply && sizeof(In) > 1;
     static constexpr int TH = TH_, TW = TW_;
     static constexpr int kRows = (TH - 1) * S + KH, kColumns = (TW - 1) * S + KW;
 
@@ -59,7 +80,8 @@ struct FixedTile {
         Out* const* out = args.out;
         each_channel(args, [=](const auto& sum, std::int64_t c) THEW_FLAT {
             sum([=](auto r, auto q) THEW_FLAT { return Values::get(pixels[r * kColumns + q] + c); },
-                [=](auto i) THEW_FLAT { return out[i] + c; });
+                [=](auto i) THEW_FLAT { return out[i] + c; }, [](auto) THEW_FLAT { return false; },
+                [](auto) THEW_FLAT { return false; });
         });
     }
 
@@ -70,33 +92,64 @@ struct FixedTile {
         const In* x = at.x;
         Out* y = at.y;
         const std::int64_t x_h = at.x_h, x_w = at.x_w, y_h = at.y_h, y_w = at.y_w, count = at.count;
-        each_channel(args, [=](const auto& sum, std::int64_t c) THEW_FLAT {
+        int outside = at.outside;
+        std::int64_t columns[kOffsets];
+        unroll<kOffsets>([&](auto q) THEW_FLAT {
+            columns[q] = q * x_w * static_cast<std::int64_t>(sizeof(In));
+            THEW_PIN_POINTER(columns[q]);
+        });
+        each_channel(args, [&](const auto& sum, std::int64_t c) THEW_FLAT {
             const In* from = x + c;
             Out* to = y + c;
             for (std::int64_t t = 0; t < count; ++t, from += TW * S * x_w, to += TW * y_w) {
-                const In* pixel = nullptr;
+                const In *first = from, *line = from, *pixel = nullptr;
                 Out* result = nullptr;
                 sum(
-                    [&](auto r, auto q) THEW_FLAT {
-                        pixel = q == 0 ? from + r * x_h : pixel + x_w;
-                        THEW_PIN_POINTER(pixel);
-                        return Values::get(pixel);
+                    [&](auto, auto q) THEW_FLAT {
+                        if constexpr (!kLaneMultiply) {
+                            pixel = q == 0 ? line : pixel + x_w;
+                            THEW_PIN_POINTER(pixel);
+                            return Values::get(pixel);
+                        } else {  // addresses of two registers
+                            if constexpr (q == kOffsets) {
+                                line += kOffsets * x_w;
+                                THEW_PIN_POINTER(line);
+                            }
+                            if constexpr (q % kOffsets == 0) return Values::get(line);
+                            const auto* bytes = reinterpret_cast<const std::byte*>(line);
+                            return Values::get(reinterpret_cast<const In*>(bytes + columns[q % kOffsets]));
+                        }
                     },
                     [&](auto i) THEW_FLAT {
                         result = i % TW == 0 ? to + i / TW * y_h : result + y_w;
                         THEW_PIN_POINTER(result);
                         return result;
+                    },
+                    [&](auto r) THEW_FLAT {
+                        if constexpr (r > 0) first += x_h;
+                        THEW_PIN_POINTER(first);
+                        line = first;
+                        if constexpr (!kLeavesOut) return false;
+                        THEW_PIN_POINTER(outside);  // else gcc writes the tile out for each of its values
+                        return (r == 0 && (outside & kTop)) || (r == kRows - 1 && (outside & kBottom));
+                    },
+                    [&](auto q) THEW_FLAT {
+                        if constexpr (!kLeavesOut) return false;
+                        return (q == 0 && (outside & kLeft)) || (q == kColumns - 1 && (outside & kRight));
                     });
             }
         });
     }
 
 private:
+    // Columns of pixels whose distances from the first are kept in registers; those beyond are counted from the last.
+    static constexpr int kOffsets = kLaneMultiply ? 9 : 1;
     // Where registers allow, the weights of a vector of channels are loaded before its tiles.
     static constexpr bool kKeepsWeights = KH * KW + TH * TW + 4 <= kVectorRegisters;
 
-    // For each vector of channels body(sum, c), where sum(get, to) computes a tile: get(row, column) gives its pixels,
-    // in order; to(output) where the results go, in order.
+    // For each vector of channels body(sum, c), where sum(get, to, no_row, no_column) computes a tile: get(row, column)
+    // gives its pixels, in order; to(output) where the results go, in order; no_row(row), at its beginning, and
+    // no_column(column) whether it is left out.
     template <class Body>
     static THEW_INLINE void each_channel(const TileArgs<Values>& args, const Body& body) {
         const T* lines = args.lines;  // all in locals: vector stores may alias `args`
@@ -108,31 +161,34 @@ private:
             Vec<T> kept[kKeepsWeights ? KH * KW : 1];
             if constexpr (kKeepsWeights) unroll<KH * KW>([&](auto k) THEW_FLAT { kept[k] = load(weight + k * line); });
             const T* multiplier = bias + (KH * KW + 1) * line;
-            const auto sum = [&](auto get, auto to) THEW_FLAT {
+            const auto sum = [&](auto get, auto to, auto no_row, auto no_column) THEW_FLAT {
                 sum_tile(
                     load(bias),
                     [&](auto k) THEW_FLAT {
                         if constexpr (kKeepsWeights) return kept[k];
                         return load(weight + k * line);
                     },
-                    get, [&](auto i, Vec<T> value) THEW_FLAT { put(to(i), value, multiplier); });
+                    get, no_row, no_column, [&](auto i, Vec<T> value) THEW_FLAT { put(to(i), value, multiplier); });
             };
             body(sum, c);
         }
     }
 
-    template <class Weight, class Get, class Put>
-    static THEW_INLINE void sum_tile(Vec<T> bias, const Weight& weight, Get get, const Put& put) {
+    template <class Weight, class Get, class NoRow, class NoColumn, class Put>
+    static THEW_INLINE void sum_tile(Vec<T> bias, const Weight& weight, Get get, NoRow no_row, NoColumn no_column,
+                                     const Put& put) {
         Vec<T> sums[TH * TW];
         unroll<TH * TW>([&](auto i) THEW_FLAT { sums[i] = bias; });
         unroll<kRows>([&](auto r) THEW_FLAT {
+            if (no_row(r)) return;
             unroll<kColumns>([&](auto q) THEW_FLAT {
+                if (no_column(q)) return;
                 const Vec<T> pixel = get(r, q);
                 unroll<TH>([&](auto dy) THEW_FLAT {
                     unroll<TW>([&](auto dx) THEW_FLAT {
                         constexpr int ky = r - dy * S, kx = q - dx * S;
                         if constexpr (ky >= 0 && ky < KH && kx >= 0 && kx < KW) {
-                            sums[dy * TW + dx] += pixel * weight(Constant<ky * KW + kx>{});
+                            add_product<T>(sums[dy * TW + dx], pixel, weight(Constant<ky * KW + kx>{}));
                         }
                     });
                 });
@@ -147,7 +203,7 @@ template <class Values_, int TW_>
 struct TapsTile {
     using Values = Values_;
     using T = typename Values::T;
-    static constexpr bool kHasInterior = false;
+    static constexpr bool kHasInterior = false, kLeavesOut = false;
     static constexpr int TH = 1, TW = TW_;
 
     static std::int64_t pixel_count(const DepthwiseArgs& args) { return args.kh * args.kw * TW; }
