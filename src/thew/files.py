@@ -19,7 +19,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | str) -> None:
     try:
         _write(path, data.encode() if isinstance(data, str) else data)
     except OSError as error:  # which names a temporary file
-        raise type(error)(error.errno, error.strerror, str(path)) from error
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def _write(path: Path, data: bytes) -> None:
