@@ -4,11 +4,10 @@ that a cast before them would only write and read it once more.
 
 from __future__ import annotations
 
-from thew.dtypes import FLOATS, size_bytes
 from thew.ir import Graph
-from thew.ops import attribute
 from thew.ops.update import HYPER, right_factor
 from thew.passes.editor import Editor
+from thew.passes.narrow_training import narrower_source
 
 
 def narrow_gradients(graph: Graph) -> Graph:
@@ -23,19 +22,7 @@ def narrow_gradients(graph: Graph) -> Graph:
             continue
         inputs = list(node.inputs)
         for index in gradients:
-            inputs[index] = _source(editor, inputs[index])
+            inputs[index] = narrower_source(graph, inputs[index])
         if inputs != list(node.inputs):
             editor.put(node, node.replace(inputs=tuple(inputs)))
     return editor.graph()
-
-
-def _source(editor: Editor, name: str) -> str:
-    """The float that a value was widened from, or the value itself."""
-    maker = editor.producer(name)
-    if maker is None or maker.op != "cast":
-        return name
-    known = editor.type_of(maker.inputs[0])
-    is_widened = (
-        known is not None and known.dtype in FLOATS and size_bytes(known.dtype) < size_bytes(attribute(maker, "to"))
-    )
-    return maker.inputs[0] if is_widened else name

@@ -183,11 +183,9 @@ class InferenceSession:
         except (KeyError, AttributeError, TypeError):
             return self._run_slowly(output_names, feeds)
         outputs: list[Any] = stage.call(arrays)
-        return (
-            outputs
-            if output_names is None or len(output_names) == 0
-            else self._chosen(output_names, dict(zip(self._outputs, outputs, strict=True)))
-        )
+        if output_names is None:
+            return outputs
+        return self._chosen(output_names, dict(zip(self._outputs, outputs, strict=True)))
 
     def _run_slowly(self, output_names: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
         """All checks and conversions, and plans where there is none yet."""
@@ -198,9 +196,11 @@ class InferenceSession:
             results: dict[str, Any] = dict(zip(self._outputs, executable.single.call(arrays), strict=True))
         else:
             results = executable.run(values)
-        return self._chosen(output_names if output_names is not None and len(output_names) else self._outputs, results)
+        return self._chosen(output_names, results)
 
-    def _chosen(self, names: Sequence[str], results: Mapping[str, Any]) -> list[Any]:
+    def _chosen(self, names: Sequence[str] | None, results: Mapping[str, Any]) -> list[Any]:
+        if names is None or len(names) == 0:
+            names = self._outputs
         if isinstance(names, str):
             raise InputError(f"run: names of outputs must be a list, or None for all, got '{names}'; put it in one")
         for name in names:
