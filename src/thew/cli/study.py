@@ -56,6 +56,7 @@ def study(
     ] = "",
     episodes: Annotated[int, typer.Option(min=1, help="Of search: of every agent.")] = 1000,
     seeds: Annotated[int, typer.Option(min=1, help="Searches of every agent; of learning and returns: runs.")] = 10,
+    game: Annotated[str, typer.Option(help="Of dqn: the game of its returns.")] = "MinAtar/Breakout-v1",
     data: Annotated[str, typer.Option(help="For training: a data set such as mnist, for accuracies.")] = "",
     plots: Annotated[bool, typer.Option(help="Draw plots; needs pip install 'thew[plots]'.")] = True,
 ) -> None:
@@ -113,7 +114,7 @@ def study(
         accuracies(data, folder, common.seed)
     if model == "dqn":
         if not parts or RETURNS in parts:
-            _of_returns(common, folder / RETURNS, parts, seeds)
+            _of_returns(common, folder / RETURNS, parts, seeds, game)
         report = write_dqn_report(paths, folder, plots)
     elif model == "training":
         report = write_training_report(paths, folder, plots)
@@ -172,12 +173,14 @@ def _of_learning(common: Common, folder: Path, parts: list[str], seeds: int, plo
     _tell(common, write_learning_report(folder, plots))
 
 
-def _of_returns(common: Common, folder: Path, parts: list[str], seeds: int) -> None:
+def _of_returns(common: Common, folder: Path, parts: list[str], seeds: int, game: str) -> None:
     from thew.bench.study import ReturnsStudy, agent_runs
-    from thew.bench.study.returns import CONTENDERS
+    from thew.bench.study.returns import CONTENDERS, GAMES
 
+    if game not in GAMES:
+        raise typer.BadParameter(f"--game must be of {', '.join(GAMES)}, got {game!r}")
     contenders = [one for one in CONTENDERS if one in parts] or list(CONTENDERS)
-    whole, runs = ReturnsStudy(folder), agent_runs(contenders, seeds, common.threads)
+    whole, runs = ReturnsStudy(folder), agent_runs(contenders, seeds, common.threads, game)
     _train("returns", whole, runs)
 
 

@@ -15,12 +15,11 @@ from thew.rl.logs import Log
 
 pytest.importorskip("gymnasium")
 
-RUN = AgentRun("mixed-fp16", 3, 1, "CartPole-v1", steps=1200, every=400)
+RUN = AgentRun("mixed-fp16", 3, 1, "CartPole-v1", steps=1200, every=400, games=2)
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    monkeypatch.setattr("thew.bench.study.returns.GAMES", 2)
     monkeypatch.setattr("thew.bench.study.returns.LAST_GAMES", 3)
 
 
@@ -75,6 +74,21 @@ def test_the_reference_learns_a_small_game():
     assert exponents.any(1).all() and exponents[:, 3].any()
 
 
+def test_the_reference_shares_frames_of_stacks():
+    pytest.importorskip("torch")
+    pytest.importorskip("ale_py")
+    from thew.bench.peers.dqn_torch_learning import Agent
+
+    agent = Agent("ALE/Breakout-v5", 1, 2, 60, {"learning_starts": 56, "n_step": 3, "double": True})
+    assert list(agent.learn()) == list(range(1, 61))
+    kept, followed = agent.before[: agent.stored], agent.after[: agent.stored]
+    assert all(len(seen) == 4 and seen[0].shape == (84, 84) for seen in kept)
+    held = {id(frame) for seen in [*kept, *followed] for frame in seen}
+    assert len(held) <= 60 + 1 + sum(agent.discounts[: agent.stored] == 0)  # one a step, and one a game
+    following = [at for at in range(agent.stored - 3) if agent.discounts[at] > 0.97]
+    assert following and all(followed[at][-1] is kept[at + 3][-1] for at in following)
+
+
 @pytest.mark.parametrize("plots", [False, True])
 def test_the_report_has_a_line_a_contender(tmp_path, plots):
     if plots:
@@ -84,6 +98,11 @@ def test_the_report_has_a_line_a_contender(tmp_path, plots):
     for run in agent_runs(["fp32", "torch"], 2, 1):
         found = {"run": dataclasses.asdict(run), "steps": [10, 20], "returns": [1.0, 2.0], "last": [run.seed, 4.0]}
         (folder / f"{run.name}.json").write_text(json.dumps(found))
+    (folder / "minatar_breakout-v1_mixed-fp16_seed1.csv").write_text(
+        "global_step,eval/episodic_return\n5.0,\n10.0,5.5\n"
+    )
     text = write_dqn_report([], tmp_path, plots).read_text()
     assert "| torch | 2 | 2.50, 3.00 | 2.75 | 4 |" in text
+    assert "evaluations (1) up to 10 steps, which mixed-fp16, seed 1" in text
+    assert "- mixed-fp16, seed 1: 5.50\n" in text and "- torch, seed 2: 1.00\n" in text
     assert (folder / "minatar_breakout-v1.svg").exists() == plots

@@ -15,6 +15,14 @@ from torch import nn
 from thew.bench.tasks import DQNTask
 
 
+def nature(actions: int) -> Any:
+    """The network of Mnih et al. 2015, of four frames of 84×84."""
+    return nn.Sequential(
+        nn.Conv2d(4, 32, 8, stride=4), nn.ReLU(), nn.Conv2d(32, 64, 4, stride=2), nn.ReLU(),
+        nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3136, 512), nn.ReLU(), nn.Linear(512, actions),
+    )  # fmt: skip
+
+
 class Agent:
     """Networks, optimiser, replay and the two things that are timed: a gradient step and a greedy action."""
 
@@ -31,10 +39,7 @@ class Agent:
         self.actions, self.rewards = task.actions(), task.rewards()
 
     def _network(self, actions: int) -> Any:
-        network = nn.Sequential(
-            nn.Conv2d(4, 32, 8, stride=4), nn.ReLU(), nn.Conv2d(32, 64, 4, stride=2), nn.ReLU(),
-            nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3136, 512), nn.ReLU(), nn.Linear(512, actions),
-        )  # fmt: skip
+        network = nature(actions)
         with torch.no_grad():
             for tensor, array in zip(network.parameters(), self.task.weights(), strict=True):
                 tensor.copy_(torch.from_numpy(array))
