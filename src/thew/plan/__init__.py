@@ -5,10 +5,12 @@ from thew.plan.builder import NoKernel
 from thew.plan.choices import Choice, Choices, check_choices, key_of
 from thew.plan.cost import BUILT_IN, Cost, Costs
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
-from thew.plan.plan import Plan, Step, View
+from thew.plan.plan import Plan
+from thew.plan.rows import KernelRow
 from thew.plan.states import State, overwritten
+from thew.plan.step import Step, View
 from thew.plan.survey import Way, step_of, survey
-from thew.plan.target import KernelRow, Needs, Target
+from thew.plan.target import Needs, Target
 from thew.plan.within import plan_within
 
 __all__ = [

@@ -19,9 +19,10 @@ from thew.ops.conv_grad import joins_taps
 from thew.plan.blocking import BLOCKINGS, FITTED, blockings_for, on_best_threads, thread_counts
 from thew.plan.choices import Choice, Choices, key_of
 from thew.plan.cost import Cost, work_of
+from thew.plan.layouts import FITS, dense_strides, is_channels_last, is_plain, same_layout
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
-from thew.plan.plan import FITS, dense_strides, is_channels_last, is_plain, same_layout
-from thew.plan.target import KernelRow, Target
+from thew.plan.rows import KernelRow
+from thew.plan.target import Target
 
 MAX_RANK = 8
 PLAIN, CHANNELS_LAST, BATCH_INNERMOST, OTHER, ANY = "plain", "channels_last", "batch_innermost", "other", "any"

@@ -9,13 +9,10 @@ blocking than the model's: `thew.search` tries those that may.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from thew.ops import Work
 from thew.plan.cost import Cost, Costs
-
-if TYPE_CHECKING:
-    from thew.plan.target import KernelRow
+from thew.plan.rows import KernelRow
 
 FITTED, APART = "fitted", "apart"
 BLOCKINGS: Mapping[str, tuple[int, int, int]] = {  # depth and near part in percent, tiles a worker

@@ -11,10 +11,11 @@ from thew.plan.builder import Buffer, Builder, Draft, Located, NoKernel, is_read
 from thew.plan.choices import Choices, check_choices, key_of
 from thew.plan.choose import Chooser
 from thew.plan.collective import add_progress
+from thew.plan.layouts import is_plain, plain_strides, same_layout
 from thew.plan.lower import VIEWS, Refused, lower
 from thew.plan.memory import Use, assign_offsets
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
-from thew.plan.plan import Plan, is_plain, plain_strides, same_layout
+from thew.plan.plan import Plan
 from thew.plan.states import State, overwritten
 from thew.plan.strips import fuse_strips
 from thew.plan.target import Target

@@ -16,9 +16,11 @@ from thew.ir import Graph, Node
 from thew.ops import Call
 from thew.plan.alternatives import ANY, LIKE, OTHER, Alternative, call_of_node
 from thew.plan.choices import Choice, key_of
+from thew.plan.layouts import FITS, dense_strides, is_plain, plain_strides
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
-from thew.plan.plan import FITS, dense_strides, is_plain, plain_strides
-from thew.plan.target import KernelRow, Needs, Target
+from thew.plan.rows import KernelRow
+from thew.plan.step import Step, View
+from thew.plan.target import Needs, Target
 
 
 class NoKernel(PlanError):
@@ -184,9 +186,8 @@ class Builder:
         rows = list(self.target.find("move", "strided", source.dtype))
         self.emit(rows, Node("copy", (), (name,), name=name), [source], [destination], {})
 
-    def as_step(self, draft: Draft, offsets: Mapping[int, int] | None = None) -> Any:
+    def as_step(self, draft: Draft, offsets: Mapping[int, int] | None = None) -> Step:
         """The step of a draft, with arena offsets once they are known."""
-        from thew.plan.plan import Step, View
 
         def view(located: Located | None) -> View | None:
             if located is None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from thew.ir import Node
 from thew.ops import Call
 from thew.ops.collective import BEGIN, END
-from thew.plan.target import KernelRow, Needs
+from thew.plan.rows import KernelRow
+from thew.plan.target import Needs
 
 if TYPE_CHECKING:
     from thew.plan.builder import Builder, Draft, Located

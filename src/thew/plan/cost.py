@@ -13,13 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thew.dtypes import HALVES, size_bytes
 from thew.ops import Call, Candidate, Work, get
-
-if TYPE_CHECKING:
-    from thew.plan.target import KernelRow
+from thew.plan.rows import KernelRow
 
 # By ISA; one that extends another (avx512_fp16) goes by its name up to the underscore.
 _VECTOR_BYTES = {"amx": 128, "avx512": 64, "avx": 32, "avx2": 32, "x86_64_v2": 16, "neon": 16}

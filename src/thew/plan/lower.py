@@ -22,7 +22,7 @@ from thew.plan.blocking import APART, BLOCKINGS, FITTED
 from thew.plan.builder import Builder, Located, NoKernel
 from thew.plan.choices import Choice, key_of
 from thew.plan.collective import lower_collective
-from thew.plan.plan import plain_strides, same_layout
+from thew.plan.layouts import plain_strides, same_layout
 from thew.plan.transposed import lower_conv_transpose
 
 

@@ -6,14 +6,12 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from thew._version import __version__
-from thew.dtypes import size_bytes
 from thew.errors import ModelError, PlanError
 from thew.files import write_atomically
 from thew.ir import TensorType, Value
@@ -21,66 +19,11 @@ from thew.passes.requantise import Quantisation
 from thew.plan.choices import Choices, choice_from
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
 from thew.plan.states import State
+from thew.plan.step import Step, step_from
+from thew.plan.verify import MOST_BYTES, check_count, check_steps, check_value
 
 FORMAT = 5
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A strided tensor and where it lies.
-
-    `place` is "arena", "external" (array `index` of the call: inputs, then outputs), "state" or "constant" (by name),
-    or "strip" (what one stage of a step hands to the next). Strides are in elements, of the logical axes: channels-last
-    data of shape (n, c, h, w) has stride 1 at c.
-    """
-
-    place: str
-    index: int
-    name: str
-    offset_bytes: int
-    dtype: str
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def __str__(self) -> str:
-        named = {"constant": f"%{self.name}", "state": f"${self.name}", "strip": "strip"}
-        at = {"arena": f"@{self.offset_bytes}", "external": f"#{self.index}", **named}[self.place]
-        return f"{at}:{self.dtype}[{','.join(map(str, self.shape))}]{layout_name(self.shape, self.strides)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One kernel call: a row of the table, the op and node it serves, and its views.
-
-    A step of kernel "strips" runs its stages depth first: each reads as its input 0 what the one before it wrote; the
-    step's inputs are all the others, in order.
-    """
-
-    kernel: str
-    op: str
-    name: str
-    inputs: tuple[View | None, ...]
-    outputs: tuple[View, ...]
-    attributes: Mapping[str, Any]
-    flops: int = 0
-    stages: tuple[Step, ...] = ()
-
-    @property
-    def algorithm(self) -> str:
-        """The rows that the call runs."""
-        return " → ".join(stage.kernel for stage in self.stages) or self.kernel
-
-    @property
-    def moved_bytes(self) -> int:
-        """Bytes that the call must read and write at the least."""
-        views = [view for view in (*self.inputs, *self.outputs) if view is not None]
-        return sum(span_bytes(view.dtype, view.shape, view.strides) for view in views)
-
-    def __str__(self) -> str:
-        sources = ", ".join("-" if view is None else str(view) for view in self.inputs)
-        extras = " ".join(f"{key}={value}" for key, value in self.attributes.items())
-        line = f"{', '.join(map(str, self.outputs))} = {self.kernel}({sources}) {extras} '{self.name}'"
-        return "".join([line, *(f"\n    {stage}" for stage in self.stages)])
+_MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -120,6 +63,15 @@ class Plan:
         head += f" + scratch {self.scratch_bytes} + packed {self.packed_bytes} + constants {self.constant_bytes} bytes"
         return "\n".join([head, *(f"  {step}" for step in self.steps)])
 
+    def check(self) -> None:
+        """Refuses a plan that breaks a rule, before any of it reaches native code. Raises PlanError."""
+        for name in ("arena_bytes", "scratch_bytes", "packed_bytes", "constant_bytes"):
+            check_count(name, getattr(self, name), 0, MOST_BYTES)
+        check_count("threads", self.threads, 1, _MOST_THREADS)
+        for value in (*self.inputs, *self.outputs):
+            check_value(value)
+        check_steps(self.steps, self.inputs, self.outputs, self.arena_bytes)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the plan as JSON, atomically."""
         document = {"format": FORMAT, "version": __version__, **dataclasses.asdict(self)}
@@ -129,8 +81,6 @@ class Plan:
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Plan:
         """Reads a plan. Raises PlanError where the file is not a plan of this version, or breaks a rule of plans."""
-        from thew.plan.verify import check_plan
-
         try:
             document = json.loads(Path(path).read_text())
             sealed = document.pop("digest", "") == digest_of(document)
@@ -142,7 +92,7 @@ class Plan:
                 raise PlanError(
                     f"plan '{path}': must be as it was saved, got one that was edited; plan the model again"
                 )
-            steps = tuple(_step_from(step) for step in document.pop("steps"))
+            steps = tuple(step_from(step) for step in document.pop("steps"))
             inputs, outputs = (tuple(map(value_from, document.pop(key))) for key in ("inputs", "outputs"))
             choices = {key: choice_from(fields) for key, fields in document.pop("choices").items()}
             options = PlanOptions(**document.pop("options"))
@@ -151,7 +101,7 @@ class Plan:
             made["kept"] = tuple(map(str, document.pop("kept")))
             made["quantisation"] = quantisation_from(document.pop("quantisation"))
             plan = Plan(inputs, outputs, steps, **made, **document)
-            check_plan(plan)
+            plan.check()
             return plan
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, ModelError) as error:
             raise PlanError(
@@ -179,102 +129,3 @@ def quantisation_from(fields: dict[str, Any] | None) -> Quantisation | None:
     made = Quantisation(tuple(fields["kept"]), steps, dict(fields["values"]), weights)
     made.check()
     return made
-
-
-def _view_from(fields: dict[str, Any] | None) -> View | None:
-    if fields is None:
-        return None
-    return View(**{**fields, "shape": tuple(fields["shape"]), "strides": tuple(fields["strides"])})
-
-
-def _step_from(fields: dict[str, Any]) -> Step:
-    outputs = tuple(view for view in map(_view_from, fields.pop("outputs")) if view is not None)
-    attributes = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in fields.pop("attributes").items()
-    }
-    stages = tuple(map(_step_from, fields.pop("stages")))
-    inputs = tuple(map(_view_from, fields.pop("inputs")))
-    return Step(inputs=inputs, outputs=outputs, attributes=attributes, stages=stages, **fields)
-
-
-def plain_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides of C order."""
-    strides, span = [], 1
-    for extent in reversed(shape):
-        strides.append(span)
-        span *= max(extent, 1)
-    return tuple(reversed(strides))
-
-
-def channels_last_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides with the channels (axis 1) innermost."""
-    order = (0, *range(2, len(shape)), 1)
-    inner = plain_strides(tuple(shape[axis] for axis in order))
-    return tuple(inner[order.index(axis)] for axis in range(len(shape)))
-
-
-def batch_innermost_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides with the batch (axis 0) innermost."""
-    inner = plain_strides((*shape[1:], *shape[:1]))
-    return (*inner[-1:], *inner[:-1])
-
-
-def same_layout(shape: tuple[int, ...], left: tuple[int, ...], right: tuple[int, ...]) -> bool:
-    """Whether two sets of strides address the same; the stride of an axis of extent 1 is never used."""
-    return all(extent == 1 or a == b for extent, a, b in zip(shape, left, right, strict=True))
-
-
-def is_plain(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether the strides are those of C order."""
-    return 0 in shape or same_layout(shape, strides, plain_strides(shape))
-
-
-def is_channels_last(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether channels lie side by side, as image kernels want them; pixels may be apart (a slice of a concat)."""
-    if len(shape) < 3 or 0 in shape:
-        return True
-    order = [axis for axis in (0, *range(2, len(shape)), 1) if shape[axis] != 1]
-    return (shape[1] == 1 or strides[1] == 1) and all(
-        strides[outer] >= strides[inner] * shape[inner] for outer, inner in pairwise(order)
-    )
-
-
-def is_batch_innermost(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether images lie side by side, element by element."""
-    return len(shape) < 3 or 0 in shape or same_layout(shape, strides, batch_innermost_strides(shape))
-
-
-LAYOUTS: Mapping[str, Callable[[tuple[int, ...]], tuple[int, ...]]] = {  # strides of dense images
-    "plain": plain_strides,
-    "channels_last": channels_last_strides,
-    "batch_innermost": batch_innermost_strides,
-}
-FITS: Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
-    "plain": is_plain,
-    "channels_last": is_channels_last,
-    "batch_innermost": is_batch_innermost,
-}
-
-
-def dense_strides(layout: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides of a dense tensor in one of the LAYOUTS; what is no image is in C order."""
-    return LAYOUTS[layout](shape) if len(shape) > 2 else plain_strides(shape)
-
-
-def layout_name(shape: tuple[int, ...], strides: tuple[int, ...]) -> str:
-    """For people: nothing for C order, "nhwc" for channels last, "chwn" for the batch innermost, else the strides."""
-    if is_plain(shape, strides):
-        return ""
-    if len(shape) == 4 and is_channels_last(shape, strides):
-        return "nhwc"
-    if len(shape) == 4 and is_batch_innermost(shape, strides):
-        return "chwn"
-    return f"({','.join(map(str, strides))})"
-
-
-def span_bytes(dtype: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
-    """Bytes of the elements of a view, a broadcast axis counted once."""
-    count = 1
-    for extent, stride in zip(shape, strides, strict=True):
-        count *= extent if stride != 0 else min(extent, 1)
-    return count * size_bytes(dtype)

@@ -18,9 +18,10 @@ from thew.plan.alternatives import (
     call_of_node,
 )
 from thew.plan.choices import Choice, key_of
+from thew.plan.layouts import LAYOUTS, dense_strides
 from thew.plan.lower import step_attributes
 from thew.plan.options import ALL_TECHNIQUES, PlanOptions
-from thew.plan.plan import LAYOUTS, Step, View, dense_strides
+from thew.plan.step import Step, View
 from thew.plan.target import Needs, Target
 
 

@@ -8,28 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from thew.plan.cost import BUILT_IN, Costs
-
-if TYPE_CHECKING:
-    from thew.plan.plan import Step
-
-
-@dataclass(frozen=True, slots=True)
-class KernelRow:
-    """A row of the kernel table; the names of the fields are the native ones."""
-
-    name: str
-    family: str
-    algorithm: str
-    a: str
-    b: str
-    acc: str
-    mr: int
-    nr: int
-    kr: int
-    isa: str
+from thew.plan.rows import KernelRow
+from thew.plan.step import Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from thew.rl.learner import Learner, Result
 from thew.rl.logs import Log, Meter, closing_all
 from thew.rl.network import QNetwork
 from thew.rl.observation import observation_of
+from thew.rl.play import play
 from thew.rl.ranks import RankEnvironments
 from thew.rl.replay import Replay, capacity_of
 from thew.runtime.device import parse_cores, target
@@ -211,8 +212,6 @@ class DQN:
             epsilon: probability of a random action, by default `eval_epsilon`.
             seed: of the first game, beyond the agent's.
         """
-        from thew.rl.play import play
-
         given = self.hyperparameters
         chance = given.eval_epsilon if epsilon is None else epsilon
         return play(self, episodes or given.eval_episodes, chance, self.seed + seed)

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from thew.ir.graph import Array
 from thew.rl.environments import make
-
-if TYPE_CHECKING:
-    from thew.rl.dqn import DQN
+from thew.rl.observation import Observation
 
 MOST_STEPS = 27_000  # of a game: half an hour of Atari
 
 
+class Player(Protocol):
+    """Whoever acts in an environment."""
+
+    env_id: str
+    env_options: dict[str, Any]
+    observation: Observation
+    actions: int
+
+    def act(self, observations: Array) -> Array:
+        """The best actions (n,) for observations (n, …)."""
+
+
 def play(
-    agent: DQN, episodes: int, epsilon: float, seed: int, watch: Callable[[Any, Array], None] | None = None
+    agent: Player, episodes: int, epsilon: float, seed: int, watch: Callable[[Any, Array], None] | None = None
 ) -> Array:
     """Returns of so many games.
 
     Args:
-        agent: whose network plays.
+        agent: who plays.
         episodes: games; game i is seeded with seed + i.
         epsilon: probability of a random action.
         seed: of environment and actions.

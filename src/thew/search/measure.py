@@ -29,8 +29,8 @@ from thew.ops import Call, get
 from thew.plan.alternatives import ANY, LIKE, PLAIN, Alternative
 from thew.plan.blocking import BLOCKINGS, FITTED
 from thew.plan.cost import Cost, Costs
+from thew.plan.layouts import LAYOUTS, dense_strides
 from thew.plan.lower import how_attributes, step_attributes
-from thew.plan.plan import LAYOUTS, dense_strides
 from thew.runtime.cache import Cache, Measurement, default_path
 from thew.runtime.device import device_key
 from thew.runtime.native import bind_kernel, supported_rows

@@ -1,4 +1,4 @@
-from thew.plan.plan import batch_innermost_strides, is_batch_innermost, layout_name, plain_strides
+from thew.plan.layouts import batch_innermost_strides, is_batch_innermost, layout_name, plain_strides
 
 
 def test_batch_innermost_strides():

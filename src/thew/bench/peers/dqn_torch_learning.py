@@ -81,7 +81,7 @@ class Agent:
 
     def evaluate(self, episodes: int) -> Array:
         """Returns of whole games, the same games as those of Thew's agent with this seed."""
-        return play(self, episodes, self.hyperparameters.eval_epsilon, self.seed + 1_000_000)  # type: ignore[arg-type]
+        return play(self, episodes, self.hyperparameters.eval_epsilon, self.seed + 1_000_000)
 
     def learn(self) -> Iterator[int]:
         """Learns; gives the number of steps behind each."""
