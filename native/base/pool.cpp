@@ -32,7 +32,7 @@ static_assert(Pool::kMostThreads < static_cast<int>(kJoined));
 constexpr std::size_t kLine = 128;  // two 64-byte lines: adjacent-line prefetch, and 128-byte lines of some Arm cores
 constexpr std::chrono::microseconds kSpin{30};
 constexpr int kPausesPerLook = 32;
-constexpr std::int64_t kSharesPerWorker = 4;  // a hand-out is that part of a worker's part of what is left
+constexpr std::int64_t kShares = 4;  // a hand-out is that part of what is left of a worker's tiles
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -63,7 +63,8 @@ class Pool::Crew {
 public:
     Crew(int threads, const std::vector<int>& cpus)
         : spin_(static_cast<int>(allowed_cpus().size()) >= threads ? kSpin : std::chrono::microseconds{0}),
-          asleep_(static_cast<std::size_t>(threads)) {
+          asleep_(static_cast<std::size_t>(threads)),
+          ranges_(static_cast<std::size_t>(threads)) {
         crew_.reserve(static_cast<std::size_t>(threads - 1));
         for (int worker = 1; worker < threads; ++worker) {
             const int cpu = cpus.empty() ? -1 : cpus[static_cast<std::size_t>(worker) % cpus.size()];
@@ -87,9 +88,13 @@ public:
 
     // For the first `count` workers, the caller among them.
     void run(std::int64_t tiles, void (*body)(void*, std::int64_t, int), void* context, int count) {
-        job_ = {body, context, tiles, kSharesPerWorker * count};
+        job_ = {body, context, count};
         count_.store(count, std::memory_order_relaxed);
-        next_.store(0, std::memory_order_relaxed);
+        for (int worker = 0; worker < count; ++worker) {
+            Range& range = ranges_[static_cast<std::size_t>(worker)];
+            range.next.store(tiles / count * worker + tiles % count * worker / count, std::memory_order_relaxed);
+            range.last = tiles / count * (worker + 1) + tiles % count * (worker + 1) / count;
+        }
         const std::uint32_t generation = (gate_.load(std::memory_order_relaxed) & ~(kOpen | kJoined)) + kGeneration;
         gate_.store(generation | kOpen);  // sequentially consistent: ordered with the look at who sleeps, below
         wake(std::min<std::int64_t>(tiles, count) - 1);
@@ -103,19 +108,29 @@ private:
     struct Job {
         void (*body)(void*, std::int64_t, int);
         void* context;
-        std::int64_t tiles, shares;
+        int count;
     };
 
-    // The next tiles of a run, at least one where any are left: as guided self-scheduling hands them out
-    // (Polychronopoulos and Kuck, 1987), shares of what is left, so that many small tiles cost few hand-outs and the
-    // last ones even out what unequal or busy cores have done before.
-    std::pair<std::int64_t, std::int64_t> take_share(std::int64_t tiles, std::int64_t shares) {
-        std::int64_t first = next_.load(std::memory_order_relaxed), last = first;
-        do {
-            if (first >= tiles) return {tiles, tiles};
-            last = first + std::max<std::int64_t>(1, (tiles - first) / shares);
-        } while (!next_.compare_exchange_weak(first, last, std::memory_order_relaxed));
-        return {first, last};
+    // The tiles that are a worker's first. Neighbouring tiles mostly read and write neighbouring memory: a worker that
+    // has the same part in every run finds in its own caches what it made in the one before.
+    struct alignas(kLine) Range {
+        std::atomic<std::int64_t> next{0};
+        std::int64_t last = 0;
+    };
+
+    // The next tiles for a worker, none where all are taken: of its own range, then of those after it. As guided
+    // self-scheduling hands them out (Polychronopoulos and Kuck, 1987), shares of what is left, so that many small
+    // tiles cost few hand-outs and the last ones even out what unequal or busy cores have done before.
+    std::pair<std::int64_t, std::int64_t> take_share(int worker, int count) {
+        for (int turn = 0; turn < count; ++turn) {
+            Range& range = ranges_[static_cast<std::size_t>((worker + turn) % count)];
+            std::int64_t first = range.next.load(std::memory_order_relaxed);
+            while (first < range.last) {
+                const std::int64_t last = first + std::max<std::int64_t>(1, (range.last - first) / kShares);
+                if (range.next.compare_exchange_weak(first, last, std::memory_order_relaxed)) return {first, last};
+            }
+        }
+        return {0, 0};
     }
 
     // Body may throw: what it throws is kept, and the tiles not yet started are dropped.
@@ -123,12 +138,15 @@ private:
         const Job job = job_;
         try {
             for (;;) {
-                auto [tile, last] = take_share(job.tiles, job.shares);
-                if (tile >= last) return;
+                auto [tile, last] = take_share(worker, job.count);
+                if (tile == last) return;
                 for (; tile < last; ++tile) job.body(job.context, tile, worker);
             }
         } catch (...) {
-            next_.store(job.tiles, std::memory_order_relaxed);
+            for (int other = 0; other < job.count; ++other) {
+                Range& range = ranges_[static_cast<std::size_t>(other)];
+                range.next.store(range.last, std::memory_order_relaxed);
+            }
             if (!failed_.exchange(true, std::memory_order_relaxed)) error_ = std::current_exception();
         }
     }
@@ -196,15 +214,15 @@ private:
     }
 
     alignas(kLine) std::atomic<std::uint32_t> gate_{0};
-    Job job_{};                  // written while the gate is closed and nobody is in
-    std::atomic<int> count_{1};  // of the workers that the gate is open to
-    alignas(kLine) std::atomic<std::int64_t> next_{0};
+    Job job_{};                                          // written while the gate is closed and nobody is in
+    std::atomic<int> count_{1};                          // of the workers that the gate is open to
     alignas(kLine) std::atomic<std::uint32_t> left_{0};  // counts closed gates emptied: what a waiting caller sleeps on
     std::atomic<bool> busy_{false};
     std::atomic<bool> failed_{false};
     std::exception_ptr error_;                        // written by whoever set failed_
     const std::chrono::microseconds spin_;            // none where threads outnumber CPUs
     std::vector<std::atomic<std::uint32_t>> asleep_;  // by worker
+    std::vector<Range> ranges_;                       // by worker; written as the job is, `next` by who takes tiles
     std::vector<std::thread> crew_;
 };
 

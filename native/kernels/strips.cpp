@@ -155,12 +155,15 @@ private:
         worker_bytes_ = buffer_bytes(strip_rows_) + round_up(stage_scratch_);            // sets buffer_rows for good
     }
 
-    // More pieces than workers even out unequal cores, but each computes the rows at its ends again.
+    // A piece for each worker, as long as it has some rows. More even out unequal cores, but each computes the rows at
+    // its ends again: only of long ones, and as many for each worker, so that nobody waits for a last one.
     void choose_pieces() {
-        constexpr std::int64_t kLeastRows = 8, kPiecesPerWorker = 2;
-        const std::int64_t most = std::max<std::int64_t>(stages_.back().out_rows / kLeastRows, 1);
-        const std::int64_t wanted = (kPiecesPerWorker * threads_ + images_ - 1) / std::max<std::int64_t>(images_, 1);
-        pieces_ = threads_ == 1 ? 1 : std::clamp<std::int64_t>(wanted, 1, most);
+        constexpr std::int64_t kLeastRows = 8, kLongRows = 16, kPiecesPerWorker = 2;
+        if (threads_ == 1) return;
+        const std::int64_t rows = stages_.back().out_rows, images = std::max<std::int64_t>(images_, 1);
+        const std::int64_t each = (threads_ + images - 1) / images;
+        const std::int64_t more = std::min(kPiecesPerWorker * each, rows / kLongRows) / each * each;
+        pieces_ = std::max({more, std::min(each, rows / kLeastRows), std::int64_t{1}});
     }
 
     // Bytes of all buffers for strips of `rows`; sets how many rows each holds.

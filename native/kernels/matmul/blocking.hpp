@@ -105,6 +105,17 @@ inline std::int64_t shared_blocks(const Product& p) {
     return p.items * ceil_div(p.m, p.blocking.rows) * std::max<std::int64_t>(1, ceil_div(p.k, p.blocking.depth));
 }
 
+// How many panels of columns a tile gets, so that `workers` are done soonest with `panels` of them in about so many
+// tiles; of equal ones the fewest.
+inline std::int64_t panels_of_tile(std::int64_t panels, std::int64_t workers, std::int64_t wanted) {
+    std::int64_t best = 0, least = 0;
+    for (std::int64_t each = ceil_div(panels, wanted); each <= ceil_div(panels, workers); ++each) {
+        const std::int64_t longest = ceil_div(ceil_div(panels, each), workers) * each;
+        if (best == 0 || longest < least) best = each, least = longest;
+    }
+    return std::max<std::int64_t>(best, 1);
+}
+
 // Fills product.blocking but for its depth, which is chosen; see choose_blocking for the parameters.
 inline void cut_tiles(Product& p, const StepDesc& desc, const TileShape& tile, bool may_read_in_place,
                       std::int64_t column_pitch = 0) {
@@ -117,19 +128,24 @@ inline void cut_tiles(Product& p, const StepDesc& desc, const TileShape& tile, b
     const auto l2_bytes = static_cast<std::int64_t>(caches.l2_bytes);
     const std::int64_t row_bytes = blocking.a_row * tile.a_bytes;
     std::int64_t rows = std::clamp<std::int64_t>(l2_bytes / 2 / row_bytes, tile.mr, kMaxBlockRows);
-    std::int64_t n_tiles = 1;
+    std::int64_t panels = std::max<std::int64_t>(ceil_div(p.n, tile.nr), 1);
     if (desc.threads > 1) {
         const std::int64_t wanted = ceil_div(tiles_wanted(desc), std::max<std::int64_t>(p.items, 1));
         const bool b_is_near = p.k * p.n * tile.element_bytes <= l2_bytes / 2;
         const std::int64_t least = (b_is_near ? 2 : 4) * tile.mr;  // rows that repay bringing b's panels in
         rows = std::min(rows, std::max(ceil_div(p.m, wanted), least));
-        n_tiles = ceil_div(wanted, std::max<std::int64_t>(1, ceil_div(p.m, rows)));
+        // As many tiles for each worker, all of them alike, so that nobody waits for a last one.
+        std::int64_t m_tiles = std::max<std::int64_t>(1, ceil_div(p.m, rows));
+        if (m_tiles >= desc.threads) m_tiles = round_up(m_tiles, desc.threads);
+        const std::int64_t sharers = ceil_div(desc.threads, std::max<std::int64_t>(p.items, 1) * m_tiles);
+        panels = panels_of_tile(panels, sharers, std::max(ceil_div(wanted, m_tiles), sharers));
+        rows = ceil_div(p.m, m_tiles);
+    } else {
+        rows = round_up(ceil_div(p.m, std::max<std::int64_t>(1, ceil_div(p.m, rows))), tile.mr);
     }
-    const std::int64_t m_tiles = std::max<std::int64_t>(1, ceil_div(p.m, rows));
-    blocking.rows = std::min<std::int64_t>(std::max<std::int64_t>(round_up(ceil_div(p.m, m_tiles), tile.mr), 1),
-                                           kMaxBlockRows / tile.mr * tile.mr);
-    blocking.room = blocking.rows;
-    blocking.columns = std::max<std::int64_t>(round_up(ceil_div(p.n, n_tiles), tile.nr), tile.nr);
+    blocking.rows = std::clamp<std::int64_t>(rows, 1, kMaxBlockRows / tile.mr * tile.mr);
+    blocking.room = round_up(blocking.rows, tile.mr);
+    blocking.columns = panels * tile.nr;
     if (blocking.in_place) {
         blocking.a_row = p.row.rank == 0 ? 0 : p.row.a[0];
         return;
