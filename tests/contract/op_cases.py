@@ -567,6 +567,11 @@ def quantised_pair(source: Source, draw_pair: Callable[[Source], Case]) -> Case:
     return {**attributes, **limits}, [a, scales[0], zeros[0], b, scales[1], zeros[1], scales[2], zeros[2]]
 
 
+def lookup(source: Source) -> Case:
+    kinds = ("int8", "uint8")
+    return {}, [source.array(source.one_of(*kinds), source.shape()), source.array(source.one_of(*kinds), (256,))]
+
+
 def _byte_conv(source: Source) -> Case:
     return conv(source, dtype=source.one_of("int8", "uint8"))
 
@@ -696,7 +701,11 @@ CASES: dict[str, Callable[[Source], Case]] = {
     "matmul_integer": lambda source: integer_product(source, _byte_matmul),
     "qlinear_conv": lambda source: quantised_pair(source, _byte_conv),
     "qlinear_matmul": lambda source: quantised_pair(source, _byte_matmul),
-    "qlinear_add": lambda source: quantised_pair(source, lambda drawn: binary(drawn, ("int8", "uint8"))),
+    **dict.fromkeys(
+        ("qlinear_add", "qlinear_mul"),
+        lambda source: quantised_pair(source, lambda drawn: binary(drawn, ("int8", "uint8"))),
+    ),
+    "lookup": lookup,
     "constant_of_shape": constant_of_shape,
     "range": ranges,
     "eye_like": eye_like,

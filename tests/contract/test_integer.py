@@ -141,22 +141,21 @@ def test_batches_of_products_and_threads(row: Any) -> None:
     np.testing.assert_array_equal(out, expected)
 
 
-@pytest.mark.parametrize("row", rows("quant", *BYTES))
-def test_sums(row: Any) -> None:
-    if row.algorithm != "add":
-        pytest.skip("another row's")
-    for left, right in (((2, 19, 5, 7), (2, 19, 5, 7)), ((3, 67), (1, 67)), ((3, 67), (3, 1)), ((5,), ())):
+@pytest.mark.parametrize("row", [row for row in rows("quant", *BYTES) if row.values[0].algorithm == "pairs"])
+@pytest.mark.parametrize("op", ["qlinear_add", "qlinear_mul"])
+def test_pairs(row: Any, op: str) -> None:
+    for left, right in (((2, 19, 5, 7), (2, 19, 5, 7)), ((2, 19, 5, 7), (2, 19, 1, 1)), ((3, 67), (3, 1)), ((5,), ())):
         a, b = random(row.a, left), random(row.a, right, 1)
-        scales = [np.array(scale, np.float32) for scale in (0.11, 0.07, 0.15)]
+        scales = [np.array(scale, np.float32) for scale in (0.11, 0.07, 0.15 if op == "qlinear_add" else 0.9)]
         zeros = [zero_of(row.a, False), zero_of(row.a, True), zero_of(row.a, False)]
         inputs = [a, scales[0], zeros[0], b, scales[1], zeros[1], scales[2], zeros[2]]
         for attributes in ({"low": None, "high": None}, {"low": 5, "high": 100}):
-            (expected,) = ops.get("qlinear_add").reference(attributes, *inputs)
+            (expected,) = ops.get(op).reference(attributes, *inputs)
             for layout in LAYOUTS:
                 out = LAYOUTS[layout](expected.shape, expected.dtype)
                 given = [placed(a, layout), *inputs[1:3], placed(b, layout), *inputs[4:]]
                 kept = {name: value for name, value in attributes.items() if value is not None}
-                native.run_kernel(row.name, "qlinear_add", given, [out], kept, constants=(1, 2, 4, 5, 6, 7))
+                native.run_kernel(row.name, op, given, [out], kept, constants=(1, 2, 4, 5, 6, 7))
                 np.testing.assert_array_equal(out, expected)
 
 

@@ -76,3 +76,27 @@ def test_a_scale_of_another_length_is_refused() -> None:
     x, out = np.zeros((2, 5), np.float32), np.zeros((2, 5), np.int8)
     with pytest.raises(errors.PlanError, match="as long as the axis"):
         native.run_kernel(row.name, "quantize_linear", [x, np.ones(3, np.float32), None], [out], {"axis": 1})
+
+
+@pytest.mark.parametrize("row", [row for row in rows("quant") if row.values[0].algorithm == "table"])
+@pytest.mark.parametrize("result", ["uint8", "int8"])
+def test_functions_of_one_byte(row: Any, result: str) -> None:
+    table = np.random.default_rng(3).permutation(256).astype(np.uint8).view(result)
+    every = np.arange(256).astype(np.uint8).view(DTYPES[row.a])
+    for x in (every, np.resize(every[::-1], (3, 301)), random(row.a, (2, 19, 5, 7)), np.empty((0, 4), DTYPES[row.a])):
+        for layout in LAYOUTS:
+            out = LAYOUTS[layout](x.shape, np.dtype(result))
+            native.run_kernel(row.name, "lookup", [placed(x, layout), table], [out], constants=(1,))
+            assert np.array_equal(out, table[np.ascontiguousarray(x).view(np.uint8)]), (x.shape, layout)
+    in_place = every.copy()
+    native.run_kernel(row.name, "lookup", [in_place, table.view(in_place.dtype)], [in_place], constants=(1,))
+    assert np.array_equal(in_place.view(result), table)
+
+
+def test_a_table_of_another_size_is_refused() -> None:
+    errors = pytest.importorskip("thew.errors")
+    row = next(row.values[0] for row in rows("quant", "uint8") if row.values[0].algorithm == "table")
+    x = np.zeros(4, np.uint8)
+    for table in (np.zeros(255, np.uint8), np.zeros(256, np.int8)):
+        with pytest.raises(errors.PlanError, match="256 bytes of the output's type"):
+            native.run_kernel(row.name, "lookup", [x, table], [np.empty_like(x)], constants=(1,))

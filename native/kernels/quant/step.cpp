@@ -1,6 +1,7 @@
-// Steps of quantize_linear and dequantize_linear, scale and zero point seen along their axis, and of qlinear_add, whose
-// scales and zero points are constants.
+// Steps of quantize_linear and dequantize_linear, scale and zero point seen along their axis; of qlinear_add and
+// qlinear_mul, whose scales and zero points are constants; and of functions of one byte, whose tables are.
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/elementwise_step.hpp"
 #include "kernels/integer/operands.hpp"
@@ -10,7 +11,7 @@ namespace thew {
 namespace {
 
 const std::initializer_list<const Table<OpEntry>*> kTables = {THEW_TABLE_LIST(base, quant_table)
-                                                                  THEW_TABLE_LIST(base, quant_add)};
+                                                                  THEW_TABLE_LIST(base, quant_bytes)};
 
 alignas(8) constexpr std::byte kZero[8] = {};
 
@@ -31,9 +32,9 @@ private:
     bool has_zero_;
 };
 
-class AddStep : public Step {
+class PairStep : public Step {
 public:
-    AddStep(const StridedLoop& loop, LeafKernel kernel, const AddSteps& steps)
+    PairStep(const StridedLoop& loop, LeafKernel kernel, const PairSteps& steps)
         : loop_(loop), kernel_(kernel), steps_(steps) {}
     void run(const Tensor* inputs, const Tensor* outputs, const Workers& workers, std::byte*) const override {
         std::byte* data[] = {static_cast<std::byte*>(outputs[0].data), static_cast<std::byte*>(inputs[0].data),
@@ -44,7 +45,7 @@ public:
 private:
     StridedLoop loop_;
     LeafKernel kernel_;
-    AddSteps steps_;
+    PairSteps steps_;
 };
 
 // A scalar, or a vector of x's extent along the axis, as a view that broadcasts to x.
@@ -89,16 +90,17 @@ std::int32_t zero_at(const StepDesc& desc, std::size_t input, DType dtype, bool 
     return dtype == DType::int8 ? *static_cast<const std::int8_t*>(at) : *static_cast<const std::uint8_t*>(at);
 }
 
-std::unique_ptr<Step> make_add(const StepDesc& desc, const Row& row, bool dry) {
+std::unique_ptr<Step> make_pair(const StepDesc& desc, const Row& row, bool dry) {
     require_counts(desc, 8, 8);
     const DType dtype = row.a;
     for (std::size_t input : {0, 3}) require_dtype(desc, desc.inputs[input], dtype, "every operand");
     require_dtype(desc, desc.outputs[0], dtype, "the output");
     const std::int64_t least = dtype == DType::int8 ? -128 : 0, most = least + 255;
-    const double y_scale = real_at(desc, 6, dry);
-    const AddSteps steps{
-        finite_ratio(real_at(desc, 1, dry) / y_scale),
-        finite_ratio(real_at(desc, 4, dry) / y_scale),
+    const double a_scale = real_at(desc, 1, dry), b_scale = real_at(desc, 4, dry), y_scale = real_at(desc, 6, dry);
+    const bool adds = desc.op == "qlinear_add";
+    const PairSteps steps{
+        finite_ratio(adds ? a_scale / y_scale : a_scale * b_scale / y_scale),
+        adds ? finite_ratio(b_scale / y_scale) : 1,
         zero_at(desc, 2, dtype, dry),
         zero_at(desc, 5, dtype, dry),
         zero_at(desc, 7, dtype, dry),
@@ -106,12 +108,27 @@ std::unique_ptr<Step> make_add(const StepDesc& desc, const Row& row, bool dry) {
         static_cast<std::int32_t>(std::clamp(desc.attributes.integer("high", most), least, most)),
     };
     const Tensor views[] = {desc.outputs[0], desc.inputs[0], desc.inputs[3]};
-    return std::make_unique<AddStep>(plan_loop(views, where(desc)),
-                                     find_kernel(desc, entry_of(kTables, row), "qlinear_add"), steps);
+    return std::make_unique<PairStep>(plan_loop(views, where(desc)), find_kernel(desc, entry_of(kTables, row), desc.op),
+                                      steps);
+}
+
+std::unique_ptr<Step> make_table(const StepDesc& desc, const Row& row, bool dry) {
+    require_counts(desc, 2, 2);
+    require_dtype(desc, desc.inputs[0], row.a, "the input");
+    const Tensor& table = desc.inputs[1];
+    require(
+        desc.constant[1] && table.rank == 1 && table.shape[0] == 256 && table.stride[0] == 1 &&
+            table.dtype == desc.outputs[0].dtype && dtype_bytes(table.dtype) == 1,
+        where(desc) + "the table must be a constant of 256 bytes of the output's type, got shape " + shape_text(table));
+    TableOfBytes copy{};
+    if (!dry) std::memcpy(copy.bytes, table.data, sizeof copy.bytes);
+    return std::make_unique<ElementwiseStep<TableOfBytes>>(loop_of(desc, 1),
+                                                           find_kernel(desc, entry_of(kTables, row), "lookup"), copy);
 }
 
 std::unique_ptr<Step> make(const StepDesc& desc, const Row& row, bool dry) {
-    if (desc.op == "qlinear_add") return make_add(desc, row, dry);
+    if (row.algorithm == std::string_view("pairs")) return make_pair(desc, row, dry);
+    if (row.algorithm == std::string_view("table")) return make_table(desc, row, dry);
     require_counts(desc, 2, 3);
     const bool quantizes = desc.op == "quantize_linear";
     require(desc.op == (row.a == DType::fp32 ? "quantize_linear" : "dequantize_linear"),

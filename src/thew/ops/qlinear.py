@@ -1,4 +1,4 @@
-"""Arithmetic on 8-bit integers with scales: the integer forms of conv, matmul and add.
+"""Arithmetic on 8-bit integers with scales: the integer forms of conv, matmul, add and mul.
 
 Sums are exact; the qlinear_* ops then count them in steps of y. Beyond ONNX they take a bias (matmul, int32) and clamp
 to `low` and `high`, which is where a clip between the sum and its quantisation goes; and conv a residual, which
@@ -297,7 +297,7 @@ define(
 )
 
 
-def _add_shapes(call: Call) -> list[Shape | None]:
+def _pair_shapes(call: Call) -> list[Shape | None]:
     _eight_bits(call, ((0, 2), (3, 5)))
     for index in (1, 2, 4, 5, 6, 7):
         _check_point(call, index, 1)
@@ -316,13 +316,21 @@ def _qlinear_add(attributes: Mapping[str, Any], *inputs: Array) -> list[Array]:
     return [_requantized(attributes, terms[0] + terms[1], np.ones((), np.float32), y_zero)]
 
 
-define(
-    OpDef(
-        "qlinear_add",
-        typed(_add_shapes, dtype_of(7, among=("int8", "uint8"))),
-        _qlinear_add,
-        LIMITS,
-        (8, 8),
-        candidates=(Candidate("quant", "add", dtypes=_BYTES),),
+def _qlinear_mul(attributes: Mapping[str, Any], *inputs: Array) -> list[Array]:
+    """As of a convolution: the exact product, then one factor."""
+    a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = inputs
+    factor = widened(a_scale).reshape(()) * widened(b_scale).reshape(()) / widened(y_scale).reshape(())
+    return [_requantized(attributes, _centred(a, a_zero, 0) * _centred(b, b_zero, 0), factor, y_zero)]
+
+
+for _name, _reference in (("qlinear_add", _qlinear_add), ("qlinear_mul", _qlinear_mul)):
+    define(
+        OpDef(
+            _name,
+            typed(_pair_shapes, dtype_of(7, among=("int8", "uint8"))),
+            _reference,
+            LIMITS,
+            (8, 8),
+            candidates=(Candidate("quant", "pairs", dtypes=_BYTES),),
+        )
     )
-)

@@ -1,4 +1,4 @@
-"""Quantisation: quantize_linear, dequantize_linear, dynamic_quantize_linear.
+"""Quantisation: quantize_linear, dequantize_linear, dynamic_quantize_linear; and functions of quantised values: lookup.
 
 y = saturate(round(x / scale) + zero_point), halves to even; per tensor, per axis, or in blocks along an axis (Jacob et
 al. 2018).
@@ -143,3 +143,34 @@ def _dynamic(attributes: Mapping[str, Any], x: Array) -> list[Array]:
 
 
 define(OpDef("dynamic_quantize_linear", typed(_dynamic_shapes, "uint8", "fp32", "uint8"), _dynamic, outputs=(3, 3)))
+
+
+TABLE = 256  # entries: one for each byte
+
+
+def _lookup_shapes(call: Call) -> list[Shape | None]:
+    if call.shape(1) != (TABLE,):
+        raise call.refuse(f"the table must have {TABLE} entries, got shape {call.shape(1)}")
+    return [call.shape(0)]
+
+
+def _lookup_dtype(call: Call) -> str:
+    dtype_of(0, among=_BYTES)(call)
+    return dtype_of(1, among=_BYTES)(call)
+
+
+def _lookup(attributes: Mapping[str, Any], x: Array, table: Array) -> list[Array]:
+    return [np.asarray(table[x.view(np.uint8)])]
+
+
+_BYTES = ("uint8", "int8")
+define(
+    OpDef(  # Beyond ONNX: y is the entry that x's bits, as a number without a sign, are the place of.
+        "lookup",
+        typed(_lookup_shapes, _lookup_dtype),
+        _lookup,
+        inputs=(2, 2),
+        candidates=(Candidate("quant", "table", when=lambda call: call.value(1) is not None, dtypes=_BYTES),),
+        weights=((1,), ()),
+    )
+)

@@ -11,8 +11,8 @@ from functools import partial
 
 from thew.dtypes import HALVES
 from thew.ir import Graph
-from thew.passes.add_integers import add_integers
 from thew.passes.check_nodes import check_nodes
+from thew.passes.combine_integers import combine_integers
 from thew.passes.compute_half_wide import compute_half_wide
 from thew.passes.convolve_integers import convolve_integers
 from thew.passes.eliminate_dead import eliminate_dead
@@ -39,6 +39,7 @@ from thew.passes.reduce_precision import reduce_precision
 from thew.passes.share import share
 from thew.passes.simplify_reshapes import simplify_reshapes
 from thew.passes.simplify_transposes import simplify_transposes
+from thew.passes.tabulate import tabulate
 
 Pass = Callable[[Graph], Graph]
 
@@ -75,7 +76,15 @@ _BOTH: tuple[Pass, ...] = (
     fuse_epilogues,
     eliminate_dead,
 )
-INTEGERS: tuple[Pass, ...] = (convolve_integers, multiply_integers, add_integers, move_integers, multiply_dequantised)
+INTEGERS: tuple[Pass, ...] = (
+    convolve_integers,
+    multiply_integers,
+    tabulate,  # before x·sigmoid(x) is taken for a product of two
+    combine_integers,
+    move_integers,
+    tabulate,  # what concats bring into other steps
+    multiply_dequantised,
+)
 WINDOWS: tuple[Pass, ...] = (  # behind the fusions, so that what is turned takes its epilogue along
     join_phases,
     lower_volumes,

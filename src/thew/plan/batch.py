@@ -154,6 +154,7 @@ _RULES: dict[str, Rule] = {
             "global_average_pool",
             "global_max_pool",
             "identity",
+            "lookup",
             "lrn",
             "max_pool",
             "reshape",  # its result begins with the batch as its input does, so each image keeps its elements
@@ -172,6 +173,7 @@ _RULES: dict[str, Rule] = {
     "conv": _convolution,
     "qlinear_conv": _integer_convolution,
     "qlinear_add": _alike,
+    "qlinear_mul": _alike,
     "qlinear_matmul": _integer_product,
     "conv_transpose": _first,
     "matmul": _product,

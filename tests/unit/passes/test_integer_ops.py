@@ -13,7 +13,7 @@ import pytest
 
 from thew.ir import Graph, GraphBuilder
 from thew.ops.interpret import evaluate
-from thew.passes.add_integers import add_integers
+from thew.passes.combine_integers import combine_integers
 from thew.passes.convolve_integers import convolve_integers
 from thew.passes.eliminate_dead import eliminate_dead
 from thew.passes.fuse_integer_sums import fuse_integer_sums
@@ -101,14 +101,20 @@ def test_sums(activation: str) -> None:
     y = net.builder.node("add", [net.input("a", (2, 5, 4, 4), 0.05, 100), net.input("b", (2, 5, 4, 4), 0.03, 128)])
     if activation:
         y = net.builder.node("relu", [y])
-    net.compare(net.graph(y, 0.07, 20), add_integers, ["qlinear_add"])
+    net.compare(net.graph(y, 0.07, 20), combine_integers, ["qlinear_add"])
+
+
+def test_products() -> None:
+    net = Quantised()
+    y = net.builder.node("mul", [net.input("a", (2, 5, 4, 4), 0.05, 100), net.input("b", (2, 5, 1, 1), 0.003, 3)])
+    net.compare(net.graph(y, 0.02, 90), combine_integers, ["qlinear_mul"])
 
 
 def test_sums_of_two_dtypes_stay() -> None:
     net = Quantised()
     y = net.builder.node("add", [net.input("a", (5,), 0.05, 100), net.input("b", (5,), 0.03, 12, "int8")])
     graph = net.graph(y, 0.07, 20)
-    assert add_integers(graph) is graph
+    assert combine_integers(graph) is graph
 
 
 def test_moves() -> None:
@@ -157,7 +163,7 @@ def _with_residual(
     y = net.builder.node("quantize_linear", [y, *net.steps(0.06, 90, "uint8")])
     y = net.builder.node("dequantize_linear", [y, *net.steps(read_scale, 90, "uint8")])
     total = net.builder.node("relu", [net.builder.node("add", [residual, y])])
-    graph = add_integers(convolve_integers(net.graph(total, 0.09, 3)))
+    graph = combine_integers(convolve_integers(net.graph(total, 0.09, 3)))
     return net, specialise(eliminate_dead(graph), {value.name: value.type for value in graph.inputs})
 
 
