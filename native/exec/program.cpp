@@ -157,7 +157,8 @@ private:
 void Program::run(void* const* externals, double* seconds, Trace* trace) const {
     const Confined confined(pool_.cpus());
     Lease arena(*this);
-    std::byte* scratch = arena.data() + arena_bytes_;
+    // Scratch first: it is what is used the most, and an allocation's end has no large page.
+    std::byte *scratch = arena.data(), *places = scratch + scratch_bytes_;
     constexpr std::size_t kFew = 16;
     Tensor few[kFew];
     std::vector<Tensor> many(most_operands_ > kFew ? most_operands_ : 0);
@@ -168,7 +169,7 @@ void Program::run(void* const* externals, double* seconds, Trace* trace) const {
         for (std::size_t i = 0; i < bound.operands.size(); ++i) {
             const Operand& operand = bound.operands[i];
             tensors[i] = operand.tensor;
-            if (operand.place == Place::arena) tensors[i].data = arena.data() + operand.offset_bytes;
+            if (operand.place == Place::arena) tensors[i].data = places + operand.offset_bytes;
             if (operand.place == Place::external) {
                 tensors[i].data = static_cast<std::byte*>(externals[operand.index]) + operand.offset_bytes;
             }

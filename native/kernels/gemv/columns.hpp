@@ -13,12 +13,15 @@ inline constexpr int kColumnsTogether = kVectorRegisters == 32 ? 8 : 4, kDotRows
 
 constexpr int columns_for(std::int64_t rows) { return kVectorRegisters == 32 && rows > 2 ? 6 : kColumnsTogether; }
 
+// `next`: a column that is asked for meanwhile.
 template <class T, int M, int N>
-void dot_columns(const Gemv& gemv, const T* a, const T* b, T* y) {
+void dot_columns(const Gemv& gemv, const T* a, const T* b, T* y, const T* next) {
+    constexpr bool kRequests = M > 1;  // one row reads columns as fast as they come
     Vec<T> acc[M][N];
     unroll<M * N>([&](auto i) THEW_FLAT { acc[i / N][i % N] = Vec<T>{}; });
     auto step = [&](std::int64_t k, auto get) THEW_FLAT {
         Vec<T> left[M];
+        if (kRequests) __builtin_prefetch(next + k, 0, 2);
         unroll<M>([&](auto m) THEW_FLAT { left[m] = get(a + m * gemv.a_m + k); });
         unroll<N>([&](auto n) THEW_FLAT {
             const Vec<T> right = get(b + n * gemv.b_n + k);
@@ -47,7 +50,7 @@ void dot_columns(const Gemv& gemv, const T* a, const T* b, T* y) {
 }
 
 template <class T>
-using DotColumns = void (*)(const Gemv& gemv, const T* a, const T* b, T* y);
+using DotColumns = void (*)(const Gemv& gemv, const T* a, const T* b, T* y, const T* next);
 
 template <class T>
 struct DotColumnsKernels {
@@ -69,7 +72,8 @@ private:
 template <class T>
 inline constexpr DotColumnsKernels<T> kDotColumns{};
 
-// All rows of columns [first, last).
+// All rows of columns [first, last). Rows that follow the first ones find columns near: each asks for one that comes
+// next.
 template <class T>
 void multiply_columns(const Gemv& gemv, const T* a, const T* b, T* y, std::int64_t first, std::int64_t last) {
     const int together = columns_for(gemv.m < kDotRows ? gemv.m : kDotRows);
@@ -77,8 +81,10 @@ void multiply_columns(const Gemv& gemv, const T* a, const T* b, T* y, std::int64
         const int columns = static_cast<int>(last - n < together ? last - n : together);
         for (std::int64_t m = 0; m < gemv.m; m += kDotRows) {
             const int rows = static_cast<int>(gemv.m - m < kDotRows ? gemv.m - m : kDotRows);
+            const std::int64_t next = n + together + m / kDotRows, most = n + 2 * together;
+            const T* ahead = b + (next < most && next < gemv.n ? next : n) * gemv.b_n;
             kDotColumns<T>.kernels[rows - 1][columns - 1](gemv, a + m * gemv.a_m, b + n * gemv.b_n,
-                                                          y + m * gemv.y_m + n);
+                                                          y + m * gemv.y_m + n, ahead);
         }
     }
 }

@@ -13,6 +13,7 @@ inline constexpr int kRowsTogether = 4, kVectorsTogether = 4;
 template <class T, int M, int P>
 void add_rows(const Gemv& gemv, const T* a, const T* b, T* y, int last) {
     const bool whole = last == kLanes<T>;
+    unroll<M * P>([&](auto i) THEW_FLAT { __builtin_prefetch(y + i / P * gemv.y_m + i % P * kLanes<T>, 1); });
     Vec<T> acc[M][P];
     unroll<M * P>([&](auto i) THEW_FLAT { acc[i / P][i % P] = Vec<T>{}; });
     for (std::int64_t k = 0; k < gemv.k; ++k, a += gemv.a_k, b += gemv.b_k) {

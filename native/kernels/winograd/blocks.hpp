@@ -85,19 +85,25 @@ public:
 
     Panels panels_of(std::int64_t block) const { return {size_of(block), Tiles::kRows}; }
 
-    // One panel of output channels of a block: products into z, then outputs.
+    // One panel of output channels of a block: products into z, then outputs. Where weights are near, what is asked for
+    // meanwhile are the outputs, and the panel's part of the inputs of block `next` (-1: none).
     __attribute__((noinline)) void multiply(std::int64_t group, std::int64_t block, std::int64_t column_panel, T* v,
-                                            T* z) const {
+                                            T* z, std::int64_t next) const {
         const std::int64_t o = column_panel * kPanel, left = args_.oc - o, columns = left < kPanel ? left : kPanel;
         const int vectors = static_cast<int>((columns + L - 1) / L);
         const std::int64_t depth = round_to(args_.c, Tiles::kDepthMultiple);
         const Panels panels = panels_of(block);
         const T* u =
             static_cast<const T*>(args_.packed) + group * args_.packed_item + column_panel * args_.packed_panel;
+        const bool near = args_.near && next >= 0;
+        AheadOfTwo ahead{};
+        if (near) ahead = ahead_of(group, block, column_panel, next);
         for (int point = 0; point < A * A; ++point) {
-            const T* next = u + depth * vectors * L;  // asked for while this one is multiplied
-            AheadTo ahead{{reinterpret_cast<const char*>(next), kAheadBytes},
-                          reinterpret_cast<const char*>(next + depth * vectors * L)};
+            const T* next_u = u + depth * vectors * L;
+            if (!near) {
+                ahead = {ahead_of_part(next_u, next_u + depth * vectors * L, 0, 1),
+                         {{reinterpret_cast<const char*>(next_u), 0}, nullptr}};
+            }
             const std::int64_t ld = kPanels ? 1 : args_.a_row;
             const T* a = v + point * args_.a_point;
             T* c = z + point * kPoint;
@@ -107,11 +113,11 @@ public:
                 const std::int64_t rows = kPanels ? Tiles::kRows : height;
                 const ProductPanels<T> of{a, ld,          rows * args_.a_row, count, u, depth,
                                           c, args_.c_row, rows * args_.c_row, false};
-                kProducts.multiply(height, vectors, of, ahead);
+                kProducts.multiply(height, vectors, of, ahead.now());
                 a += count * of.a_panel;
                 c += count * of.c_panel;
             }
-            u = next;
+            u = next_u;
         }
         enter_phase(Phase::transform);
         write(group, block, o, columns, z);
@@ -119,6 +125,22 @@ public:
     }
 
 private:
+    Place last_of(std::int64_t block) const { return places_.at(block * args_.block + size_of(block) - 1); }
+
+    // The outputs of a block before its first panel of channels; and a panel's part of the next one's inputs.
+    AheadOfTwo ahead_of(std::int64_t group, std::int64_t block, std::int64_t column_panel, std::int64_t next) const {
+        const Reader reader = reader_of(group);
+        const std::int64_t panels = (args_.oc + kPanel - 1) / kPanel;
+        const auto y_at = [&](const Place& place) {
+            return static_cast<const Memory*>(views_.y) + group * args_.oc + place.n * views_.y_n +
+                   place.h * views_.y_h + place.w * views_.y_w;
+        };
+        const Memory* y = y_at(places_.at(block * args_.block));
+        return {ahead_of_part(y, column_panel > 0 ? y : y_at(last_of(block)) + M * views_.y_h, 0, 1),
+                ahead_of_part(reader.first(places_.at(next * args_.block)), reader.last(last_of(next)), column_panel,
+                              panels)};
+    }
+
     // L tiles side by side in the packed vectors: transformed one by one, then interleaved, some channels at a time.
     void transform_together(const Reader& reader, const Source (&sources)[kTogether], int count,
                             Stage (&stage)[kTogether], T* to) const {
@@ -239,7 +261,8 @@ void run_winograd(const WinogradArgs& args, const WinogradViews& views, const Wo
             const std::int64_t panels = blocks.panels_of(block).count;
             for (std::int64_t panel = 0; panel < panels; ++panel) blocks.transform(group, block, panel, own);
             for (std::int64_t panel = 0; panel < column_panels; ++panel) {
-                blocks.multiply(group, block, panel, own, z + worker * args.c_block);
+                const std::int64_t next = block + 1 < count ? block + 1 : -1;
+                blocks.multiply(group, block, panel, own, z + worker * args.c_block, next);
             }
         };
         parallel_for(workers, args.group * count, body);
@@ -257,7 +280,7 @@ void run_winograd(const WinogradArgs& args, const WinogradViews& views, const Wo
         auto multiply = [&](std::int64_t part, int worker) {
             const std::int64_t at = part / column_panels, panel = part % column_panels;
             const std::int64_t group = (task + at) / count, block = (task + at) % count;
-            blocks.multiply(group, block, panel, v + at * args.a_block, z + worker * args.c_block);
+            blocks.multiply(group, block, panel, v + at * args.a_block, z + worker * args.c_block, -1);
         };
         parallel_for(workers, now * column_panels, multiply);
     }

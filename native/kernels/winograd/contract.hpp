@@ -45,6 +45,7 @@ struct WinogradArgs {
     std::int64_t together;                 // blocks that all workers transform and then multiply; 0: each its own
     std::int64_t a_row, a_point, a_block;  // elements from a row, a point, a block of the transformed input to the next
     std::int64_t c_row, c_block;           // elements of a tile's products, of a block's (of one panel of columns)
+    bool near;                             // whether the weights stay in the second-level cache
     std::int64_t packed_item, packed_panel;  // elements of a group's, of a whole panel's transformed weights
     const void* packed;                      // [group][panel][point][c][columns of the panel]
     Epilogue epilogue;
@@ -67,6 +68,8 @@ struct WinogradGradArgs {
     std::int64_t c, oc;                    // of one group
     std::int64_t tiles_h, tiles_w, tiles;  // of an image, of all images
     std::int64_t depth, blocks;            // tiles that are transformed at a time, how often
+    bool near;                             // whether they, and their sums, stay in the second-level cache
+    std::int64_t x_point, dy_point;        // elements from a point of a panel's transformed tiles to the next one's
     std::int64_t task_panels, task_rows;   // of output channels that a task multiplies, at most
     std::int64_t z_row;                    // elements from an output channel's sums to the next one's
     std::int64_t dw[4];                    // strides in elements

@@ -27,6 +27,20 @@ using ProductKernel = std::conditional_t<kLaneMultiply, void (*)(const ProductPa
                                          void (*)(const T* a, std::int64_t ld, const T* b, std::int64_t k, Ahead ahead,
                                                   T* c, std::int64_t c_row, bool adds)>;
 
+// Part `part` of `parts` of the memory from `first` to `last`.
+template <class T>
+AheadTo ahead_of_part(const T* first, const T* last, std::int64_t part, std::int64_t parts) {
+    const std::int64_t bytes = (reinterpret_cast<const char*>(last) - reinterpret_cast<const char*>(first)) / parts;
+    const char* at = reinterpret_cast<const char*>(first) + part * bytes;
+    return {{at, bytes > 0 ? kAheadBytes : 0}, at + bytes};
+}
+
+// One stretch of memory, then another.
+struct AheadOfTwo {
+    AheadTo first, second;
+    THEW_INLINE AheadTo& now() { return first.step == 0 ? second : first; }
+};
+
 // How many products are summed in the elements' own type: sums of so many are added up in fp32.
 template <class T>
 struct SumDepth {

@@ -82,11 +82,17 @@ public:
 
     explicit TileReader(const Image<Memory>& image) : image_(image) {}
 
+    // A tile's first pixel, wherever it is; the row after its last one.
+    const Memory* first(const Place& place) const {
+        return image_.data + place.n * image_.stride_n + (place.h - image_.pad_top) * image_.stride_h +
+               (place.w - image_.pad_left) * image_.stride_w;
+    }
+    const Memory* last(const Place& place) const { return first(place) + kSize * image_.stride_h; }
+
     // Where a tile reads: the image itself, or `stage` (whose zeros outside the image are written here).
     Source source(const Place& place, Stage& stage) const {
         const std::int64_t h = place.h - image_.pad_top, w = place.w - image_.pad_left;
-        const Memory* data = image_.data + place.n * image_.stride_n + h * image_.stride_h + w * image_.stride_w;
-        Source source{data, image_.stride_h, image_.stride_w, false, {0, kSize, 0, kSize}};
+        Source source{first(place), image_.stride_h, image_.stride_w, false, {0, kSize, 0, kSize}};
         if (h >= 0 && h + kSize <= image_.h && w >= 0 && w + kSize <= image_.w) return source;
         clip_span(h, kSize, image_.h, source.clip.row, source.clip.rows);
         clip_span(w, kSize, image_.w, source.clip.column, source.clip.columns);

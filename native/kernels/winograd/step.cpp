@@ -91,9 +91,8 @@ std::int64_t block_of(const WinogradArgs& args, const TileShape& tile, const Cac
 // each to have a block: few rows serve where the weights are near. Blocks are as many for each worker, so that nobody
 // waits for a last one. Otherwise all workers transform as many blocks as fit together, and then share out their
 // panels.
-void share_out(WinogradArgs& args, const TileShape& tile, const StepDesc& desc, std::int64_t weight_bytes) {
-    const bool near = weight_bytes <= static_cast<std::int64_t>(desc.caches.l2_bytes) / 2;
-    const std::int64_t usual = 2 * tile.mr, least = near ? ceil_div(tile.mr, 2) : usual;
+void share_out(WinogradArgs& args, const TileShape& tile, const StepDesc& desc) {
+    const std::int64_t usual = 2 * tile.mr, least = args.near ? ceil_div(tile.mr, 2) : usual;
     const std::int64_t workers = ceil_div(desc.threads, args.group), wanted = ceil_div(tiles_wanted(desc), args.group);
     const std::int64_t fit = std::max(args.tiles / usual / workers, std::int64_t{1}) * workers;
     const std::int64_t blocks = std::min(wanted, fit);
@@ -115,7 +114,8 @@ void cut(WinogradArgs& args, const WinogradEntry& entry, const StepDesc& desc) {
     args.c_row = odd_lines(points * tile.nr, element_bytes);
     const std::int64_t tile_bytes = (points * args.a_row + args.c_row) * element_bytes;
     args.block = block_of(args, tile, desc.caches, tile_bytes, args.packed_item * element_bytes);
-    if (desc.threads > 1 && args.tiles > 0) share_out(args, tile, desc, args.packed_item * element_bytes);
+    args.near = args.packed_item * element_bytes <= static_cast<std::int64_t>(desc.caches.l2_bytes) / 2;
+    if (desc.threads > 1 && args.tiles > 0) share_out(args, tile, desc);
     args.a_point = odd_lines(ceil_div(args.block, tile.mr) * tile.mr * args.a_row, element_bytes);
     args.a_block = points * args.a_point;
     args.c_block = (in_panels ? round_up(args.block, tile.mr) : args.block) * args.c_row;

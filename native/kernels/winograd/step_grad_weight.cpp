@@ -8,9 +8,14 @@
 namespace thew {
 namespace {
 
-constexpr std::int64_t kBlockBytes =
-    8 << 20;                                 // of transformed tiles: sums that wait between blocks cost more than them
-constexpr std::int64_t kLeastDepth = 128;    // tiles that repay fetching and storing sums
+// Bytes of transformed tiles in a block, and tiles at least. Where sums are few, a block stays beside them in the
+// second-level cache; where they are many, fetching and storing them at each block costs more than tiles from afar.
+struct BlockSize {
+    std::int64_t bytes, least;
+};
+constexpr BlockSize kNear{384 << 10, 16}, kFar{8 << 20, 128};
+constexpr std::int64_t kNearSums = 640 << 10;  // bytes
+
 constexpr std::int64_t kMostTaskPanels = 4;  // panels of rows that read one panel of columns from a near cache
 
 class WinogradGradWeightStep final : public Step {
@@ -50,16 +55,21 @@ private:
         const std::int64_t columns = ceil_div(args_.c, entry_.row.nr);
         const std::int64_t panels = ceil_div(args_.oc, entry_.row.mr);
         const std::int64_t x_tile = points * columns * entry_.row.nr, dy_tile = points * panels * entry_.pitch;
-        const std::int64_t most = std::max(kBlockBytes / ((x_tile + dy_tile) * element_bytes_), kLeastDepth);
+        args_.near = columns * args_.oc * points * entry_.row.nr * element_bytes_ <= kNearSums;
+        const BlockSize size = args_.near ? kNear : kFar;
+        const std::int64_t most = std::max(size.bytes / ((x_tile + dy_tile) * element_bytes_), size.least);
         const std::int64_t wanted = std::max<std::int64_t>(ceil_div(args_.tiles, most), 1);
         args_.depth = round_up(std::max<std::int64_t>(ceil_div(args_.tiles, wanted), 1), entry_.k_multiple);
         args_.blocks = std::max<std::int64_t>(ceil_div(args_.tiles, args_.depth), 1);  // empty sums are written too
+        args_.x_point = odd_lines(args_.depth * entry_.row.nr, element_bytes_);
+        args_.dy_point = odd_lines(args_.depth * entry_.pitch, element_bytes_);
         args_.z_row = odd_lines(points * entry_.row.nr, element_bytes_);
         const std::int64_t share = columns * panels / tiles_wanted(desc);
         args_.task_panels = threads == 1 ? kMostTaskPanels : std::clamp<std::int64_t>(share, 1, kMostTaskPanels);
         args_.task_rows = args_.task_panels * entry_.row.mr;
         const std::int64_t waiting = args_.blocks > 1 ? columns * args_.oc : threads * args_.task_rows;
-        const std::int64_t elements = args_.depth * (x_tile + dy_tile) + waiting * args_.z_row;
+        const std::int64_t tiles = points * (columns * args_.x_point + panels * args_.dy_point);
+        const std::int64_t elements = tiles + waiting * args_.z_row;
         scratch_bytes_ = checked_bytes(static_cast<std::size_t>(elements), static_cast<std::size_t>(element_bytes_));
     }
 

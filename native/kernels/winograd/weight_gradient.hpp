@@ -2,7 +2,7 @@
 // channels and a few panels of output channels, and their sums transformed straight into dw. Where tiles are taken in
 // several blocks, sums wait between them. Sums over tiles run in one order, whatever the number of workers.
 //
-// Scratch: [x: column panels × points × depth × kPanel][dy: row panels × points × depth × kPitch][sums].
+// Scratch: [x: column panels × points × x_point][dy: row panels × points × dy_point][sums].
 #pragma once
 
 #include "base/phase.hpp"
@@ -45,14 +45,30 @@ class WeightGradient {
         const std::int64_t count = left < args_.depth ? left : args_.depth;
         return {first, count, round_to(count, Tiles::kDepthMultiple)};
     }
-    std::int64_t x_panel() const { return kPoints * args_.depth * kPanel; }
-    std::int64_t dy_panel() const { return kPoints * args_.depth * kPitch; }
+    std::int64_t x_panel() const { return kPoints * args_.x_point; }
+    std::int64_t dy_panel() const { return kPoints * args_.dy_point; }
+
+    XReader x_of(std::int64_t group) const {
+        return XReader({static_cast<const Memory*>(views_.x) + group * args_.c, views_.x_n, views_.x_h, views_.x_w,
+                        args_.h, args_.w, args_.pad_top, args_.pad_left});
+    }
+    DyReader dy_of(std::int64_t group) const {
+        return DyReader({static_cast<const Memory*>(views_.dy) + group * args_.oc, views_.dy_n, views_.dy_h,
+                         views_.dy_w, args_.oh, args_.ow, 0, 0});
+    }
+
+    // Part `part` of `parts` of the memory that holds the tiles of a block.
+    template <class Reader>
+    AheadTo ahead_of(const Reader& reader, const Block& block, std::int64_t part, std::int64_t parts) const {
+        return ahead_of_part(reader.first(places_.at(block.first)),
+                             reader.last(places_.at(block.first + block.count - 1)), part, parts);
+    }
 
     // Tile `k` of a block of x as rows of the packed panels of columns.
-    void transform_x(const XReader& reader, const typename XReader::Source* source, std::int64_t k, std::int64_t depth,
+    void transform_x(const XReader& reader, const typename XReader::Source* source, std::int64_t k,
                      typename XReader::Stage& stage) const {
         for (std::int64_t panel = 0; panel < columns_; ++panel) {
-            const std::int64_t columns = width_of(panel), width = round_to(columns, L), point = depth * width;
+            const std::int64_t columns = width_of(panel), width = round_to(columns, L), point = args_.x_point;
             T* to = x_ + panel * x_panel() + k * width;
             if (source == nullptr) {
                 for (int p = 0; p < kPoints; ++p) {
@@ -72,8 +88,8 @@ class WeightGradient {
 
     // The same of dy, a vector of rows at a time; the vectors of a panel may reach into the next one's rows.
     void transform_dy(const DyReader& reader, const typename DyReader::Source* source, std::int64_t k,
-                      std::int64_t depth, typename DyReader::Stage& stage) const {
-        const std::int64_t point = depth * kPitch;
+                      typename DyReader::Stage& stage) const {
+        const std::int64_t point = args_.dy_point;
         const std::int64_t at = kInterleaved ? k / L * L * kPitch + k % L * L : k * kPitch;
         for (std::int64_t panel = 0; panel < rows_.count; ++panel) {
             for (std::int64_t row = 0; row < rows_.height(panel); row += L) {
@@ -109,10 +125,8 @@ public:
     void transform(std::int64_t group, std::int64_t index, std::int64_t k0, std::int64_t k1) const {
         const Block block = block_of(index);
         if (k0 >= block.depth) return;
-        const XReader x({static_cast<const Memory*>(views_.x) + group * args_.c, views_.x_n, views_.x_h, views_.x_w,
-                         args_.h, args_.w, args_.pad_top, args_.pad_left});
-        const DyReader dy({static_cast<const Memory*>(views_.dy) + group * args_.oc, views_.dy_n, views_.dy_h,
-                           views_.dy_w, args_.oh, args_.ow, 0, 0});
+        const XReader x = x_of(group);
+        const DyReader dy = dy_of(group);
         enter_phase(Phase::transform);
         typename XReader::Stage x_stage;
         typename DyReader::Stage dy_stage;
@@ -120,34 +134,47 @@ public:
         for (std::int64_t k = k0; k < k1 && k < block.depth; ++k, places_.advance(place)) {
             if (k < block.count) {
                 const auto x_source = x.source(place, x_stage);
-                transform_x(x, &x_source, k, block.depth, x_stage);
+                transform_x(x, &x_source, k, x_stage);
                 const auto dy_source = dy.source(place, dy_stage);
-                transform_dy(dy, &dy_source, k, block.depth, dy_stage);
+                transform_dy(dy, &dy_source, k, dy_stage);
             } else {
-                transform_x(x, nullptr, k, block.depth, x_stage);
-                transform_dy(dy, nullptr, k, block.depth, dy_stage);
+                transform_x(x, nullptr, k, x_stage);
+                transform_dy(dy, nullptr, k, dy_stage);
             }
         }
         enter_phase(Phase::compute);
     }
 
     // Products of a panel of columns with panels [first, last) of rows; after the last block their sums become dw.
-    __attribute__((noinline)) void multiply(std::int64_t group, std::int64_t index, std::int64_t column_panel,
-                                            std::int64_t first, std::int64_t last, int worker) const {
+    // Meanwhile a task asks for its part of what is transformed next, or where transformed tiles come from afar, for
+    // those of the next point.
+    __attribute__((noinline)) void multiply(std::int64_t group, std::int64_t index, std::int64_t task,
+                                            std::int64_t tasks, int worker) const {
         const Block block = block_of(index);
+        const std::int64_t column_panel = task / tasks, first = task % tasks * args_.task_panels;
+        const std::int64_t last = first + args_.task_panels < rows_.count ? first + args_.task_panels : rows_.count;
+        const bool near = args_.near && index + 1 < args_.blocks;
+        AheadOfTwo ahead{};
+        if (near) {
+            const Block next = block_of(index + 1);
+            ahead = {ahead_of(x_of(group), next, task, columns_ * tasks),
+                     ahead_of(dy_of(group), next, task, columns_ * tasks)};
+        }
         const std::int64_t columns = width_of(column_panel), width = round_to(columns, L);
-        const std::int64_t row = rows_.row(first), b_point = block.depth * width, a_point = block.depth * kPitch;
+        const std::int64_t row = rows_.row(first), b_point = args_.x_point, a_point = args_.dy_point;
         T* z = sums_ + (args_.blocks > 1 ? column_panel * args_.oc + row : worker * args_.task_rows) * args_.z_row;
         const T* b = x_ + column_panel * x_panel();
         for (int point = 0; point < kPoints; ++point, b += b_point) {
-            AheadTo ahead{{reinterpret_cast<const char*>(b + b_point), kAheadBytes},
-                          reinterpret_cast<const char*>(b + 2 * b_point)};
+            if (!near) {
+                ahead.first = ahead_of_part(b + b_point, b + 2 * b_point, 0, 1);
+                ahead.second = {{reinterpret_cast<const char*>(b), 0}, nullptr};
+            }
             T* c = z + point * kPanel;
             for (std::int64_t panel = first; panel < last; ++panel) {
                 const int height = rows_.height(panel);
                 const T* a = dy_ + panel * dy_panel() + point * a_point;
                 const ProductPanels<T> of{a, 1, 0, 1, b, block.depth, c, args_.z_row, 0, index > 0};
-                kProducts.multiply(height, static_cast<int>(width / L), of, ahead);
+                kProducts.multiply(height, static_cast<int>(width / L), of, ahead.now());
                 c += height * args_.z_row;
             }
         }
@@ -216,7 +243,7 @@ private:
 template <class Memory, class Tiles, int M, int R>
 void run_weight_gradient(const WinogradGradArgs& args, const WinogradGradViews& views, const Workers& workers,
                          std::byte* scratch) {
-    constexpr std::int64_t kTilesOfTask = 8;
+    constexpr std::int64_t kTilesOfTask = 4;
     const WeightGradient<Memory, Tiles, M, R> gradient(args, views, scratch);
     const std::int64_t parts = (args.depth + kTilesOfTask - 1) / kTilesOfTask;
     const std::int64_t tasks = (gradient.row_panels() + args.task_panels - 1) / args.task_panels;
@@ -227,9 +254,7 @@ void run_weight_gradient(const WinogradGradArgs& args, const WinogradGradViews& 
             };
             parallel_for(workers, parts, transform);
             auto multiply = [&](std::int64_t task, int worker) {
-                const std::int64_t first = task % tasks * args.task_panels, last = first + args.task_panels;
-                const std::int64_t panels = gradient.row_panels();
-                gradient.multiply(group, block, task / tasks, first, last < panels ? last : panels, worker);
+                gradient.multiply(group, block, task, tasks, worker);
             };
             parallel_for(workers, gradient.column_panels() * tasks, multiply);
         }
