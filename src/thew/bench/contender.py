@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from thew.bench.peers import find, split
-from thew.bench.tasks import Task
+from thew.bench.tasks import ModelTask, Task
 from thew.errors import InputError, UnsupportedError
 from thew.ir.graph import Array
 
@@ -35,7 +35,9 @@ class Turn:
 
 
 class Contender:
-    """One peer that does one task, told the options of its name (``peer:option=value``). Use as a context manager."""
+    """One peer that does one task, told the options of its name (``peer:option=value``); ``model`` is a file of its
+    own, by its path from the task's folder. Use as a context manager.
+    """
 
     def __init__(self, name: str, task: Task) -> None:
         self.name = name
@@ -43,6 +45,11 @@ class Contender:
         threads = options.pop("threads", "")
         if threads and not threads.isdigit():
             raise InputError(f"contender {name!r}: threads must be a number, got {threads!r}")
+        model = options.pop("model", "")
+        if model and not isinstance(task, ModelTask):
+            raise InputError(f"contender {name!r}: a model of its own must be for inference, got {task.kind}")
+        if isinstance(task, ModelTask) and model:
+            task = replace(task, path=str(Path(task.folder) / model))
         self._task = replace(task, threads=int(threads or task.threads), options=options)
         peer = find(self._peer, task.kind)
         environment = {**os.environ, **peer.load_environment(self._task.threads)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thew.cli import models, samples, show
+from thew.cli import files, models, samples, show
 from thew.cli.options import Common
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ def prune(
     learning_rate: Annotated[float, typer.Option(help="Of that training, at its start.")] = 1e-3,
 ) -> None:
     """Prunes a model, trains it on where that is asked for, and writes it as ONNX."""
-    from thew.compress import comparison
     from thew.compress import prune as shorten
 
     source = models.load(model, common.seed)
@@ -59,9 +58,7 @@ def prune(
             seed=common.seed,
             progress=progress,
         )
-    target = output or Path(f"{Path(model.removeprefix('zoo:')).with_suffix('')}_pruned.onnx")
-    pruned.save(target)
-    summary = comparison.compare(source, pruned.graph, pruned.before, pruned.after, common.threads)
+    target, summary = files.write_compressed(pruned, model, source, "pruned", output, common.threads)
     if common.json:
         counts = {name: list(pair) for name, pair in pruned.groups.items()}
         show.as_json({"model": model, "output": str(target), **summary, "groups": counts, "zeros": pruned.zeros})

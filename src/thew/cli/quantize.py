@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thew.cli import models, samples, show
+from thew.cli import files, models, samples, show
 from thew.cli.options import Common
 from thew.errors import InputError
 
@@ -87,11 +87,7 @@ def quantize(
 
 def _write(common: Common, model: str, source: Graph | str, outcome: Outcome, output: Path | None) -> None:
     """Writes the model, and says what it is beside the float one."""
-    from thew.compress import comparison
-
-    target = output or Path(f"{Path(model.removeprefix('zoo:')).with_suffix('')}_int8.onnx")
-    outcome.save(target)
-    summary = comparison.compare(source, outcome.graph, outcome.before, outcome.after, common.threads)
+    target, summary = files.write_compressed(outcome, model, source, "int8", output, common.threads)
     if common.json:
         show.as_json({"model": model, "output": str(target), **summary, **_layers(outcome)})
         return

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thew.cli import models, samples, show
+from thew.cli import files, models, samples, show, show_search
 from thew.cli.options import Common
 from thew.errors import InputError
 
 if TYPE_CHECKING:
+    from thew.compress.observe import Progress
     from thew.ir import Graph
     from thew.search import Result
     from thew.search.prepare import Prepared
+    from thew.search.result import Rival
     from thew.search.space import Settings
 
 _SAMPLES = 4  # that stand for data where a space is shown without
@@ -59,8 +63,15 @@ def search(
     replan: Annotated[
         Path | None, typer.Option(help="Adapt this plan, of another device or version, and search nothing.")
     ] = None,
-    plan: Annotated[Path | None, typer.Option(help="Write the plan here; by default beside the model.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write the report, one page, here.")] = None,
+    peers: Annotated[
+        str, typer.Option(help="Peers to time the plan beside, with commas: names of thew bench peers.")
+    ] = "",
+    plan: Annotated[
+        Path | None, typer.Option(help="Write the plan here; by default beside the model, as MODEL.plan.json.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write the report, one page, here; by default beside it, as MODEL.report.html.")
+    ] = None,
     space: Annotated[bool, typer.Option("--space", help="Show the space and its size, and search nothing.")] = False,
 ) -> None:
     """Finds by reinforcement learning the plan that is fastest or smallest on this machine within the bounds."""
@@ -75,8 +86,10 @@ def search(
     if space:
         _show_space(read(source), common.threads, given, precisions.split(","), _levels(pruning), common.json)
         return
-    stem = Path(model.removeprefix("zoo:")).with_suffix("")
-    target = plan or Path(f"{stem}.plan.json")
+    stem = files.beside(model)
+    target, page = plan or Path(f"{stem}.plan.json"), report or Path(f"{stem}.report.html")
+    for path in (target, page):
+        files.check_folder(path)
     if replan is not None:
         adapted(read(source), replan, common.threads).save(target)
         show.note(f"written to {target}")
@@ -103,17 +116,34 @@ def search(
             transfer_from=transfer_from,
             progress=progress,
         )
+        rivals, absent = _race(result, source, peers, given if max_accuracy_drop is not None else None, progress)
+    result = dataclasses.replace(result, rivals=rivals)
     result.plan.save(target)
     if result.model is not None:
         lighter = f"{stem}_{'pruned' if pruning else 'weights_int8'}.onnx"
         export_onnx(result.model, lighter)
         show.note(f"the plan is for the model in {lighter}")
-    if report is not None:
-        result.report(report)
+    result.report(page)
+    for name, reason in absent.items():
+        show.note(f"left out: {name}: {reason}")
     if common.json:
-        show.as_json({"model": model, "plan": str(target), **result.to_dict()})
-    else:
-        _show(result, target)
+        show.as_json({"model": model, "plan": str(target), "report": str(page), **result.to_dict()})
+        return
+    show_search.result(result)
+    show.line(f"plan in {target}, report in {page}")
+
+
+def _race(
+    result: Result, source: Graph | str, peers: str, given: Any, progress: Progress
+) -> tuple[tuple[Rival, ...], Mapping[str, str]]:
+    """The peers that are asked for beside the plan, on the same data."""
+    names = [name for name in peers.split(",") if name]
+    if not names:
+        return (), {}
+    from thew.bench import rivals
+    from thew.compress.accuracy import labelled
+
+    return rivals.race(result, source, names, None if given is None else labelled(given), progress=progress)
 
 
 def _weights(text: str) -> str | dict[str, float]:
@@ -184,50 +214,3 @@ def _show_space(
     )
     show.table("Layers", ("layer", "options", "ways"), [(k, len(ways[k]), ", ".join(v)) for k, v in layers.items()])
     show.line(f"{size:.3g} plans")
-
-
-def _show(result: Result, target: Path) -> None:
-    show.table(
-        "Plans timed as whole networks",
-        ("plan", "ms", "estimated ms", "memory", "accuracy", "BLAS fp32 over it", "memory"),
-        [
-            (
-                point.name,
-                f"{1e3 * point.seconds:.3f}",
-                "" if point.estimated_seconds is None else f"{1e3 * point.estimated_seconds:.3f}",
-                show.size(point.peak_memory_bytes),
-                "" if point.accuracy is None else str(point.accuracy),
-                f"{result.baseline.seconds / point.seconds:.2f}×",
-                f"{result.baseline.peak_memory_bytes / point.peak_memory_bytes:.2f}×",
-            )
-            for point in (*result.points, result.baseline)
-        ],
-    )
-    slowest = sorted(result.layers, key=lambda layer: -layer.seconds)[:10]
-    show.table(
-        "The ten slowest layers",
-        ("layer", "op", "chosen", "µs", "next best"),
-        [
-            (
-                layer.name,
-                layer.op,
-                layer.chosen,
-                f"{1e6 * layer.seconds:.1f}",
-                f"{layer.others[0].name}: {1e6 * layer.others[0].seconds:.1f}" if layer.others else "",
-            )
-            for layer in slowest
-        ],
-    )
-    if (there := result.settings["transfer"]) is not None:
-        show.line(
-            f"another device's times, corrected by {there['samples']} of this one, met {there['held_out']} others "
-            f"within {there['median_error']:.0%} (median; rank correlation {there['rank_correlation']:.2f}); "
-            f"{there['left']} ways were not measured"
-        )
-    if result.confirmation is not None:
-        seen = result.confirmation
-        show.line(f"on samples that nobody had seen: {seen.found}, the model as it is {seen.reference}")
-    show.line(
-        f"{result.best.name}: {result.speedup:.2f}× the speed of BLAS fp32, "
-        f"{1 / result.over_default:.2f}× that of the default plan; plan in {target}"
-    )

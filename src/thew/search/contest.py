@@ -14,6 +14,7 @@ from thew.search.game import Assignment, Table
 from thew.search.objective import LATENCY, PARETO, Objective
 
 _FINALISTS = 4  # of one objective, timed as whole networks beside the default plan
+_HOPELESS = 2.0  # times the best value: no whole network makes up for it
 MakeGoal = Callable[[Objective], Callable[[Assignment], float]]
 
 
@@ -59,11 +60,12 @@ class Contest:
             self.finalists[name] = best
 
     def _best_of(self, found: Mapping[str, Found], label: str) -> dict[str, Assignment]:
-        """The best assignment of each agent, without repetitions, best first."""
+        """The best assignment of each agent, without repetitions, best first, as far as they are near the best."""
         finalists: dict[str, Assignment] = {}
+        most = _HOPELESS * min(one.value for one in found.values())
         for name, one in sorted(found.items(), key=lambda item: item[1].value):
             known = one.best in finalists.values() or one.best in self.finalists.values()
-            if np.isfinite(one.value) and not known and len(finalists) < _FINALISTS:
+            if np.isfinite(one.value) and one.value <= most and not known and len(finalists) < _FINALISTS:
                 finalists[name + label] = one.best
         return finalists
 

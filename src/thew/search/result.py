@@ -51,6 +51,23 @@ class Confirmation:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """A peer that was timed beside the plan (`thew.bench.rivals`).
+
+    Attributes:
+        name: of the peer, with the precision of the model that it ran.
+        version: of its package.
+        seconds: of one run, the median.
+        ratio: its time over the plan's, the median over rounds.
+    """
+
+    name: str
+    version: str
+    seconds: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tried:
     """A dimension of the network, what each of its values was worth, and which was taken. Less is better."""
 
@@ -110,6 +127,8 @@ class Result:
         tried: what was tried once for the network.
         settings: what the search was asked for, and the machine.
         model: what the plan belongs to, where that is no longer the model as it was given: the pruned one.
+        stages: seconds that each stage of the search took, in order.
+        rivals: peers that were timed beside the plan, where that was asked for.
     """
 
     plan: Plan
@@ -127,11 +146,18 @@ class Result:
     settings: Mapping[str, Any] = field(default_factory=dict)
     model: Graph | None = None
     over_default: float = 1.0
+    stages: Mapping[str, float] = field(default_factory=dict)
+    rivals: tuple[Rival, ...] = ()
 
     @property
     def speedup(self) -> float:
         """The time of BLAS in fp32 over that of the plan."""
         return self.baseline.seconds / self.best.seconds
+
+    @property
+    def memory_ratio(self) -> float:
+        """Arena and weights of BLAS in fp32 over those of the plan."""
+        return self.baseline.peak_memory_bytes / self.best.peak_memory_bytes
 
     @property
     def hypervolume(self) -> float:
@@ -154,7 +180,7 @@ class Result:
             "speedup": self.speedup,
             "speedup_over_default": self.default.seconds / self.best.seconds,
             "confirmed_over_default": 1 / self.over_default,
-            "memory_ratio": self.baseline.peak_memory_bytes / self.best.peak_memory_bytes,
+            "memory_ratio": self.memory_ratio,
             "confirmation": None if seen is None else _confirmation(seen),
             "points": [_point(point) for point in self.points],
             "hypervolume": self.hypervolume,
@@ -164,6 +190,8 @@ class Result:
             "optimum_seconds": self.optimum_seconds,
             "choices": {layer.name: layer.chosen for layer in self.layers},
             "tried": [_tried(one) for one in self.tried],
+            "stages": dict(self.stages),
+            "rivals": [asdict(one) for one in self.rivals],
             "settings": dict(self.settings),
         }
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from thew.search.prepare import PRECISIONS, Scope, calibrator_for, check_precisi
 from thew.search.pruned import Level, Pruning, choose_pruning
 from thew.search.result import Confirmation, Point, Result
 from thew.search.space import LEVELS, Settings, check_levels, size_of
+from thew.search.stages import Stages
 from thew.search.transfer import Transfer
 from thew.search.trial import BLAS, DEFAULT, Network, Samples, Trials
 from thew.search.weights import choose_weights
@@ -129,11 +131,13 @@ def search(
     check_precisions(precisions)
     searched = check_levels(levels)
     contest.players()  # refuses what is no agent before anything is measured
+    progress = stages = Stages(progress, "reading")
     transfer = None if transfer_from is None else Transfer.of(transfer_from)
     whole = None if data is None else Data(np.asarray(data[0]), np.asarray(data[1]))
     samples = None if whole is None else Samples.split(whole, seed)
     source = read(model)
-    types = types_of(source, whole, input_shapes or {}, _BATCH if "throughput" in wanted.weights else 1)
+    open_batch = _BATCH if "throughput" in wanted.weights else 1
+    types = types_of(source, whole, input_shapes or {}, open_batch)
     may_lose = max_accuracy_drop is not None and "network" in searched
     calibrated = samples.calibration if samples is not None and may_lose else None
     shares = Pruning(tuple(pruning), finetune_epochs, calibrated)
@@ -171,9 +175,11 @@ def search(
         usual_way = environment.assignment_of(default.plan.choices)
         if usual_way is not None:
             estimates[DEFAULT] = table.total(usual_way)
-        points = trials.points(networks, estimates, progress, meter)
-    keys = {name: environment.accuracy_key(to) for name, to in contest.finalists.items()}
+        keys = {name: environment.accuracy_key(to) for name, to in contest.finalists.items()}
+        points = trials.points(networks, estimates, keys, progress, meter)
+    progress("confirming", 0, 1)
     winner, confirmation, over_default = _best(wanted, networks, points, trials, keys)
+    regrets = contest.regrets(table, range(seed, seed + seeds), progress)
     plans = [point for name, point in points.items() if name != BLAS]
     front = non_dominated([(p.seconds, p.peak_memory_bytes, -(p.accuracy.share if p.accuracy else 0.0)) for p in plans])
     return Result(
@@ -186,12 +192,14 @@ def search(
         points=tuple(plans),
         pareto=tuple(plans[index] for index in front),
         history={name: tuple(map(float, one.curve)) for name, one in contest.found.items()},
-        regrets=contest.regrets(table, range(seed, seed + seeds), progress),
+        regrets=regrets,
         optimum_seconds=table.total(table.optimum()),
         layers=layers_of(environment, table, contest.finalists.get(winner), networks[winner].plan),
         tried=(*pruned, *weighed, *prepared.tried),
         model=lean if lean is not source and winner != DEFAULT else None,
+        stages=stages.seconds(),
         settings={
+            "model": Path(os.fspath(model)).name if isinstance(model, str | os.PathLike) else source.name,
             "objective": objective if isinstance(objective, str) else dict(objective),
             "max_accuracy_drop": max_accuracy_drop,
             "max_memory_bytes": max_memory_bytes,
@@ -200,6 +208,8 @@ def search(
             "episodes": episodes,
             "threads": threads,
             "seed": seed,
+            "open_batch": open_batch,
+            "calibration": prepared.settings.calibration,
             "levels": sorted(scope.levels),
             "device": device_key(),
             "space": size_of(

@@ -128,10 +128,13 @@ class Trials:
         self,
         networks: Mapping[str, Network],
         estimates: Mapping[str, float],
+        keys: Mapping[str, Hashable],
         progress: Progress,
         meter: EnergyMeter | None = None,
     ) -> dict[str, Point]:
-        """Times all networks and BLAS in turn, asks for their accuracy and, with a meter, for their energy."""
+        """Times all networks and BLAS in turn, asks for their accuracy where it is not known by the keys, and, with a
+        meter, for their energy.
+        """
         runs = self._runs(networks)
         rest = _REST_SECONDS if self.threads > 1 else 0.0
         seconds = times_in_turn(runs, lambda number: progress("timing", number, _ROUNDS), rest_seconds=rest)
@@ -139,9 +142,8 @@ class Trials:
         points: dict[str, Point] = {}
         for name, network in networks.items():
             progress("accuracy", len(points), len(networks))
-            accuracy = None
-            if self.samples is not None:  # the default computes what the model does
-                accuracy = self.compare(None if name == DEFAULT else network, self.samples.search)[1]
+            # The default computes what the model does.
+            accuracy = self._accuracy(None if name == DEFAULT else network, keys.get(name))
             plan = network.plan
             # In seconds of the default's median, so that what slowed a round down slows nobody's result.
             relative = float(np.median(np.asarray(seconds[name]) / base)) * float(np.median(base))
@@ -155,9 +157,17 @@ class Trials:
                 None if meter is None else _joules(runs[name], meter),
             )
         blas = float(np.median(np.asarray(seconds[BLAS]) / base)) * float(np.median(base))
-        reference = None if self.samples is None else self.compare(None, self.samples.search)[1]
-        points[BLAS] = Point(BLAS, blas, None, self.blas.memory_bytes, self.blas.weight_bytes, reference)
+        points[BLAS] = Point(BLAS, blas, None, self.blas.memory_bytes, self.blas.weight_bytes, self._accuracy(None))
         return points
+
+    def _accuracy(self, network: Network | None, key: Hashable = None) -> Accuracy | None:
+        """On all samples of the search; None where there are none."""
+        if self.samples is None:
+            return None
+        known = self._asked.get(key) if key is not None else None
+        if known is not None and known[1].asked == len(self.samples.search.x):
+            return known[1]
+        return self.compare(network, self.samples.search)[1]
 
     def _inputs(self) -> dict[str, Array]:
         """A sample, or numbers by chance."""

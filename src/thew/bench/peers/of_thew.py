@@ -1,8 +1,9 @@
-"""Thew itself, with the options of a session: ``thew:precision=fp16``, ``thew:winograd=off``."""
+"""Thew itself, with the options of a session: ``thew:precision=fp16``, ``thew:winograd=off``, ``thew:plan=FILE``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from thew.bench.tasks import DQNTask, MatmulTask, ModelTask, OverheadTask, Task,
 from thew.errors import InputError
 
 VERSION_OF = ("thew",)
-SESSION_OPTIONS = ("precision", "mode", "isa")
+SESSION_OPTIONS = ("precision", "mode", "isa", "plan")
 
 
 def environment(threads: int) -> Mapping[str, str]:
@@ -35,7 +36,7 @@ def prepare(task: Task) -> Ready | None:
         names = [builder.input(name, task.precision, array.shape) for name, array in feeds.items()]
         session = thew.InferenceSession(builder.graph([builder.node("matmul", names)]), threads=task.threads)
     elif isinstance(task, ModelTask | OverheadTask):
-        session = thew.InferenceSession(task.path, threads=task.threads, **_options(task.options))
+        session = thew.InferenceSession(task.path, threads=task.threads, **_options(task.options, task.folder))
     else:
         return None
     session.run(None, feeds)
@@ -92,11 +93,13 @@ def _dqn(task: DQNTask) -> Ready:
     return Ready(steps, settings)
 
 
-def _options(told: Mapping[str, str]) -> dict[str, Any]:
-    """What a session takes by these names, and techniques that are ``off``."""
+def _options(told: Mapping[str, str], folder: str = "") -> dict[str, Any]:
+    """What a session takes by these names, a plan's by its path from a folder, and techniques that are ``off``."""
     from thew.plan import PlanOptions
 
     own = {name: value for name, value in told.items() if name in SESSION_OPTIONS}
+    if "plan" in own:
+        own["plan"] = str(Path(folder) / own["plan"])
     techniques = {name: state for name, state in told.items() if name not in SESSION_OPTIONS}
     if set(techniques.values()) - {"off"}:
         raise InputError(f"contender thew: a technique can be left out with =off, got {techniques}")
