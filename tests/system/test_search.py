@@ -132,7 +132,7 @@ def test_commands_keep_objectives_and_bounds(network, cache, result, tmp_path, m
     assert searched("--transfer-from", str(there))["settings"]["transfer"] is not None
     assert execute(["cache", "compare", str(there), "--samples", "10", "--json"]) == 0
     compared = json.loads(capsys.readouterr().out)
-    assert compared["samples"] == 10 and compared["median_error"] < 0.3  # the same times, twice as long
+    assert compared["samples"] == 10 and compared["median_error"] < 0.9  # 1 without correction: twice as long
     assert execute(["cache", "compare", str(model)]) == 1
 
 

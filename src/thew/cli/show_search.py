@@ -45,12 +45,12 @@ def _plans(found: Result, title: str) -> None:
             f"{point.seconds / best.seconds:.2f}×",
             show.size(point.peak_memory_bytes),
             f"{point.peak_memory_bytes / best.peak_memory_bytes:.2f}×",
-            "" if point.accuracy is None else f"{100 * point.accuracy.share:.1f} %",
+            _accuracy_of(point, found),
         )
         for point in (*found.points, found.baseline)
     ]
     rows += [(one.ratio * best.seconds, one.name, f"{one.ratio:.2f}×", "", "", "") for one in found.rivals]
-    columns = ("plan", "ms", "over it", "memory", "over it", "accuracy")
+    columns = ("plan", "ms", "× taken", "memory", "× taken", "accuracy")
     cells = [(name, f"{1e3 * seconds:.3f}", *rest) for seconds, name, *rest in sorted(rows)]
     show.table(title, columns if best.accuracy is not None else columns[:-1], [row[: len(columns)] for row in cells])
 
@@ -58,6 +58,14 @@ def _plans(found: Result, title: str) -> None:
 def _name(point: Point, found: Result) -> str:
     """Who found a plan, where that was somebody."""
     return f"found by {point.name}" if point.name in found.history else point.name
+
+
+def _accuracy_of(point: Point, found: Result) -> str:
+    """On the samples of the search; marked where it is out of bounds."""
+    if point.accuracy is None or found.default.accuracy is None:
+        return ""
+    drop, most = found.default.accuracy.share - point.accuracy.share, found.settings["max_accuracy_drop"]
+    return f"{100 * point.accuracy.share:.1f} %{' ✗' if most is not None and drop > most else ''}"
 
 
 def _layers(found: Result) -> None:
@@ -97,6 +105,4 @@ def _search(found: Result) -> None:
     regrets = ", ".join(f"{name} {median(values):.2%}" for name, values in found.regrets.items())
     measuring = sum(found.stages.get(stage, 0.0) for stage in ("trying settings", "measuring"))
     show.line(f"regret of the exact optimum after {settings['episodes']} episodes of {agent} and others: {regrets}")
-    show.line(
-        f"{sum(found.stages.values()):.0f} s, {measuring:.0f} of them for measurements, which the next search has"
-    )
+    show.line(f"{sum(found.stages.values()):.0f} s, {measuring:.0f} of them for measurements, which are kept")

@@ -4,6 +4,7 @@ const ms = (seconds) => (1e3 * seconds).toPrecision(4) + " ms";
 const us = (seconds) => (1e6 * seconds).toFixed(1);
 const mb = (bytes) => (bytes / 1e6).toPrecision(4) + " MB";
 const share = (x) => (100 * x).toFixed(2) + " %";
+const threads = (count) => count === 1 ? "one thread" : `${count} threads`;
 const breakable = (name) => name.replace(/_/g, "_\u200b");
 const { best, settings } = result;
 const isTime = ["latency", "throughput", "energy", "pareto"].includes(settings.objective);
@@ -17,10 +18,23 @@ function node(name, attributes, ...content) {
   return made;
 }
 
+// A drawing as wide as it is shown, so that its text is as large as the page's.
+function canvas(id, height) {
+  const svg = at(id), width = Math.max(320, Math.min(svg.clientWidth || 960, 960));
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  return { svg, width };
+}
+
 function heading() {
   const objective = typeof settings.objective === "string" ? settings.objective : JSON.stringify(settings.objective);
-  at("machine").textContent = `${settings.device}, ${settings.threads} thread(s); objective: ${objective}; ` +
-    `${Number(settings.space).toExponential(1)} plans possible, ${settings.episodes} episodes of ${settings.agent}`;
+  const name = settings.model || "this network";
+  at("title").textContent = `How ${breakable(name)} runs best`;
+  document.title = `Thew: ${name}`;
+  const all = Object.values(result.stages).reduce((sum, one) => sum + one, 0);
+  const [digits, power] = Number(settings.space).toExponential(1).split("e+");
+  at("machine").textContent = `${settings.device}, ${threads(settings.threads)}; objective: ${objective}; ` +
+    `${digits}·10${power.replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit])} plans possible, ${settings.episodes} episodes of ${settings.agent}; ` +
+    `${all.toFixed(0)} s, of which ${(result.stages.measuring || 0).toFixed(0)} to measure`;
   at("blas").textContent = settings.blas;
   const figure = (value, text) => at("figures").append(node("div", {}, node("b", {}, value), node("span", {}, text)));
   figure(ms(best.seconds), "a run");
@@ -34,20 +48,23 @@ function heading() {
 }
 
 function compare() {
-  const rows = [[result.baseline.name, result.baseline], ["default plan", result.default], ["found", best]];
-  const slowest = Math.max(...rows.map(([, p]) => p.seconds));
-  const largest = Math.max(...rows.map(([, p]) => p.peak_memory_bytes));
+  const rows = [["found", best], ["default plan", result.default],
+    ...result.rivals.map((one) => [one.name, { seconds: one.ratio * best.seconds, version: one.version }]),
+    [result.baseline.name, result.baseline]];
+  const most = (key) => Math.max(...rows.map(([, p]) => p[key] || 0));
   for (const [name, p] of rows) {
-    const bar = (kind, part, text) => node("div", { class: "row", style: "height:auto" },
-      node("div", { class: kind, style: `width:${(70 * part).toFixed(1)}%` }), node("small", {}, text));
-    at("compare").append(node("span", { class: "name" }, name), node("div", { class: "bars" },
-      bar("time", p.seconds / slowest, ms(p.seconds)),
-      bar("memory", p.peak_memory_bytes / largest, mb(p.peak_memory_bytes))));
+    const bar = (kind, key, text) => node("div", { class: "row", style: "height:auto" },
+      node("div", { class: kind, style: `width:${(50 * p[key] / most(key)).toFixed(1)}%` }),
+      node("small", {}, text(p[key]), p === best ? "" : `, ${(p[key] / best[key]).toFixed(2)}×`));
+    const bars = [bar("time", "seconds", ms)];
+    if (p.peak_memory_bytes) bars.push(bar("memory", "peak_memory_bytes", mb));
+    at("compare").append(node("span", { class: "name", title: p.version || "" }, name),
+      node("div", { class: "bars" }, ...bars));
   }
 }
 
 function curves() {
-  const svg = at("curves"), box = { left: 70, right: 890, top: 10, bottom: 290 };
+  const { svg, width } = canvas("curves", 300), box = { left: 70, right: width - 10, top: 10, bottom: 270 };
   const entries = Object.entries(result.history).map(([name, values]) =>
     [name, values.map((v) => v === null ? Infinity : v)]);
   const finite = entries.flatMap(([, values]) => values.filter(Number.isFinite));
@@ -62,8 +79,8 @@ function curves() {
     svg.append(node("line", { x1: box.left, x2: box.right, y1: y(v), y2: y(v), class: "axis" }));
     svg.append(node("text", { x: 4, y: Math.max(y(v) + 4, 12) }, label(v)));
   }
-  svg.append(node("text", { x: box.left, y: 312 }, "episode 1"));
-  svg.append(node("text", { x: box.right, y: 312, "text-anchor": "end" }, String(longest)));
+  svg.append(node("text", { x: box.left, y: 292 }, "episode 1"));
+  svg.append(node("text", { x: box.right, y: 292, "text-anchor": "end" }, String(longest)));
   entries.forEach(([name, values], i) => {
     const points = values.map((v, k) => Number.isFinite(v) ? `${x(k).toFixed(1)},${y(v).toFixed(1)}` : "");
     const line = node("path", { d: points.filter(Boolean).join("L").replace(/^(?=.)/, "M"), fill: "none",
@@ -87,7 +104,7 @@ function curves() {
   svg.append(mark);
   svg.addEventListener("pointermove", (event) => {
     const frame = svg.getBoundingClientRect();
-    const place = (event.clientX - frame.left) / frame.width * 900;
+    const place = (event.clientX - frame.left) / frame.width * width;
     const i = Math.min(longest - 1, Math.max(0, Math.round((place - box.left) / (box.right - box.left) * (longest - 1))));
     for (const side of ["x1", "x2"]) mark.setAttribute(side, x(i));
     mark.setAttribute("visibility", "visible");
@@ -104,12 +121,12 @@ function regrets() {
     const median = sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
     const cells = [share(median), share(sorted[0]), share(sorted.at(-1)), String(sorted.length)];
     document.querySelector("#regrets tbody").append(node("tr", {}, node("td", {}, name),
-      ...cells.map((text) => node("td", { class: "number" }, text))));
+      ...cells.map((text, i) => node("td", { class: i < 3 ? "number" : "number wide" }, text))));
   }
 }
 
 function front() {
-  const svg = at("front"), box = { left: 70, right: 860, top: 20, bottom: 250 };
+  const { svg, width } = canvas("front", 280), box = { left: 80, right: width - 20, top: 20, bottom: 240 };
   const points = [...result.points, result.baseline];
   const ringed = new Set(result.pareto.map((p) => p.name));
   at("volume").textContent = `Hypervolume: ${share(result.hypervolume)} of what lies below BLAS fp32.`;
@@ -120,8 +137,14 @@ function front() {
   const x = scale("seconds", box.left, box.right), y = scale("peak_memory_bytes", box.bottom, box.top);
   svg.append(node("line", { x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, class: "axis" }),
     node("line", { x1: box.left, x2: box.left, y1: box.top, y2: box.bottom, class: "axis" }),
-    node("text", { x: box.right, y: 272, "text-anchor": "end" }, "time (log)"),
+    node("text", { x: (box.left + box.right) / 2, y: 276, "text-anchor": "middle" }, "time (log)"),
     node("text", { x: 4, y: 14 }, "memory (log)"));
+  for (const end of [Math.min, Math.max]) {
+    const [seconds, bytes] = ["seconds", "peak_memory_bytes"].map((key) => end(...points.map((p) => p[key])));
+    svg.append(node("text", { x: x(seconds), y: 258, "text-anchor": "middle" }, ms(seconds)));
+    svg.append(node("text", { x: 4, y: y(bytes) + 4 }, mb(bytes)));
+  }
+  const called = { [result.default.name]: "default plan", [result.baseline.name]: "BLAS fp32", [best.name]: "found" };
   for (const p of points) {
     const chosen = p.name === best.name;
     const text = `${p.name}: ${ms(p.seconds)}, ${mb(p.peak_memory_bytes)}` +
@@ -137,6 +160,11 @@ function front() {
       dot.addEventListener(event, () => { at("said").textContent = text; });
     }
     svg.append(dot);
+    if (called[p.name]) {
+      const far = x(p.seconds) > (box.left + box.right) / 2;
+      svg.append(node("text", { x: x(p.seconds) + (far ? -18 : 18), y: y(p.peak_memory_bytes) + 4,
+        "text-anchor": far ? "end" : "start" }, called[p.name]));
+    }
   }
 }
 
@@ -145,9 +173,10 @@ function tried() {
   for (const one of result.tried) {
     const said = (v) => v === null ? "loses too much accuracy" :
       one.name === "calibration" ? `error ${v.toPrecision(3)}` : label(v);
-    const worth = Object.entries(one.worth).map(([value, v]) => `${value}: ${said(v)}`).join("; ");
-    document.querySelector("#tried tbody").append(
-      node("tr", {}, ...[one.name, one.chosen, worth].map((text) => node("td", {}, text))));
+    const word = (value) => ({ True: "on", False: "off" })[value] || value;
+    const worth = Object.entries(one.worth).map(([value, v]) => `${word(value)}: ${said(v)}`).join("; ");
+    document.querySelector("#tried tbody").append(node("tr", {},
+      ...[one.name.replace("_", " "), word(one.chosen), worth].map((text) => node("td", {}, text))));
   }
 }
 
@@ -164,6 +193,11 @@ function layers() {
   const body = document.querySelector("#layers tbody");
   const total = result.layers.reduce((sum, layer) => sum + layer.seconds, 0) || 1;
   const most = Math.max(...result.layers.map((layer) => layer.seconds), 1e-9);
+  const counts = new Map();
+  for (const { precision } of result.layers) counts.set(precision, (counts.get(precision) || 0) + 1);
+  for (const [precision, count] of counts) {
+    at("precisions").append(node("i", { class: `mark ${precision}` }), `${count} in ${precision}`);
+  }
   const rows = result.layers.map((layer) => {
     const list = node("ul", {}, ...layer.others.map((other) =>
       node("li", {}, `${breakable(other.name)}: ${why(other)}`)));
