@@ -15,8 +15,9 @@ def calibrate(common: Common) -> None:
     costs = load_costs(device_key())
     if common.json:
         show.as_json({"device": device_key(), "path": str(path), "speed": costs.speed, "levels": costs.levels,
-                      "step_seconds": costs.step_seconds, "efficiencies": costs.efficiencies})  # fmt: skip
+                      "step_seconds": costs.step_seconds, "join_seconds": costs.join_seconds,
+                      "efficiencies": costs.efficiencies})  # fmt: skip
         return
     rows = [(key, f"{value:.2f}") for key, value in costs.efficiencies.items()]
     show.table(f"{device_key()}: efficiency of algorithms", ("algorithm / type / instruction set", "of nominal"), rows)
-    show.line(f"kept in {path}")
+    show.line(f"several threads join in a step in {1e6 * costs.join_seconds:.1f} µs; kept in {path}")

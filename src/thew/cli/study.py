@@ -36,7 +36,9 @@ def study(
     mhz: Annotated[
         str, typer.Option(help="Caps on the CPUs' clock with commas (as administrator); none by default.")
     ] = "",
-    peers: Annotated[str, typer.Option(help="Peers with commas; names of thew bench peers; by default all.")] = "",
+    peers: Annotated[
+        str, typer.Option(help="Peers with commas; names of thew bench peers; by default all, of search none.")
+    ] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each piece.")] = 20,
     turn_seconds: Annotated[float, typer.Option(min=0.001, help="What one turn should take.")] = 0.5,
     piece_seconds: Annotated[float, typer.Option(min=1, help="Fewer rounds where a piece would take longer.")] = 120,
@@ -67,7 +69,7 @@ def study(
     """
     parts = [one for one in part.split(",") if one]
     if model == "search":
-        _of_searches(common, folder, networks, parts, episodes, seeds, plots)
+        _of_searches(common, folder, networks, parts, episodes, seeds, peers, plots)
         return
     if model == "learning":
         _of_learning(common, folder, parts, seeds, plots)
@@ -133,7 +135,7 @@ def _tell(common: Common, report: Path, **more: list[str]) -> None:
 
 
 def _of_searches(
-    common: Common, folder: Path, networks: str, parts: list[str], episodes: int, seeds: int, plots: bool
+    common: Common, folder: Path, networks: str, parts: list[str], episodes: int, seeds: int, peers: str, plots: bool
 ) -> None:
     from thew.bench.study import SearchedNetwork, SearchStudy, write_search_report
     from thew.bench.study.searches import PARTS
@@ -145,7 +147,8 @@ def _of_searches(
             f"--networks must be such as model.onnx=pictures, --part plans,agents, got {networks!r}"
         )
     parts = parts or list(PARTS)
-    whole = SearchStudy(folder, episodes, seeds, common.threads)
+    rivals = [name for name in peers.split(",") if name]
+    whole = SearchStudy(folder, episodes, seeds, common.threads, peers=rivals)
     with show.progress("study of search", len(pairs) * len(parts)) as bar:
         for path, _, data in pairs:
             name = Path(path).stem

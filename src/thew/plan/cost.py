@@ -65,7 +65,7 @@ class Costs:
         levels: (bytes of one core's share, bytes a second of one core), from the nearest cache to memory, of size 0.
         transpose_factor: how much slower bytes move where source and destination run along different axes.
         step_seconds: of a step that does nothing, and of each part of one that falls into parts.
-        join_seconds: for several threads to begin a step and to end it together.
+        join_seconds: for several threads to begin a step and to end it together, over their share of the work.
         shared_threads: threads that still add bandwidth beyond a core's own caches.
         byte_seconds: what a byte that is kept for good is worth, where memory is short (see `thew.plan.within`).
     """
@@ -76,7 +76,7 @@ class Costs:
     levels: tuple[tuple[int, float], ...] = ((32 << 10, 100e9), (1 << 20, 50e9), (4 << 20, 20e9), (0, 8e9))
     transpose_factor: float = 2.0
     step_seconds: float = 0.5e-6
-    join_seconds: float = 4e-6
+    join_seconds: float = 1.5e-6
     shared_threads: int = 2
     byte_seconds: float = 0.0
 

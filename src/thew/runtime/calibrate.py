@@ -28,8 +28,11 @@ from thew.plan.cost import nominal_rate
 from thew.runtime.native import Program
 
 _ROUNDS = 5
+_LEAST_JOIN_SECONDS = 1e-7  # two looks at another core's memory
 _LEAST_EFFICIENCY, _MOST_EFFICIENCY = 0.001, 4.0  # of a nominal rate, which need not be the very core's
 _DTYPES = ("fp32", "fp64", "fp16", "bf16")
+_NUMBERS = ("speed", "transpose_factor", "step_seconds", "join_seconds")
+_JOINED_ELEMENTS = 1 << 15  # of a step that takes one thread about as long as one that several may be too many for
 
 Write = Callable[[GraphBuilder, str], str]  # a node of a dtype, its output's name
 
@@ -47,10 +50,10 @@ def load_costs(device: str) -> Costs:
         fields = json.loads(costs_path(device).read_text())
         efficiencies = {str(key): float(value) for key, value in fields["efficiencies"].items()}
         levels = tuple((int(size), float(rate)) for size, rate in fields["levels"])
-        speed, factor, step = (float(fields[name]) for name in ("speed", "transpose_factor", "step_seconds"))
-        if not levels or not min(speed, factor, step, *efficiencies.values(), *(rate for _, rate in levels)) > 0:
+        speed, factor, step, join = (float(fields[name]) for name in _NUMBERS)
+        if not levels or not min(speed, factor, step, join, *efficiencies.values(), *(rate for _, rate in levels)) > 0:
             return BUILT_IN
-        return Costs("calibrated", speed, efficiencies, levels, factor, step)
+        return Costs("calibrated", speed, efficiencies, levels, factor, step, join)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return BUILT_IN
 
@@ -63,11 +66,12 @@ def save_costs(device: str, costs: Costs) -> Path:
     return path
 
 
-def calibrate(target: Target, peak_flops: float, caches: dict[str, int]) -> Costs:
-    """Measures a machine's rates on one thread.
+def calibrate(target: Target, together: Target, peak_flops: float, caches: dict[str, int]) -> Costs:
+    """Measures a machine's rates on one thread, and what it costs that several join in a step.
 
     Args:
         target: the machine, for one thread.
+        together: the machine, for all threads that it has cores for.
         peak_flops: operations a second of a core's fp32 multiply-adds on the best ISA.
         caches: bytes by level: l1_bytes, l2_bytes, l3_bytes_per_core.
     """
@@ -78,7 +82,8 @@ def calibrate(target: Target, peak_flops: float, caches: dict[str, int]) -> Cost
     levels = tuple(
         (size, _bandwidth(target, extent, step_seconds)) for size, extent in zip([*sizes, 0], extents, strict=True)
     )
-    costs = Costs("calibrated", speed, {}, levels, BUILT_IN.transpose_factor, step_seconds)
+    join_seconds = _join_seconds(together) if together.threads > 1 else BUILT_IN.join_seconds
+    costs = Costs("calibrated", speed, {}, levels, step_seconds=step_seconds, join_seconds=join_seconds)
     costs = replace(costs, transpose_factor=_transpose_factor(target, extents[min(1, len(extents) - 1)], costs))
     return replace(costs, efficiencies=_efficiencies(replace(target, costs=costs)))
 
@@ -99,13 +104,21 @@ def _typed(graph: Graph) -> Graph:
     return specialise(graph, {value.name: value.type for value in graph.inputs})
 
 
-def _copy_seconds(target: Target, elements: int, steps: int) -> float:
+def _copy_seconds(target: Target, elements: int, steps: int, threads: int = 1) -> float:
     """A chain of elementwise steps over one tensor: what they all take."""
     b = GraphBuilder("copies")
     value = b.input("x", "fp32", (elements,))
-    for _ in range(steps):
-        value = b.node("neg", [value])
-    return float(_run(_typed(b.graph([value])), target, {}).sum())
+    names = [f"y{step}" for step in range(steps)]
+    for name in names:
+        value = b.node("neg", [value], name)
+    return float(_run(_typed(b.graph([value])), target, {name: Choice(threads=threads) for name in names}).sum())
+
+
+def _join_seconds(together: Target) -> float:
+    """What a step takes on all threads over their share of what it takes on one."""
+    steps = 16
+    alone, shared = (_copy_seconds(together, _JOINED_ELEMENTS, steps, count) for count in (1, together.threads))
+    return max((shared - alone / together.threads) / steps, _LEAST_JOIN_SECONDS)
 
 
 def _bandwidth(target: Target, extent_bytes: int, step_seconds: float) -> float:

@@ -60,8 +60,8 @@ def target(threads: int = 1, isa: str | None = None, sharing: int = 0) -> Target
 
 def calibrate_device() -> Path:
     """Measures this machine's rates, and keeps them for the planner: the file's path. Takes seconds."""
-    here = replace(target(1), costs=BUILT_IN)
-    costs = calibrate(here, measure_peak_flops("fp32", 1), facts()["caches"])
+    here, together = (replace(target(threads), costs=BUILT_IN) for threads in (1, granted_threads()))
+    costs = calibrate(here, together, measure_peak_flops("fp32", 1), facts()["caches"])
     path = save_costs(device_key(), costs)
     target.cache_clear()
     return path

@@ -15,7 +15,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def test_rates_come_back_as_they_were():
-    costs = Costs("calibrated", 0.5, {"conv.implicit/fp32/neon": 0.25}, ((1024, 2e9), (0, 1e9)), 3.0, 1e-7)
+    costs = Costs("calibrated", 0.5, {"conv.implicit/fp32/neon": 0.25}, ((1024, 2e9), (0, 1e9)), 3.0, 1e-7, 2e-6)
     assert save_costs("Cortex-A76/neon", costs) == costs_path("Cortex-A76/neon")
     assert load_costs("Cortex-A76/neon") == costs
     assert load_costs("Cortex-A72/neon") == BUILT_IN
@@ -29,6 +29,7 @@ def test_rates_come_back_as_they_were():
         ("levels", [[1024, -1.0]]),
         ("efficiencies", {"conv": 0}),
         ("step_seconds", None),
+        ("join_seconds", -1e-6),
     ],
 )
 def test_rates_that_cannot_be_count_as_none(field, value):

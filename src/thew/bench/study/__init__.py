@@ -11,7 +11,8 @@ from thew.bench.study.pieces import Ablation, Cell, Piece, pieces_of
 from thew.bench.study.report import write_report
 from thew.bench.study.returns import ReturnsStudy, agent_runs
 from thew.bench.study.run import Study
-from thew.bench.study.searches import SearchedNetwork, SearchStudy, write_search_report
+from thew.bench.study.searches import SearchedNetwork, SearchStudy
+from thew.bench.study.searches_report import write_search_report
 from thew.bench.study.training import accuracies, training_pieces, training_task, write_training_report
 
 __all__ = [
