@@ -27,7 +27,7 @@ def variants(threads, channels=64, size=56):
 
 
 @pytest.mark.parametrize(
-    ("threads", "size", "counts"), [(1, 56, {1}), (2, 56, {2, 1}), (8, 56, {8, 4}), (8, 2, {8, 4, 2, 1})]
+    ("threads", "size", "counts"), [(1, 56, {1}), (2, 56, {2, 1}), (8, 56, {8, 4}), (8, 1, {8, 4, 2, 1})]
 )
 def test_threads_are_tried_where_the_estimate_leaves_them_open(threads, size, counts):
     assert {way.choice.threads for way in variants(threads, size=size)} == counts
