@@ -2,6 +2,7 @@
 // the consecutive dimensions differ, and an element-wise loop for everything else. Rows of 2, 4 or 8 bytes are
 // elements.
 #include <algorithm>
+#include <cstdlib>
 
 #include "kernels/elementwise_step.hpp"
 #include "kernels/move/step.hpp"
@@ -109,13 +110,20 @@ bool widen(StridedLoop& loop) {
     return true;
 }
 
-// The loop with its longest dimension innermost.
-StridedLoop along_longest(const StridedLoop& loop) {
-    StridedLoop turned = loop;
+// The loop with a long dimension innermost: of those as long as a few vectors, or else of the longest ones, that whose
+// elements are nearest to each other, so that what the others repeat stays in the first-level cache.
+StridedLoop along_long(const StridedLoop& loop) {
+    constexpr std::int64_t kLong = 16;
     const int last = loop.rank - 1;
-    const int longest = static_cast<int>(std::max_element(loop.extent, loop.extent + loop.rank) - loop.extent);
-    std::swap(turned.extent[longest], turned.extent[last]);
-    for (auto& stride : turned.stride) std::swap(stride[longest], stride[last]);
+    const std::int64_t least = std::min(*std::max_element(loop.extent, loop.extent + loop.rank), kLong);
+    const auto step = [&](int d) { return std::abs(loop.stride[0][d]) + std::abs(loop.stride[1][d]); };
+    int best = -1;
+    for (int d = 0; d <= last; ++d) {
+        if (loop.extent[d] >= least && (best < 0 || step(d) < step(best))) best = d;
+    }
+    StridedLoop turned = loop;
+    std::rotate(turned.extent + best, turned.extent + best + 1, turned.extent + loop.rank);
+    for (auto& stride : turned.stride) std::rotate(stride + best, stride + best + 1, stride + loop.rank);
     return turned;
 }
 
@@ -126,7 +134,7 @@ std::unique_ptr<Step> copy_of(const StridedLoop& loop, const MoveEntry& entry) {
     if (loop.extent[n] * loop.extent[loop.rank - 1] > kFewElements) {
         return std::make_unique<TransposeStep>(loop, n, entry);
     }
-    return std::make_unique<ElementwiseStep<Nothing>>(along_longest(loop), entry.copy, Nothing{});
+    return std::make_unique<ElementwiseStep<Nothing>>(along_long(loop), entry.copy, Nothing{});
 }
 
 class FillStep : public Step {
