@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from time import perf_counter, sleep
+from time import perf_counter
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from thew.search.result import Point
 BLAS, DEFAULT = "BLAS fp32", "default"
 _ROUNDS = 15
 _TURN_SECONDS = 5e-3  # of one network in one round
-_REST_SECONDS = 0.03  # OpenBLAS's threads wait for more work as long, taking their cores from whoever is next
+_SETTLE_SECONDS = 0.12  # OpenBLAS's threads wait for more work as long, taking their cores from whoever is next
 _ENERGY_SECONDS = 1.0
 _SHARES = (0.2, 0.4)  # of the samples: for calibration, for the search; the rest confirms
 
@@ -121,7 +121,7 @@ class Trials:
         """The time of a network as a share of the usual one's, in rounds of their own."""
         runs = self._runs({"found": network, DEFAULT: usual})
         del runs[BLAS]
-        seconds = times_in_turn(runs, rounds=2 * _ROUNDS)
+        seconds = times_in_turn(runs, rounds=2 * _ROUNDS, settle_seconds=self._settle_seconds)
         return float(np.median(np.asarray(seconds["found"]) / np.asarray(seconds[DEFAULT])))
 
     def points(
@@ -136,8 +136,8 @@ class Trials:
         meter, for their energy.
         """
         runs = self._runs(networks)
-        rest = _REST_SECONDS if self.threads > 1 else 0.0
-        seconds = times_in_turn(runs, lambda number: progress("timing", number, _ROUNDS), rest_seconds=rest)
+        settle = self._settle_seconds
+        seconds = times_in_turn(runs, lambda number: progress("timing", number, _ROUNDS), settle_seconds=settle)
         base = np.asarray(seconds[DEFAULT])
         points: dict[str, Point] = {}
         for name, network in networks.items():
@@ -169,6 +169,11 @@ class Trials:
             return known[1]
         return self.compare(network, self.samples.search)[1]
 
+    @property
+    def _settle_seconds(self) -> float:
+        """Before each turn. One thread's core is nobody else's."""
+        return _SETTLE_SECONDS if self.threads > 1 else 0.0
+
     def _inputs(self) -> dict[str, Array]:
         """A sample, or numbers by chance."""
         random = np.random.default_rng(0)
@@ -196,11 +201,12 @@ def times_in_turn(
     runs: Mapping[str, Callable[[], object]],
     tick: Callable[[int], None] = lambda number: None,
     rounds: int = _ROUNDS,
-    rest_seconds: float = 0.0,
+    settle_seconds: float = 0.0,
 ) -> dict[str, list[float]]:
     """Seconds of one call in each round, everybody in turn, another first in each round. A call that is not timed
-    brings back what the others have driven from the caches: a network that runs often is what is asked about. Before
-    it there is a rest where threads of the one before may still wait for more.
+    brings back what the others have driven from the caches: a network that runs often is what is asked about. There are
+    more such calls where threads of the one before may still wait for more. (A rest in their place does no good: for a
+    while after one, two threads took here what one takes.)
     """
     calls, names = {}, list(runs)
     for name, run in runs.items():
@@ -214,8 +220,10 @@ def times_in_turn(
         shift = number % len(names)
         for name in names[shift:] + names[:shift]:
             run = runs[name]
-            sleep(rest_seconds)
+            started = perf_counter()
             run()
+            while perf_counter() - started < settle_seconds:
+                run()
             started = perf_counter()
             for _ in range(calls[name]):
                 run()
