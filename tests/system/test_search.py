@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 import thew
+from thew import bench
+from thew.bench.rivals import race
 from thew.cli.app import execute
-from thew.compress.accuracy import Data
+from thew.compress.accuracy import Data, labelled
 from thew.errors import InputError, PlanError, UnsupportedError
 from thew.search.objective import Objective
 from thew.search.pruned import Pruning, choose_pruning
 from thew.search.space import Settings
+from thew.search.stages import Stages
 
 BYTES = ["fp32", "int8"]
 QUICK = {"levels": ["algorithm"], "seeds": 1}
@@ -78,6 +81,24 @@ def test_agents_end_at_or_above_the_optimum(result):
     assert result.over_default <= 1
 
 
+def test_peers_take_turns_with_the_plan(network, result, data):
+    rivals, absent = race(result, network, ["blas", "nobody"], labelled(data), bench.Settings(2, 0.005))
+    assert rivals[0].name == "blas fp32" and all(one.ratio > 0 for one in rivals)
+    assert set(absent) >= {"nobody fp32", "nobody int8"}
+    told = dataclasses.replace(result, rivals=rivals).to_dict()["rivals"][0]
+    assert told["name"] == "blas fp32" and told["seconds"] > 0
+
+
+def test_stages_last_until_the_next_one(result):
+    told = []
+    stages = Stages(lambda *at: told.append(at), "first")
+    stages("second", 0, 1)
+    stages("second", 1, 1)
+    assert told == [("second", 0, 1), ("second", 1, 1)]
+    assert list(stages.seconds()) == ["first", "second"] and min(stages.seconds().values()) >= 0
+    assert {"reading", "measuring", "playing", "timing"} <= set(result.stages)
+
+
 def test_second_search_measures_nothing_again(network, cache, result):
     for _ in range(2):
         seen = []
@@ -120,6 +141,11 @@ def test_commands_keep_objectives_and_bounds(network, cache, result, tmp_path, m
         said = capsys.readouterr()
         return said.err if status else json.loads(said.out)
 
+    assert execute(["search", str(model), "--levels", "algorithm", "--episodes", "5"]) == 0
+    said = capsys.readouterr().out
+    assert "◀ taken" in said and "BLAS fp32" in said and "default" in said and "model.report.html" in said
+    assert (tmp_path / "model.plan.json").exists() and (tmp_path / "model.report.html").exists()
+    assert "must be in a folder" in searched("--report", str(tmp_path / "nowhere" / "r.html"), status=1)
     least = searched("--objective", "memory")["best"]["peak_memory_bytes"]
     assert searched("--max-memory-bytes", str(least))["best"]["peak_memory_bytes"] <= least
     assert "max_memory_bytes" in searched("--max-memory-bytes", str(least - 1), status=1)

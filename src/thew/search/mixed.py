@@ -8,12 +8,15 @@ assignment becomes a network by making the model's form anew, with the layers in
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from math import inf, prod
+from pathlib import Path
 
 from thew.compress import Calibrator, Method
+from thew.compress.digests import digest_of, model_key
 from thew.compress.sensitivity import sensitivity
 from thew.ir import Graph, Node
 from thew.plan import Choice, key_of
@@ -24,7 +27,8 @@ from thew.search.conversions import MixedFormulation, conversion_of
 from thew.search.environment import Environment, Known, distinct
 from thew.search.forms import FLOAT, INTEGER, Form
 from thew.search.game import Assignment, Risk, Table
-from thew.search.measure import Trial
+from thew.search.measure import Trial, measurements
+from thew.search.network_level import remembered
 from thew.search.space import LEVELS
 from thew.search.trial import Network
 from thew.search.twins import Twin, nodes_of, twins_of
@@ -41,11 +45,13 @@ class MixedEnvironment(Environment):
         calibrator: quantises the model; None where nothing may run on integers.
         calibration: how ranges are chosen.
         half: the 16-bit type that layers may compute in; none where it is empty.
+        cache: file that what integers do to accuracy is kept in; None keeps nothing.
     """
 
     calibrator: Calibrator | None
     calibration: str = "minmax"
     half: str = ""
+    cache: Path | None = None
 
     def __post_init__(self) -> None:
         self.types = {value.name: value.type for value in self.graph.inputs}
@@ -178,8 +184,13 @@ class MixedEnvironment(Environment):
 
     def _sensitivity(self) -> list[float]:
         """For each layer, the noise that its twin on integers adds to the outputs."""
-        assert self.calibrator is not None
-        found = sensitivity(self.calibrator, Method(self.calibration))
+        calibrator = self.calibrator
+        assert calibrator is not None
+        find = partial(sensitivity, calibrator, Method(self.calibration), progress=calibrator.progress)
+        layers = [key for key, layer in calibrator.layers.items() if layer.weight]
+        about = [model_key(calibrator.graph), "sensitivity", self.calibration, digest_of(calibrator.feeds.values())]
+        with closing(measurements(self.cache)) if self.cache is not None else nullcontext() as kept:
+            found = remembered(kept, about, layers, find)
         twins = (self.twins[INTEGER].get(key) for key in self.alternatives)
         return [max((found.get(key, 0.0) for key in twin.layers), default=0.0) if twin else 0.0 for twin in twins]
 

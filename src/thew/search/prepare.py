@@ -96,7 +96,7 @@ def prepare(
             partial(progress, "trying settings"),
             kept,
         )
-        environment = space_of(source, types, settings, calibrator, scope.levels)
+        environment = space_of(source, types, settings, calibrator, scope.levels, Path(scope.cache or default_path()))
         environment.survey(
             kept, scope.budget_seconds, lambda *at: progress("measuring", *at), scope.farm, scope.transfer
         )
@@ -109,12 +109,13 @@ def space_of(
     settings: Settings,
     calibrator: Calibrator | None = None,
     levels: Collection[str] = LEVELS,
+    cache: Path | None = None,
 ) -> Environment:
     """A model's space of plans under settings, of which nothing is measured yet."""
     graph, here, options = planned_graph(source, types, settings), target(settings.threads), settings.options
     if calibrator is None and not settings.half:
         return Environment(source, graph, here, options=options, levels=levels)
-    how = (calibrator, settings.calibration, settings.half)
+    how = (calibrator, settings.calibration, settings.half, cache)
     return MixedEnvironment(source, graph, here, *how, options=options, levels=levels)
 
 

@@ -64,7 +64,7 @@ function compare() {
 }
 
 function curves() {
-  const { svg, width } = canvas("curves", 300), box = { left: 70, right: width - 10, top: 10, bottom: 270 };
+  const { svg, width } = canvas("curves", 300), box = { left: 80, right: width - 10, top: 10, bottom: 270 };
   const entries = Object.entries(result.history).map(([name, values]) =>
     [name, values.map((v) => v === null ? Infinity : v)]);
   const finite = entries.flatMap(([, values]) => values.filter(Number.isFinite));

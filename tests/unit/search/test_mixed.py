@@ -188,3 +188,17 @@ def test_quantised_plans_are_refused_for_other_models(space, tmp_path):
         broken.write_text(text.replace(old, new, 1) if old != '"kept":[]' else new.join(text.rsplit(old, 1)))
         with pytest.raises(PlanError):
             thew.InferenceSession(space.source, plan=Plan.load(broken))
+
+
+def test_what_layers_lose_on_integers_is_asked_once(space, model, samples, tmp_path, monkeypatch):
+    def kept():
+        made = MixedEnvironment(
+            model, planned_graph(model), target(1), Calibrator(model, samples), cache=tmp_path / "kept.sqlite"
+        )
+        made.fill({}, frozenset())
+        return made.table().risk.sensitivity()
+
+    lost = space.table().risk.sensitivity()
+    assert kept() == pytest.approx(lost) and max(lost) > 0
+    monkeypatch.setattr("thew.search.mixed.sensitivity", lambda *given, **named: pytest.fail("asked again"))
+    assert kept() == pytest.approx(lost)
