@@ -9,14 +9,15 @@ namespace {
 
 inline constexpr int kRowsTogether = 4, kVectorsTogether = 4;
 
-// `last`: columns of the last vector.
+// `last`: columns of the last vector; `next`: a column of vectors that is asked for meanwhile.
 template <class T, int M, int P>
-void add_rows(const Gemv& gemv, const T* a, const T* b, T* y, int last) {
+void add_rows(const Gemv& gemv, const T* a, const T* b, T* y, const T* next, int last) {
     const bool whole = last == kLanes<T>;
     unroll<M * P>([&](auto i) THEW_FLAT { __builtin_prefetch(y + i / P * gemv.y_m + i % P * kLanes<T>, 1); });
     Vec<T> acc[M][P];
     unroll<M * P>([&](auto i) THEW_FLAT { acc[i / P][i % P] = Vec<T>{}; });
-    for (std::int64_t k = 0; k < gemv.k; ++k, a += gemv.a_k, b += gemv.b_k) {
+    for (std::int64_t k = 0; k < gemv.k; ++k, a += gemv.a_k, b += gemv.b_k, next += gemv.b_k) {
+        if (M > 1) __builtin_prefetch(next, 0, 2);
         Vec<T> in[P];
         unroll<P>([&](auto p) THEW_FLAT {
             const T* at = b + p * kLanes<T>;
@@ -40,7 +41,7 @@ void add_rows(const Gemv& gemv, const T* a, const T* b, T* y, int last) {
 }
 
 template <class T>
-using AddRows = void (*)(const Gemv& gemv, const T* a, const T* b, T* y, int last);
+using AddRows = void (*)(const Gemv& gemv, const T* a, const T* b, T* y, const T* next, int last);
 
 template <class T>
 struct AddRowsKernels {
@@ -62,7 +63,8 @@ private:
 template <class T>
 inline constexpr AddRowsKernels<T> kAddRows{};
 
-// Rows [0, gemv.m) of columns [first, last), all of whose pointers are of row 0, column 0.
+// Rows [0, gemv.m) of columns [first, last), all of whose pointers are of row 0, column 0. Rows that follow the first
+// ones find columns near: each of them asks for a vector of those that come next.
 template <class T>
 void multiply_rows(const Gemv& gemv, const T* a, const T* b, T* y, std::int64_t first, std::int64_t last) {
     constexpr std::int64_t width = kVectorsTogether * kLanes<T>;
@@ -72,7 +74,10 @@ void multiply_rows(const Gemv& gemv, const T* a, const T* b, T* y, std::int64_t 
         const int rest = static_cast<int>(columns - (vectors - 1) * kLanes<T>);
         for (std::int64_t m = 0; m < gemv.m; m += kRowsTogether) {
             const int rows = static_cast<int>(gemv.m - m < kRowsTogether ? gemv.m - m : kRowsTogether);
-            kAddRows<T>.kernels[rows - 1][vectors - 1](gemv, a + m * gemv.a_m, b + n, y + m * gemv.y_m + n, rest);
+            const std::int64_t pass = m / kRowsTogether, next = n + width + (pass - 1) * kLanes<T>;
+            const bool asks = pass > 0 && pass <= kVectorsTogether && next < gemv.n;
+            kAddRows<T>.kernels[rows - 1][vectors - 1](gemv, a + m * gemv.a_m, b + n, y + m * gemv.y_m + n,
+                                                       b + (asks ? next : n), rest);
         }
     }
 }
