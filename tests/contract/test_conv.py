@@ -148,7 +148,8 @@ def test_strides(row: Any, layout: str) -> None:
 @pytest.mark.parametrize("row", ROWS)
 def test_epilogues(row: Any, activation: str) -> None:
     """Residual first, activation after it; the residual absent, elsewhere, or where y is to be written."""
-    for case in filter(partial(fits, row), (for_row(row), Case(700, 21, 3, 3, (1, 1), pads=NO_PADS))):
+    several_blocks = (Case(700, oc, 3, 5, (1, 1), pads=NO_PADS) for oc in (21, 24))  # of k; with and without a tail
+    for case in filter(partial(fits, row), (for_row(row), *several_blocks)):
         x, weight, bias = operands(case, row)
         weight = (weight / 16).astype(x.dtype)
         sums = convolved(case, x, weight) + channels(bias)

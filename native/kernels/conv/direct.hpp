@@ -128,7 +128,7 @@ private:
                          x_.stride_w,
                          x_.dilation_w,
                          static_cast<const T*>(p_.b) + column * p_.k};
-        const Panels panels(x_.out_w, Tiles::kRows);
+        const Panels panels(x_.out_w, Tiles::kRows, 1);
         for (std::int64_t panel = 0; panel < panels.count; ++panel) {
             const int height = panels.height(panel);
             kTiles.kernels[height - 1][vectors - 1](at, write);

@@ -155,8 +155,7 @@ struct PlaneColumns {
     }
 
     template <class Column>
-    void columns(const T* x, std::int64_t row, int count, std::int64_t k0, std::int64_t k1,
-                 const Column& column) const {
+    void columns(const T* x, std::int64_t row, int count, std::int64_t k0, std::int64_t k1, Column& column) const {
         const Place first = Pixels(p, row).place();
         const std::int64_t in_h = p.in_h, window_w = p.kw, window_h = p.kh, last = k1 - k0;
         const bool one_row = row % p.out_w + count <= p.out_w;
@@ -166,8 +165,8 @@ struct PlaneColumns {
         x += run / window_h * p.x_c + kh * line + (one_row ? first.first : 0);
         const bool inside = one_row && within && first.h >= 0 && first.h + (window_h - 1) * p.dilation_h < in_h;
         if (inside && kw == 0 && last % window_w == 0) {
-            return p.stride_w == 1 ? hand_over_rows<1>(x, kh, last, line, next_plane, column)
-                                   : hand_over_rows<2>(x, kh, last, line, next_plane, column);
+            const WindowRows rows{kh, last, line, next_plane, window_h};
+            return p.stride_w == 1 ? hand_over_rows<1>(x, rows, column) : hand_over_rows<2>(x, rows, column);
         }
         T staging[kMostRead];
         for (std::int64_t k = 0; k < last;) {
@@ -196,31 +195,54 @@ struct PlaneColumns {
         }
     }
 
-    // The vectors of `taps` neighbouring taps, from pixels S apart.
-    template <int S, class Column>
-    static THEW_INLINE void hand_over(const T* from, std::int64_t k, std::int64_t taps, const Column& column) {
-        if (k < 0) __builtin_unreachable();  // a column's place in its group is then a shift and a mask
-        for (const std::int64_t last = k + taps; k < last; ++k, ++from) {
-            if constexpr (S == 1) {
-                column(k, load_lanes<A>(from, L));
-            } else {
-                constexpr std::make_integer_sequence<int, L> kEvens;
-                column(k, evens(load_lanes<A>(from, L), load_lanes<A>(from + L, L), kEvens));
-            }
-        }
+    // Pixels S apart.
+    template <int S>
+    static THEW_INLINE Vec<A> pixels(const T* from) {
+        if constexpr (S == 1) return load_lanes<A>(from, L);
+        constexpr std::make_integer_sequence<int, L> kEvens;
+        return evens(load_lanes<A>(from, L), load_lanes<A>(from + L, L), kEvens);
     }
 
-    // All rows of windows that lie in the image, from row kh of one at x on.
+    // The vectors of `taps` neighbouring taps.
     template <int S, class Column>
-    THEW_INLINE void hand_over_rows(const T* x, std::int64_t kh, std::int64_t last, std::int64_t line,
-                                    std::int64_t next_plane, const Column& column) const {
-        const std::int64_t window_w = p.kw, window_h = p.kh;
-        for (std::int64_t k = 0; k < last; k += window_w) {
-            hand_over<S>(x, k, window_w, column);
-            x += line;
-            if (++kh < window_h) continue;
-            kh = 0;
-            x += next_plane;
+    static THEW_INLINE void hand_over(const T* from, std::int64_t k, std::int64_t taps, Column& column) {
+        if (k < 0) __builtin_unreachable();  // a column's place in its group is then a shift and a mask
+        for (const std::int64_t last = k + taps; k < last; ++k, ++from) column(k, pixels<S>(from));
+    }
+
+    // Rows of windows that lie in the image: which row of the window is first, all their taps, from a row to the next,
+    // what a plane's last one adds to that, and how many a plane has.
+    struct WindowRows {
+        std::int64_t kh, taps, line, next_plane, in_plane;
+    };
+    static THEW_INLINE void next_row(const T*& x, WindowRows& rows) {
+        x += rows.line;
+        if (++rows.kh < rows.in_plane) return;
+        rows.kh = 0;
+        x += rows.next_plane;
+    }
+
+    template <int S, class Column>
+    THEW_INLINE void hand_over_rows(const T* x, WindowRows rows, Column& column) const {
+        const std::int64_t window_w = p.kw;
+        if constexpr (kLaneMultiply) {
+            if (window_w == 3) return hand_over_groups<S, 3>(x, rows, column);
+            if (window_w == 5) return hand_over_groups<S, 5>(x, rows, column);
+            if (window_w == 7) return hand_over_groups<S, 7>(x, rows, column);
+        }
+        for (std::int64_t k = 0; k < rows.taps; k += window_w, next_row(x, rows)) hand_over<S>(x, k, window_w, column);
+    }
+
+    // As many rows of W taps a turn as a group has k, so that every place in the packed groups is known.
+    template <int S, int W, class Column>
+    THEW_INLINE void hand_over_groups(const T* x, WindowRows rows, Column& column) const {
+        constexpr int kGroup = Column::kGroup;
+        for (std::int64_t k = 0; k < rows.taps; k += kGroup * W) {
+            unroll<kGroup>([&](auto r) THEW_FLAT {
+                if (k + r * W >= rows.taps) return;
+                unroll<W>([&](auto t) THEW_FLAT { column.template after<r * W + t>(k, pixels<S>(x + t)); });
+                next_row(x, rows);
+            });
         }
     }
 

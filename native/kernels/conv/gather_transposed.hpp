@@ -17,8 +17,7 @@ struct TapColumns {
     const Patches& p;
 
     template <class Column>
-    void columns(const T* x, std::int64_t row, int count, std::int64_t k0, std::int64_t k1,
-                 const Column& column) const {
+    void columns(const T* x, std::int64_t row, int count, std::int64_t k0, std::int64_t k1, Column& column) const {
         const std::int64_t channels = p.run, c = row % channels;
         if (p.x_c == 1 && c + count <= channels) {
             if (c + L <= channels) {
@@ -34,7 +33,7 @@ struct TapColumns {
 private:
     // Pixels of one output row at a time: those before and after the image are zeros.
     template <class Column, class Load>
-    THEW_INLINE void tap(const T* x, std::int64_t row, std::int64_t k0, std::int64_t k1, const Column& column,
+    THEW_INLINE void tap(const T* x, std::int64_t row, std::int64_t k0, std::int64_t k1, Column& column,
                          const Load& load_at) const {
         const std::int64_t of_tap = row / p.run, c = row % p.run;
         const std::int64_t down = of_tap / p.kw * p.dilation_h - p.pad_h;
@@ -59,8 +58,7 @@ private:
     }
 
     template <class Column>
-    void one_by_one(const T* x, std::int64_t row, int count, std::int64_t k0, std::int64_t k1,
-                    const Column& column) const {
+    void one_by_one(const T* x, std::int64_t row, int count, std::int64_t k0, std::int64_t k1, Column& column) const {
         std::int64_t down[L], right[L], offset[L];
         for (int i = 0; i < count; ++i) {
             const std::int64_t tap = (row + i) / p.run, c = (row + i) % p.run;

@@ -92,11 +92,12 @@ private:
     }
 
     // Computes tiles from `place` on as long as they lie inside on all sides and have full vectors only: how many; or
-    // one that reaches a pixel beyond the image, where the kernel takes such. Of many channels one tile at a time,
-    // since a vector of channels over a whole row would leave the first-level cache.
+    // those that reach a pixel beyond the image, where the kernel takes such. Of many channels a few tiles at a time,
+    // since a vector of channels over a whole row would leave the first-level cache: on Arm, where the weights are a
+    // load each, four, which are 11 KB of lines.
     std::int64_t compute_interior(const TilePlace& place) {
         if constexpr (Tile::kHasInterior) {
-            constexpr std::int64_t kFewVectors = 4;
+            constexpr std::int64_t kFewVectors = 4, kFewTiles = kLaneMultiply ? 4 : 1;
             const std::int64_t first_row = top(place), first_column = left(place), channels = place.last - place.first;
             constexpr std::int64_t kBeyond = Tile::kLeavesOut ? 1 : 0;
             const std::int64_t below = first_row + Tile::kRows - args_.h;
@@ -105,13 +106,13 @@ private:
                 place.row + Tile::TH > args_.oh || place.column + Tile::TW > args_.ow || channels % kLanes<T> != 0) {
                 return 0;
             }
-            const int outside = (first_row < 0 ? kTop : 0) | (below > 0 ? kBottom : 0) |
-                                (first_column < 0 ? kLeft : 0) | (beyond > 0 ? kRight : 0);
-            const std::int64_t in_x = -beyond / (Tile::TW * args_.stride_w) + 1;
-            const std::int64_t in_y = (args_.ow - place.column) / Tile::TW;
+            const std::int64_t step = Tile::TW * args_.stride_w;
+            const std::int64_t in_x = (kBeyond - beyond) / step + 1, in_y = (args_.ow - place.column) / Tile::TW;
             const std::int64_t fit = in_x < in_y ? in_x : in_y;
-            const bool one = (outside & (kLeft | kRight)) || channels > kFewVectors * kLanes<T>;
-            const std::int64_t count = one ? 1 : fit;
+            const bool few = channels > kFewVectors * kLanes<T> && fit > kFewTiles;
+            const std::int64_t count = few ? kFewTiles : fit;
+            const int outside = (first_row < 0 ? kTop : 0) | (below > 0 ? kBottom : 0) |
+                                (first_column < 0 ? kLeft : 0) | (beyond + (count - 1) * step > 0 ? kRight : 0);
             const In* x = static_cast<const In*>(views_.x) + place.n * views_.x_n + place.first +
                           first_row * views_.x_h + first_column * views_.x_w;
             Tile::compute_interior(tile_args(place),

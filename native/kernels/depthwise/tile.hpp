@@ -26,8 +26,8 @@ struct TileArgs {
 // Sides of a tile where its outermost row or column of pixels lies outside the image.
 enum Outside : int { kTop = 1, kBottom = 2, kLeft = 4, kRight = 8 };
 
-// Neighbouring tiles whose pixels all lie in the image, but for `outside`, and whose outputs all count: first pixel and
-// output, strides in elements.
+// Neighbouring tiles whose pixels all lie in the image, but for `outside` (kLeft of the first, kRight of the last), and
+// whose outputs all count: first pixel and output, strides in elements.
 template <class Values>
 struct InteriorTiles {
     const typename Values::In* x;
@@ -92,18 +92,22 @@ struct FixedTile {
         const In* x = at.x;
         Out* y = at.y;
         const std::int64_t x_h = at.x_h, x_w = at.x_w, y_h = at.y_h, y_w = at.y_w, count = at.count;
-        int outside = at.outside;
-        std::int64_t columns[kOffsets];
+        std::int64_t columns[kOffsets], results[kResults];
         unroll<kOffsets>([&](auto q) THEW_FLAT {
             columns[q] = q * x_w * static_cast<std::int64_t>(sizeof(In));
             THEW_PIN_POINTER(columns[q]);
         });
+        unroll<kResults>([&](auto q) THEW_FLAT {
+            results[q] = q * y_w * static_cast<std::int64_t>(sizeof(Out));
+            THEW_PIN_POINTER(results[q]);
+        });
         each_channel(args, [&](const auto& sum, std::int64_t c) THEW_FLAT {
             const In* from = x + c;
             Out* to = y + c;
-            for (std::int64_t t = 0; t < count; ++t, from += TW * S * x_w, to += TW * y_w) {
+            int outside = count > 1 ? at.outside & ~kRight : at.outside;
+            for (std::int64_t left = count; left > 0; --left, from += TW * S * x_w, to += TW * y_w) {
                 const In *first = from, *line = from, *pixel = nullptr;
-                Out* result = nullptr;
+                Out *result = to, *row = to;
                 sum(
                     [&](auto, auto q) THEW_FLAT {
                         if constexpr (!kLaneMultiply) {
@@ -121,6 +125,11 @@ struct FixedTile {
                         }
                     },
                     [&](auto i) THEW_FLAT {
+                        if constexpr (kLaneMultiply) {
+                            if constexpr (i > 0 && i % TW == 0) row += y_h;
+                            if constexpr (i % TW == 0) return row;
+                            return reinterpret_cast<Out*>(reinterpret_cast<std::byte*>(row) + results[i % TW]);
+                        }
                         result = i % TW == 0 ? to + i / TW * y_h : result + y_w;
                         THEW_PIN_POINTER(result);
                         return result;
@@ -137,13 +146,14 @@ struct FixedTile {
                         if constexpr (!kLeavesOut) return false;
                         return (q == 0 && (outside & kLeft)) || (q == kColumns - 1 && (outside & kRight));
                     });
+                if constexpr (kLeavesOut) outside = (left == 2 ? at.outside : outside) & ~kLeft;
             }
         });
     }
 
 private:
     // Columns of pixels whose distances from the first are kept in registers; those beyond are counted from the last.
-    static constexpr int kOffsets = kLaneMultiply ? 9 : 1;
+    static constexpr int kOffsets = kLaneMultiply ? 9 : 1, kResults = kLaneMultiply ? TW : 1;
     // Where registers allow, the weights of a vector of channels are loaded before its tiles.
     static constexpr bool kKeepsWeights = KH * KW + TH * TW + 4 <= kVectorRegisters;
 

@@ -10,7 +10,7 @@
 //   ByTile       AMX: tile_amx.hpp
 #pragma once
 
-#include "kernels/matmul/tile.hpp"
+#include "kernels/matmul/panels.hpp"
 #include "simd/dot.hpp"
 #include "simd/unroll.hpp"
 
@@ -38,7 +38,7 @@ template <class Multiply>
 struct EvenTiles {
     template <class Body>
     static THEW_INLINE void each_tile(std::int64_t m, std::int64_t n0, std::int64_t n1, int columns, const Body& body) {
-        const Panels panels(m, Multiply::kMostRows);
+        const Panels panels(m, Multiply::kMostRows, 1);
         for (std::int64_t n = n0; n < n1; n += columns) {
             for (std::int64_t panel = 0, row = 0; panel < panels.count; ++panel) {
                 const int height = panels.height(panel);

@@ -2,12 +2,14 @@
 // suit convolutions: b (weights) is packed for good, a block of a is packed into the second-level cache by the worker
 // that multiplies it, and a panel of b stays in the first level while the tiles of that block pass over it.
 //
-// Policies: `Tiles` (a TileSet: numbers and micro-kernels) and `Rows`, where rows of a are (pack_a.hpp).
+// Policies: `Tiles` (a TileSet: numbers and micro-kernels) and `Rows`, where rows of a are (pack_a.hpp,
+// pack_columns.hpp).
 #pragma once
 
 #include "base/phase.hpp"
 #include "kernels/matmul/contract.hpp"
 #include "kernels/matmul/pack_a.hpp"
+#include "kernels/matmul/pack_columns.hpp"
 #include "kernels/matmul/tile.hpp"
 
 namespace thew {
@@ -73,12 +75,21 @@ struct Driver {
     Sum* sums;  // a tile for each worker, where it keeps any; then packed a
     A* packed_a;
     std::int64_t m_tiles, n_tiles, k_blocks;
+    std::int64_t c_row = 0, residual_row = 0;
+    bool plain = false;  // what plain_tiles takes
 
     Driver(const Product& product, const Rows& a_rows, std::byte* scratch)
         : p(product), rows(a_rows), sums(reinterpret_cast<Sum*>(scratch)), packed_a(reinterpret_cast<A*>(scratch)) {
         m_tiles = (p.m - p.first + p.blocking.rows - 1) / p.blocking.rows;
         n_tiles = (p.n + p.blocking.columns - 1) / p.blocking.columns;
         k_blocks = p.k == 0 ? 1 : (p.k + p.blocking.depth - 1) / p.blocking.depth;  // an empty sum is written too
+        if constexpr (kLaneMultiply && std::is_same_v<T, Sum>) {
+            c_row = even_step(p.row, p.row.c);
+            residual_row = p.residual ? even_step(p.row, p.row.residual) : 0;
+            const bool even = p.row.rank == 0 || (c_row != 0 && (!p.residual || residual_row != 0));
+            plain = even && p.bias && p.c_n == 1 && (!p.residual || p.residual_n == 1) && p.n % N::kColumns == 0 &&
+                    p.epilogue.activation <= Activation::clip;
+        }
     }
 
     std::int64_t ld() const { return Rows::kColumns ? N::kGroup : p.blocking.a_row; }
@@ -114,9 +125,14 @@ struct Driver {
         const std::int64_t first = p.first + m_tile * p.blocking.rows;
         const std::int64_t last = first + p.blocking.rows < p.m ? first + p.blocking.rows : p.m;
         [[maybe_unused]] const typename Tiles::Multiply::Scope scope;
-        std::int64_t c_offset[kMaxBlockRows], residual_offset[kMaxBlockRows];
-        walk_rows(p.row, p.row.c, first, last, c_offset);
-        if (p.residual) walk_rows(p.row, p.row.residual, first, last, residual_offset);
+        Places at;
+        if (plain) {
+            at.c_offset[0] = walk_one(p.row, p.row.c, first);
+            at.residual_offset[0] = p.residual ? walk_one(p.row, p.row.residual, first) : 0;
+        } else {
+            walk_rows(p.row, p.row.c, first, last, at.c_offset);
+            if (p.residual) walk_rows(p.row, p.row.residual, first, last, at.residual_offset);
+        }
         const T* a_item = static_cast<const T*>(p.a) + walk_one(p.item, p.item.a, item);
         for (std::int64_t k_block = 0; k_block < k_blocks; ++k_block) {
             const std::int64_t k0 = k_block * p.blocking.depth, k1 = depth_end(k0);
@@ -130,63 +146,77 @@ struct Driver {
                 pack(own, a_item, first, last, k0, k1);
                 a = own;
             }
-            multiply_block(a, item, n_tile, last - first, k0, k1, c_offset, residual_offset, worker);
+            multiply_block(a, item, n_tile, last - first, k0, k1, at, worker);
         }
     }
 
-    void multiply_block(const A* a, std::int64_t item, std::int64_t n_tile, std::int64_t m, std::int64_t k0,
-                        std::int64_t k1, const std::int64_t* c_offset, const std::int64_t* residual_offset,
-                        int worker) const {
+    // Of a block's rows; of plain tiles that of the first one.
+    struct Places {
+        std::int64_t c_offset[kMaxBlockRows], residual_offset[kMaxBlockRows];
+    };
+
+    // What holds for all columns of a block: write's pointers are at column 0.
+    Write<T> write_block(std::int64_t item, std::int64_t k0, std::int64_t k1, const Places& at) const {
         Write<T> write{};
         write.first = k0 == 0;
         write.last = k1 == p.k;
         write.sums_row = Tiles::kPanel;
-        if constexpr (kLaneMultiply) write.c_row = even_step(p.row, p.row.c);
-        T* c = static_cast<T*>(p.c) + walk_one(p.item, p.item.c, item);
+        write.c = static_cast<T*>(p.c) + walk_one(p.item, p.item.c, item);
         const T* residual = static_cast<const T*>(p.residual);
         if (residual) residual += walk_one(p.item, p.item.residual, item);
         const bool adds_residual = kKeepsSums || write.first;  // else c
-        const T* addend = adds_residual ? residual : c;
-        const std::int64_t* addend_offset = adds_residual ? residual_offset : c_offset;
-        const std::int64_t addend_n = adds_residual ? p.residual_n : p.c_n;
-        const Sum* bias = static_cast<const Sum*>(p.bias);
-        if (bias) bias += walk_one(p.item, p.item_bias, item);
+        write.addend = adds_residual ? residual : write.c;
+        write.c_offset = at.c_offset;
+        write.addend_offset = adds_residual ? at.residual_offset : at.c_offset;
+        if (p.bias && write.first) write.bias = static_cast<const Sum*>(p.bias) + walk_one(p.item, p.item_bias, item);
         if (write.last) set_activation(write, p.epilogue);
-        const auto* b = static_cast<const typename N::B*>(p.b) + walk_one(p.item, p.item_b, item);
-        const bool direct = p.c_n == 1 && (!addend || addend_n == 1);
-        const bool rows_follow = p.blocking.in_place && p.blocking.a_row == k1 - k0;  // one after the other
+        if (!plain) return write;
+        write.plain = true;
+        write.c_row = c_row, write.addend_row = residual_row;
+        write.c += at.c_offset[0];
+        write.addend = adds_residual && residual ? residual + at.residual_offset[0] : nullptr;
+        return write;
+    }
 
-        const Panels panels(m, Tiles::kRows, p.blocking.unit);
+    void multiply_block(const A* a, std::int64_t item, std::int64_t n_tile, std::int64_t m, std::int64_t k0,
+                        std::int64_t k1, const Places& at, int worker) const {
+        constexpr int kVector = N::kColumns;
+        const Write<T> block = write_block(item, k0, k1, at);
+        const std::int64_t addend_n = kKeepsSums || block.first ? p.residual_n : p.c_n;
+        const auto* b = static_cast<const typename N::B*>(p.b) + walk_one(p.item, p.item_b, item);
+        const bool direct = p.c_n == 1 && (!block.addend || addend_n == 1);
+        const bool rows_follow = p.blocking.in_place && p.blocking.a_row == k1 - k0;  // one after the other
+        const std::int64_t a_row = p.blocking.a_row;                                  // not read again after each call
+        constexpr bool kPanelled = Rows::kColumns || Tiles::Multiply::kPanels;
+
+        const Panels panels(m, Tiles::kRows, Tiles::kTogether, p.blocking.unit);
         const std::int64_t n0 = n_tile * p.blocking.columns;
         const std::int64_t n1 = n0 + p.blocking.columns < p.n ? n0 + p.blocking.columns : p.n;
+        Write<T> write = block;
         for (std::int64_t n = n0; n < n1; n += Tiles::kPanel) {
             const int columns = static_cast<int>(n1 - n < Tiles::kPanel ? n1 - n : Tiles::kPanel);
-            constexpr int kVector = N::kColumns;
             const int vectors = (columns + kVector - 1) / kVector;
             const auto* b_panel = b + n * p.k + k0 * vectors * kVector;
-            write.c = c + n * p.c_n;
-            write.c_offset = c_offset;
-            write.addend = addend ? addend + n * addend_n : nullptr;
-            write.addend_offset = addend_offset;
+            write.c = block.c + n * p.c_n;
+            write.c_offset = block.c_offset;
+            write.addend = block.addend ? block.addend + n * addend_n : nullptr;
+            write.addend_offset = block.addend_offset;
+            write.bias = block.bias ? block.bias + n : nullptr;
             write.columns = columns;
-            write.bias = bias && write.first ? bias + n : nullptr;
             if (kKeepsSums && k_blocks > 1) write.sums = sums + worker * worker_sums() + (n - n0) * p.blocking.rows;
             const auto* next_b = n + Tiles::kPanel < n1 ? b + (n + Tiles::kPanel) * p.k + k0 * Tiles::kPanel : nullptr;
             AheadTo ahead = ahead_of(rows_follow && n == n0, next_b, k1 - k0, b_panel);
-            const A* a_rows = a;
-            for (std::int64_t panel = 0, count = 0; panel < panels.count; panel += count) {
-                count = panels.alike(panel);
-                const int height = panels.height(panel);
-                const bool panelled = Rows::kColumns || Tiles::Multiply::kPanels;
-                const std::int64_t a_panel = (panelled ? Tiles::kRows : height) * p.blocking.a_row;
-                const TilePanels<N> tiles{a_rows, ld(), step(), a_panel, count, b_panel, k1 - k0};
+            TilePanels<N> tiles{a, ld(), step(), 0, 0, b_panel, k1 - k0};
+            panels.each_run([&](int height, std::int64_t count) THEW_FLAT {
+                tiles.a_panel = (kPanelled ? Tiles::kRows : height) * a_row;
+                tiles.count = count;
                 if (direct) {
                     kTiles.multiply(height, columns, tiles, ahead, write);
                 } else {
                     through_buffer(height, tiles, ahead, write, addend_n);
                 }
-                a_rows += count * a_panel;
-            }
+                tiles.a += count * tiles.a_panel;
+            });
         }
     }
 
@@ -213,7 +243,6 @@ struct Driver {
             buffered.c = c;
             buffered.addend = write.addend ? addend : nullptr;
             buffered.c_offset = buffered.addend_offset = offset;
-            buffered.c_row = 0;
             kTiles.multiply(height, write.columns, tiles, ahead, buffered);
             for (int i = 0; i < height && !(write.sums && !write.last); ++i) {
                 T* to = write.c + write.c_offset[i];

@@ -17,6 +17,8 @@ struct Matrices {
     static constexpr int kRows = 32, kVectors = 2, kDepthOfRegister = 32;
     template <class N>
     static constexpr int kDepth = kDepthOfRegister;
+    template <class N>
+    static constexpr int kTogether = 1;
 
     struct Scope {
         Scope() { height() = 0; }

@@ -31,6 +31,8 @@ struct Broadcast {
     using Scope = NoScope;
     template <class N>
     static constexpr int kDepth = N::kGroup;  // k is padded to a multiple of it
+    template <class N>
+    static constexpr int kTogether = 1;  // rows that one load of packed a brings
 
     // `a_step` elements from a group of k to the next; k is whole groups. Of the last of V vectors only the lower half
     // counts where kNarrow is set. `request` asks for memory that will be wanted: called every kRequestDepth groups,
@@ -93,6 +95,8 @@ struct Lanes {
     using Scope = NoScope;
     template <class N>
     static constexpr int kDepth = kVectorBytes / sizeof(typename N::A);
+    template <class N>
+    static constexpr int kTogether = kDepth<N>;
 
     // The first kDepth k, which make the sums.
     template <class N, int H, int V>
@@ -106,12 +110,13 @@ struct Lanes {
                                      std::int64_t k, Request&&, typename N::Part (&acc)[H][V]) {
         constexpr int L = kDepth<N>;
         auto add = [&](auto u) THEW_FLAT { pair<N, H, V, false>(a, b, acc, u); };
-        for (; k >= 16; k -= 16) {
+        const auto depth = static_cast<std::uint64_t>(k);
+        for (std::uint64_t turns = depth / 16; turns > 0; --turns) {
             unroll<8>(add);
             a += 16 * PanelRows;
             b += 16 * V * kVectorOfB<N>;
         }
-        for (; k > 0; k -= L) {
+        for (std::uint64_t turns = depth % 16 / L; turns > 0; --turns) {
             unroll<L / 2>(add);
             a += L * PanelRows;
             b += L * V * kVectorOfB<N>;

@@ -11,6 +11,7 @@
 #if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
 #include "kernels/matmul/squares.hpp"
 #endif
+#include "kernels/matmul/panels.hpp"
 #include "kernels/matmul/tile.hpp"
 
 namespace thew {
@@ -120,117 +121,25 @@ void pack_block(const Rows& rows, A* to, std::int64_t ld, const T* a, std::int64
     } else {
         using Layout = typename LayoutOf<Tiles>::type;
         constexpr int L = Layout::L;
-        const Panels panels(last - first, Tiles::kRows);
+        const Panels panels(last - first, Tiles::kRows, Tiles::kTogether);
         Staging<T, L> staging;
         for (std::int64_t panel = 0; panel < panels.count; ++panel, to += Tiles::kRows * ld) {
             const int height = panels.height(panel);
             for (int group = 0; group * L < height; ++group) {
                 decltype(cursor.place()) places[L];  // a group past the panel's last row repeats that row
-                for (int l = 0; l < L; ++l) {
+                const int count = height - group * L;
+                unroll<L>([&](auto l) THEW_FLAT {
                     places[l] = cursor.place();
-                    if (group * L + l + 1 < height) cursor.advance();
-                }
+                    if (l + 1 < L && l + 1 < count) cursor.advance();
+                });
+                cursor.advance();
                 const Layout layout{to + group * Layout::kElements};
                 rows.visit(a, places, k0, filled, staging, layout);
                 for (std::int64_t k = filled; k < k1; ++k) layout.zero(k - k0);
             }
-            cursor.advance();
         }
     }
 }
-
-// A column's lane: a row's element as packed, or the whole group of k that the lane will hold.
-template <class N>
-using Lane = std::conditional_t<N::kGroup == 1, Raw<typename N::A>, std::uint32_t>;
-
-// Packed columns under Broadcast: from a k to the next, room for a panel's rows in whole vectors.
-template <class Tiles, int L = kLanes<Lane<typename Tiles::Numbers>>>
-inline constexpr int kColumnPitch = (Tiles::kRows + L - 1) / L* L;
-
-// Takes the columns of k = 0, 1, … and stores whole groups, `pitch` lanes apart: a pair as the low and high half.
-template <class N>
-struct ColumnStore {
-    Lane<N>* to;
-    std::int64_t pitch;
-    Vec<Lane<N>> pending{};
-
-    THEW_INLINE void operator()(std::int64_t k, Vec<Lane<N>> column) {
-        if constexpr (N::kGroup == 1) {
-            store(to + k * pitch, column);
-        } else {
-            pending = k % 2 == 0 ? column : pending | column << 16;
-            store(to + k / 2 * pitch, pending);
-        }
-    }
-};
-
-// As pack_block, from a policy that finds neighbouring rows of one k in one vector:
-//   rows.columns(a, row, count, k0, k1, column)        column(k, vector) for all k in [k0, k1), k counted from k0
-// Under Lanes, a vector of rows stands where its group has that k.
-template <class Tiles, class Rows, class A, class T>
-void pack_columns(const Rows& rows, A* to, std::int64_t ld, const T* a, std::int64_t first, std::int64_t last,
-                  std::int64_t k0, std::int64_t k1, std::int64_t k_real, std::int64_t unit) {
-    using N = typename Tiles::Numbers;
-    constexpr int L = kLanes<Lane<N>>;
-    const Panels panels(last - first, Tiles::kRows, unit);
-    const std::int64_t filled = k1 < k_real ? k1 : k_real;
-    std::int64_t row = first;
-    for (std::int64_t panel = 0; panel < panels.count; ++panel, to += Tiles::kRows * ld) {
-        const int height = panels.height(panel);
-        for (int group = 0; group * L < height; ++group) {
-            auto* lanes = reinterpret_cast<Lane<N>*>(to) + group * L * (Tiles::Multiply::kPanels ? L : 1);
-            ColumnStore<N> columns{lanes, kColumnPitch<Tiles>};
-            auto column = [&](std::int64_t k, Vec<Lane<N>> vector) THEW_FLAT {
-                if constexpr (Tiles::Multiply::kPanels) {
-                    const auto at = static_cast<std::uint64_t>(k);
-                    store(lanes + at * L + at / L * ((Tiles::kRows - L) * L), vector);
-                } else {
-                    columns(k, vector);
-                }
-            };
-            const int count = height - group * L < L ? height - group * L : L;
-            rows.columns(a, row + group * L, count, k0, filled, column);
-            for (std::int64_t k = filled; k < k1; ++k) column(k - k0, Vec<Lane<N>>{});
-        }
-        row += height;
-    }
-}
-
-// The first `count` of a vector of neighbouring elements as lanes of a column: as they are, widened, or their bits; the
-// rest are 0.
-template <class A, class T>
-THEW_INLINE Vec<A> load_lanes(const T* from, int count) {
-    const bool whole = count >= kLanes<A>;
-    if constexpr (sizeof(A) == sizeof(T)) {
-        const A* raw = reinterpret_cast<const A*>(from);
-        return whole ? load(raw) : load_partial(raw, count);
-    } else if constexpr (std::is_same_v<A, float>) {
-        return whole ? load_widened(from) : load_widened_partial(from, count);
-    } else {
-        HalfWords bits{};
-        __builtin_memcpy(&bits, from, whole ? sizeof bits : static_cast<std::size_t>(count) * sizeof(T));
-        return __builtin_convertvector(bits, Vec<A>);
-    }
-}
-
-// Rows that are neighbours in memory (a transposed matrix): a vector of them is one load.
-template <class N>
-struct NeighbourRows {
-    static constexpr bool kColumns = true;
-    const Product& p;
-
-    template <class Column>
-    void columns(const typename N::Memory* a, std::int64_t row, int count, std::int64_t k0, std::int64_t k1,
-                 const Column& column) const {
-        constexpr int L = kLanes<Lane<N>>;
-        const auto* from = a + row + k0 * p.a_k;
-        if (row + L <= p.m) {
-            for (std::int64_t k = k0; k < k1; ++k, from += p.a_k) column(k - k0, load_lanes<Lane<N>>(from, L));
-        } else {
-            for (std::int64_t k = k0; k < k1; ++k, from += p.a_k) column(k - k0, load_lanes<Lane<N>>(from, count));
-        }
-    }
-};
 
 // Rows of a strided view: k is one stride, rows are where the walk says.
 template <class T>
@@ -238,41 +147,41 @@ struct StridedRows {
     static constexpr bool kColumns = false;
     const Product& p;
 
+    // All of it are numbers that stay in registers: the end of the innermost dimension, where a step does not do, is
+    // found again from the row.
     class Cursor {
+        struct Found {
+            std::int64_t offset, left;  // rows until the end of the innermost dimension
+        };
+
     public:
-        Cursor(const Walk& walk, std::int64_t row) : walk_(walk) {
-            for (int d = walk.rank - 1; d >= 0; --d) {
-                index_[d] = row % walk.extent[d];
-                row /= walk.extent[d];
-                offset_ += index_[d] * walk.a[d];
-            }
-            if (walk.rank == 0) return;
-            step_ = walk.a[walk.rank - 1];
-            left_ = walk.extent[walk.rank - 1] - index_[walk.rank - 1];
+        Cursor(const Walk& walk, std::int64_t row) : walk_(walk), row_(row) {
+            if (walk.rank > 0) step_ = walk.a[walk.rank - 1];
+            const Found found = find(walk, row);
+            offset_ = found.offset, end_ = row + found.left;
         }
         std::int64_t place() const { return offset_; }
         THEW_INLINE void advance() {
             offset_ += step_;
-            if (--left_ == 0) carry();
+            if (++row_ != end_) return;
+            const Found found = find(walk_, row_);
+            offset_ = found.offset, end_ = row_ + found.left;
         }
 
     private:
-        // From the end of the innermost dimension to the next beginning.
-        __attribute__((noinline)) void carry() {
-            int d = walk_.rank - 1;
-            left_ = walk_.extent[d];
-            offset_ -= walk_.a[d] * walk_.extent[d];
-            while (--d >= 0) {
-                offset_ += walk_.a[d];
-                if (++index_[d] < walk_.extent[d]) return;
-                offset_ -= walk_.a[d] * walk_.extent[d];
-                index_[d] = 0;
+        static __attribute__((noinline)) Found find(const Walk& walk, std::int64_t row) {
+            Found found{0, -1};
+            for (int d = walk.rank - 1; d >= 0; --d) {
+                const std::int64_t index = row % walk.extent[d];
+                if (d == walk.rank - 1) found.left = walk.extent[d] - index;
+                row /= walk.extent[d];
+                found.offset += index * walk.a[d];
             }
+            return found;
         }
 
         const Walk& walk_;
-        std::int64_t index_[kMaxRank], offset_ = 0;  // but for the innermost, of which `left_` are left
-        std::int64_t step_ = 0, left_ = -1;
+        std::int64_t row_, end_ = 0, offset_ = 0, step_ = 0;
     };
     Cursor start(std::int64_t row) const { return Cursor(p.row, row); }
 
@@ -281,7 +190,7 @@ struct StridedRows {
                const Piece& piece) const {
         const T* from[R];
         if (p.a_k == 1) {
-            for (int r = 0; r < R; ++r) from[r] = a + places[r] + k0;
+            unroll<R>([&](auto r) THEW_FLAT { from[r] = a + k0 + places[r]; });
             piece(0, from, k1 - k0);
             return;
         }

@@ -16,6 +16,8 @@ struct Squares {
     using Scope = NoScope;
     template <class N>
     static constexpr int kDepth = N::kGroup;
+    template <class N>
+    static constexpr int kTogether = 2;
 
     template <class N, int H, int V, bool, class Request>
     static THEW_INLINE void multiply(const Bf16* a, std::int64_t, std::int64_t, const Bf16* b, std::int64_t k,

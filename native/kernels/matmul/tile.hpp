@@ -76,7 +76,7 @@ THEW_INLINE void visit_sums(Vec<Wide<T>> (&acc)[H][V], const Write<T>& write, co
 template <int H, int V, class T>
 THEW_INLINE void start_at(Vec<T> (&acc)[H][V], const T* bias) {
     unroll<H>([&](auto i) THEW_FLAT {
-        THEW_PIN_POINTER(bias);
+        asm volatile("" : "+r"(bias));  // volatile, else every row's is a register of its own around the tiles
         unroll<V>([&](auto v) THEW_FLAT { acc[i][v] = load(bias + v * kLanes<T>); });
     });
 }
@@ -142,38 +142,63 @@ THEW_INLINE void each_tile(const Kernel& kernel, int height, TilePanels<N> panel
     }
 }
 
-// Tiles of whole vectors to which nothing is added, rows of c evenly apart: what each tile would ask anew is asked once
-// for all panels, and addresses follow from one another, which is some 45 instructions less a tile.
+// Calls visit(sum, its place) for sums whose rows lie `row` elements apart.
+template <int H, int V, class T, class Visit>
+THEW_INLINE void visit_rows(Vec<T> (&acc)[H][V], const T* from, std::int64_t row, const Visit& visit) {
+    unroll<H>([&](auto i) THEW_FLAT {
+        unroll<V>([&](auto v) THEW_FLAT { visit(acc[i][v], from + v * kLanes<T>); });
+        from += row;
+        THEW_PIN_POINTER(from);
+    });
+}
+template <int H, class T>
+THEW_INLINE void prefetch_rows(const T* from, std::int64_t row) {
+    unroll<H>([&](auto) THEW_FLAT {
+        __builtin_prefetch(from, 0, 3);
+        from += row;
+        THEW_PIN_POINTER(from);
+    });
+}
+
+// Tiles of whole vectors, rows of c and of residuals evenly apart, with at most a clip: what each tile would ask anew
+// is asked once for all panels, addresses follow from one another, and later blocks of k go on from what c holds.
 template <class N, int H, int V, class Multiply>
-THEW_INLINE void plain_tiles(TilePanels<N> panels, const Write<typename N::Memory>& write) {
+THEW_INLINE void plain_tiles(TilePanels<N> panels, Write<typename N::Memory>& write) {
     using T = typename N::Memory;
-    const std::int64_t row = write.c_row;
+    const std::int64_t row = write.c_row, addend_row = write.addend_row;
     const Activation activation = write.activation;
-    T* c = write.c + *write.c_offset;
+    const T p0 = write.p0, p1 = write.p1, *bias = write.bias, *addend = write.addend;
+    const bool more = addend || !bias;
+    T* c = write.c;
     for (; panels.count > 0; --panels.count, panels.a += panels.a_panel) {
         Vec<T> acc[H][V];
-        start_at<H, V, T>(acc, write.bias);
+        if (more && !bias) {
+            visit_rows<H, V>(acc, c, row, [](Vec<T>& sum, const T* at) THEW_FLAT { sum = load(at); });
+        } else {
+            if (more) prefetch_rows<H, T>(addend, addend_row);
+            start_at<H, V, T>(acc, bias);
+        }
         Multiply::template multiply<N, H, V, false>(
             panels.a, 1, 1, panels.b, panels.k, [] THEW_FLAT {}, acc);
-        clip_sums<H, V, T>(acc, activation, splat(write.p0), splat(write.p1));
+        if (more && addend) {
+            visit_rows<H, V>(acc, addend, addend_row, [](Vec<T>& sum, const T* at) THEW_FLAT { sum += load(at); });
+            addend += H * addend_row;
+        }
+        clip_sums<H, V, T>(acc, activation, splat(p0), splat(p1));
         unroll<H>([&](auto i) THEW_FLAT {
             unroll<V>([&](auto v) THEW_FLAT { store(c + v * kLanes<T>, acc[i][v]); });
             c += row;
             THEW_PIN_POINTER(c);
         });
     }
+    write.c = c;
+    write.addend = addend;
 }
 
 template <class N, int H, int V, auto kTile, class Multiply>
 void tile_panels(const TilePanels<N>& panels, AheadTo& ahead, Write<typename N::Memory>& write) {
     if constexpr (std::is_same_v<typename N::Memory, typename N::Sum>) {
-        const bool whole = write.columns == V * N::kColumns;
-        if (whole && write.c_row != 0 && write.bias && !write.addend && write.activation <= Activation::clip) {
-            plain_tiles<N, H, V, Multiply>(panels, write);
-            write.c_offset += panels.count * H;
-            write.addend_offset += panels.count * H;
-            return;
-        }
+        if (write.plain) return plain_tiles<N, H, V, Multiply>(panels, write);
     }
     each_tile<N, Multiply::kRequestDepth>(kTile, H, panels, ahead, write);
 }
@@ -188,6 +213,7 @@ struct TileSet {
     using Numbers = N;
     using Multiply = Multiply_;
     static constexpr int kRows = H, kPanel = V * N::kColumns, kHalf = N::kColumns / 2;
+    static constexpr int kTogether = Multiply::template kTogether<N>;
     static constexpr int kDepthMultiple = Multiply::template kDepth<N>;
     TileKernel<N> kernels[H][2 * V];  // [rows - 1][half vectors of columns - 1]
 
@@ -222,28 +248,6 @@ private:
         } else {
             return kTile;
         }
-    }
-};
-
-// A block's rows are cut into panels whose heights differ by at most one: a short last one would waste multipliers.
-// Where the rows come in units (Blocking::unit), each unit is cut by itself.
-struct Panels {
-    std::int64_t unit, in_unit, count;
-    std::int64_t least, higher;  // height of the lower ones; how many of a unit's, its first, have a row more
-
-    Panels(std::int64_t block_rows, int most, std::int64_t unit_rows = 0)
-        : unit(unit_rows > 0 ? unit_rows : block_rows),
-          in_unit((unit + most - 1) / most),
-          count(unit_rows > 0 ? block_rows / unit_rows * in_unit : in_unit),
-          least(unit / in_unit),
-          higher(unit % in_unit) {}
-    int height(std::int64_t panel) const { return static_cast<int>(least + (panel % in_unit < higher)); }
-    std::int64_t row(std::int64_t panel) const {  // its first one, of one unit
-        return panel * least + (panel < higher ? panel : higher);
-    }
-    std::int64_t alike(std::int64_t panel) const {  // how many from it on are of its height, in its unit
-        const std::int64_t within = panel % in_unit;
-        return (within < higher ? higher : in_unit) - within;
     }
 };
 

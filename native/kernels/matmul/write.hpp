@@ -10,11 +10,12 @@ namespace {
 
 template <class T>
 struct Write {
-    T* c;                          // at the tile's first column; rows at c_offset[row]
+    T* c;                          // at the tile's first column; rows at c_offset[row], or (plain) c_row apart
     const std::int64_t* c_offset;  // one a row
-    std::int64_t c_row;            // on Arm: from a row to the next where that is the same for all, else 0
     const T* addend;               // null, or what is added: the residual, or c itself from the second block of k on
     const std::int64_t* addend_offset;
+    bool plain;  // on Arm, see plain_tiles: no offsets; without a bias sums start at what c holds, which is no addend
+    std::int64_t c_row, addend_row;
     const Wide<T>* bias;    // null, or at the tile's first column
     Activation activation;  // none but in the last block of k
     Wide<T> p0, p1;

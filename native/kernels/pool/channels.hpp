@@ -32,12 +32,14 @@ THEW_INLINE void pool_channels(const ChannelWindow<T>& window, std::int64_t c, T
     const T* row = window.first + c;
     for (std::int64_t ky = 0; ky < window.rows; ++ky, row += window.row_step) {
         Value sums[N];
-        unroll<N>([&](auto i) THEW_FLAT { sums[i] = static_cast<Value>(Value{} + Op::template start<W>()); });
+        unroll<N>([&](auto i) THEW_FLAT {
+            sums[i] = Op::kSumsRows ? static_cast<Value>(Value{} + Op::template start<W>()) : total[i];
+        });
         const T* pixel = row;
         for (std::int64_t kx = 0; kx < window.columns; ++kx, pixel += window.column_step) {
             unroll<N>([&](auto i) THEW_FLAT { sums[i] = Op::join(sums[i], get(pixel + i * step)); });
         }
-        unroll<N>([&](auto i) THEW_FLAT { total[i] = Op::join(total[i], sums[i]); });
+        unroll<N>([&](auto i) THEW_FLAT { total[i] = Op::kSumsRows ? Op::join(total[i], sums[i]) : sums[i]; });
     }
     unroll<N>([&](auto i) THEW_FLAT {
         const Value value = Op::finish(total[i], static_cast<Value>(Value{} + window.count));

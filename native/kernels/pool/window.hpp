@@ -50,6 +50,7 @@ template <class V>
 using Element = typename ElementOf<V>::type;
 
 struct MaxOf {
+    static constexpr bool kSumsRows = false;
     template <class T>
     static THEW_INLINE T start() {
         return lowest<T>();
@@ -57,7 +58,9 @@ struct MaxOf {
     template <class V>
     static THEW_INLINE V join(V a, V b) {  // of scalars or vectors; a NaN on either side stays
         if constexpr (sizeof(V) == kVectorBytes && static_cast<Element<V>>(0.5) != 0) {
-            return a == a ? raise_to<Element<V>>(b, a) : a;  // of a NaN in b, b stays
+            const V raised = raise_to<Element<V>>(b, a);  // of a NaN in b, b stays; on Arm one in a does, too
+            if constexpr (kLaneMultiply) return raised;
+            return a == a ? raised : a;
         } else {
             V larger = a > b ? a : b;
             return a != a ? a : larger;
@@ -70,6 +73,7 @@ struct MaxOf {
 };
 
 struct AverageOf {
+    static constexpr bool kSumsRows = true;  // apart from one another: shorter sums
     template <class T>
     static THEW_INLINE T start() {
         return T{0};

@@ -83,7 +83,7 @@ public:
         enter_phase(Phase::compute);
     }
 
-    Panels panels_of(std::int64_t block) const { return {size_of(block), Tiles::kRows}; }
+    Panels panels_of(std::int64_t block) const { return {size_of(block), Tiles::kRows, Tiles::kTogether}; }
 
     // One panel of output channels of a block: products into z, then outputs. Where weights are near, what is asked for
     // meanwhile are the outputs, and the panel's part of the inputs of block `next` (-1: none).
@@ -107,16 +107,14 @@ public:
             const std::int64_t ld = kPanels ? 1 : args_.a_row;
             const T* a = v + point * args_.a_point;
             T* c = z + point * kPoint;
-            for (std::int64_t panel = 0, count = 0; panel < panels.count; panel += count) {
-                count = panels.alike(panel);
-                const int height = panels.height(panel);
+            panels.each_run([&](int height, std::int64_t count) THEW_FLAT {
                 const std::int64_t rows = kPanels ? Tiles::kRows : height;
                 const ProductPanels<T> of{a, ld,          rows * args_.a_row, count, u, depth,
                                           c, args_.c_row, rows * args_.c_row, false};
                 kProducts.multiply(height, vectors, of, ahead.now());
                 a += count * of.a_panel;
                 c += count * of.c_panel;
-            }
+            });
             u = next_u;
         }
         enter_phase(Phase::transform);

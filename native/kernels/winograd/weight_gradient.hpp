@@ -6,7 +6,7 @@
 #pragma once
 
 #include "base/phase.hpp"
-#include "kernels/matmul/pack_a.hpp"
+#include "kernels/matmul/pack_columns.hpp"
 #include "kernels/winograd/gradient_transform.hpp"
 #include "kernels/winograd/product.hpp"
 #include "kernels/winograd/reader.hpp"
@@ -112,7 +112,7 @@ public:
         : args_(args),
           views_(views),
           places_(args.tiles_h, args.tiles_w),
-          rows_(args.oc, Tiles::kRows),
+          rows_(args.oc, Tiles::kRows, Tiles::kTogether),
           columns_((args.c + kPanel - 1) / kPanel),
           x_(reinterpret_cast<T*>(scratch)),
           dy_(x_ + columns_ * x_panel()),
