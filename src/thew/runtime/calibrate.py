@@ -11,7 +11,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,6 +35,15 @@ _NUMBERS = ("speed", "transpose_factor", "step_seconds", "join_seconds")
 _JOINED_ELEMENTS = 1 << 15  # of a step that takes one thread about as long as one that several may be too many for
 
 Write = Callable[[GraphBuilder, str], str]  # a node of a dtype, its output's name
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A layer that is run in every way that the table has for it, in these dtypes; or in those of one family alone."""
+
+    write: Write
+    dtypes: tuple[str, ...] = _DTYPES
+    family: str = ""
 
 
 def costs_path(device: str) -> Path:
@@ -140,8 +149,32 @@ def _transpose_factor(target: Target, extent_bytes: int, costs: Costs) -> float:
     return max(1.0, float(plan_seconds.sum() - straight) / 2 / straight)
 
 
-def _probes() -> Iterator[Write]:
+def _probes() -> Iterator[Probe]:
     """Layers of common networks, one of each kind that the table has algorithms for."""
+    yield from map(Probe, _layers())
+    # Of weights as they are best held: near enough for arithmetic to count.
+    yield from (Probe(write, ("fp32",), "gemv") for write in _weights())
+
+
+def _weights() -> Iterator[Write]:
+    """Dense layers of four rows: int8 weights under floats, a quarter of blocks kept, two of every four inputs."""
+    side, rows = 512, 4
+    blocks = np.zeros((side, side), np.float32)
+    blocks[::4] = 1
+    pairs = np.zeros((side, side), np.float32)
+    pairs[::4] = pairs[1::4] = 1
+
+    def widened(b: GraphBuilder, dtype: str) -> str:
+        weight, scale = b.constant(np.ones((side, side), np.int8)), b.constant(np.ones(side, np.float32))
+        return b.node("scaled_matmul", [b.input("x", dtype, (rows, side)), weight, "", "", scale])
+
+    def sparse(weight: np.ndarray[Any, Any]) -> Write:
+        return lambda b, dtype: b.node("matmul", [b.input("x", dtype, (rows, side)), b.constant(weight)])
+
+    yield from (widened, sparse(blocks), sparse(pairs))
+
+
+def _layers() -> Iterator[Write]:
 
     def conv(c: int, oc: int, size: int, window: int, **attributes: Any) -> Write:
         def write(b: GraphBuilder, dtype: str) -> str:
@@ -170,12 +203,14 @@ def _probes() -> Iterator[Write]:
 def _efficiencies(target: Target) -> dict[str, float]:
     """Share of the peak that each algorithm reaches, by ``family.algorithm/dtype/isa``: the median of the probes."""
     found: dict[str, list[float]] = defaultdict(list)
-    for write in _probes():
-        for dtype in _DTYPES:
+    for probe in _probes():
+        for dtype in probe.dtypes:
             b = GraphBuilder("probe")
-            graph = _typed(b.graph([write(b, dtype)]))
+            graph = _typed(b.graph([probe.write(b, dtype)]))
             for key, ways in survey(graph, target).items():
                 for way in ways:
+                    if not way.alternative.row.family.startswith(probe.family):
+                        continue
                     reached = _efficiency(graph, target, key, way)
                     if reached is not None:
                         row = way.alternative.row
