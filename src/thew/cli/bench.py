@@ -13,6 +13,7 @@ import typer
 from thew.cli import models, show
 from thew.cli.bench_layers import bench_layers
 from thew.cli.bench_quantization import bench_quantization
+from thew.cli.bench_ways import bench_ways
 from thew.cli.options import Common, command
 from thew.cli.scaling import scaling
 from thew.cli.soak import soak
@@ -40,7 +41,10 @@ AGREE_QUANTISED = 0.1  # two dozen of 255 steps: an integer on the edge between 
 
 def bench_model(
     common: Common,
-    model: Annotated[str, typer.Argument(help="An ONNX file, or a network of the zoo such as resnet50.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="An ONNX file, a network of the zoo such as resnet50, or of the benchmarks: bench:fsrcnn."),
+    ],
     peers: Peers = "onnxruntime,torch",
     batch: Annotated[int, typer.Option(min=1, help="Extent of a symbolic batch.")] = 1,
     size: Annotated[int | None, typer.Option(min=1, help="Height and width where they are symbolic.")] = None,
@@ -159,6 +163,7 @@ app.command("matmul")(command(bench_matmul))
 app.command("overhead")(command(bench_overhead))
 app.command("peers")(command(bench_peers))
 app.command("layers")(command(bench_layers))
+app.command("ways")(command(bench_ways))
 app.command("scaling")(command(scaling))
 app.command("quantization")(command(bench_quantization))
 app.command("soak")(command(soak))

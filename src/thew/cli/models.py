@@ -1,5 +1,5 @@
-"""What a command line calls a model: a path to an ONNX file, or the name of a network of the zoo (``resnet50``,
-``zoo:resnet50``).
+"""What a command line calls a model: a path to an ONNX file, the name of a network of the zoo (``resnet50``,
+``zoo:resnet50``), or one of those that benchmarks have beside it (``bench:fsrcnn``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ def load(model: str, seed: int = 0, batch: int | None = None) -> Graph | str:
     """What `InferenceSession` takes for a name from the command line; a file wins over a name of the zoo."""
     from thew.models import ZOO, build
 
+    if model.startswith("bench:"):
+        return _of_benchmarks(model.removeprefix("bench:"), seed, batch)
     name = model.removeprefix("zoo:")
     if not model.startswith("zoo:") and Path(model).exists():
         return model
@@ -25,6 +27,14 @@ def load(model: str, seed: int = 0, batch: int | None = None) -> Graph | str:
     raise ModelError(
         f"model '{model}': must be an ONNX file or one of the zoo ({', '.join(ZOO)}), got neither; check the path"
     )
+
+
+def _of_benchmarks(name: str, seed: int, batch: int | None) -> Graph:
+    from thew.bench.networks import NETWORKS
+
+    if name not in NETWORKS:
+        raise ModelError(f"model 'bench:{name}': must be one of {', '.join(NETWORKS)}; check the name")
+    return NETWORKS[name].graph(name, seed, "n" if batch is None else batch)
 
 
 def as_file(model: str, folder: str, seed: int, batch: int, size: int | None) -> tuple[str, dict[str, Any], int]:
