@@ -1,10 +1,11 @@
 // Vectors of inputs for vectors of outputs, where both fall into groups of `width` channels and a lane multiplies the
 // inputs of its own group only. `width` divides the lanes of a vector, or they divide it.
 //
-//   Spread(width)                one for a group width
+//   Spread(inputs)               one for groups of so many inputs, which a lane multiplies one after another
 //   spread.inputs(from, i)       inputs i … i + kAtOnce - 1 of each group; channel `from` begins the first group
 //   inputs.read<N>(pixels)       row(q): the vector that stands for pixel q of N
 //   multiply_add<k>(sum, w, x)   sum += w · input i + k of what x stands for
+//   In, Sum                      what pixels have, and what they are summed in
 #pragma once
 
 #include "simd/unroll.hpp"
@@ -25,7 +26,8 @@ class PermutedInputs {
     const Lanes begin_;  // the lane where a lane's group begins
 
 public:
-    using Element = T;
+    using In = T;
+    using Sum = T;
     static constexpr int kAtOnce = 1;
 
     explicit THEW_INLINE PermutedInputs(std::int64_t width)
@@ -55,7 +57,8 @@ public:
 template <class T>
 class LaneInputs {
 public:
-    using Element = T;
+    using In = T;
+    using Sum = T;
     static constexpr int kAtOnce = kLanes<T>;
 
     explicit THEW_INLINE LaneInputs(std::int64_t) {}

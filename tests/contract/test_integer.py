@@ -29,10 +29,15 @@ CASES = (
     Case(40, 17, 9, 8, (1, 1), (2, 2), NO_PADS), Case(300, 9, 3, 3, (1, 1), pads=NO_PADS),
     Case(32, 32, 9, 19, group=32), Case(50, 50, 11, 10, strides=(2, 2), group=50, n=2), Case(7, 14, 6, 6, group=7),
     Case(20, 20, 9, 9, (5, 5), pads=(2, 2, 2, 2), group=20), Case(16, 16, 20, 8, dilations=(2, 1), group=16),
+    Case(104, 104, 11, 9, strides=(2, 2), group=13), Case(96, 96, 7, 15, group=3), Case(12, 12, 9, 10, group=3, n=2),
+    Case(64, 64, 6, 5, (3, 2), (2, 1), (1, 0, 1, 1), (2, 1), group=4), Case(40, 40, 8, 8, group=10),
 )  # fmt: skip
 
 
 def fits(row: Any, case: Case) -> bool:
+    width = case.c // case.group
+    if row.algorithm == "grouped":
+        return case.c == case.oc > width and width % 4 == 0
     if row.family == "depthwise":
         return case.group == case.c > 1
     return (row.algorithm == "packed") == (case.kernel == (1, 1) and case.pads == NO_PADS)
@@ -78,6 +83,8 @@ def test_convolutions(row: Any, case: Case) -> None:
     for w_dtype, per_channel, symmetric in (("int8", True, True), ("uint8", False, False), ("int8", True, False)):
         w = random(w_dtype, (case.oc, case.c // case.group, *case.kernel), 1)
         inputs = operands(x, w, case.oc, per_channel, symmetric, row.a)
+        if row.algorithm == "grouped" and not symmetric:  # which must be bytes less their zero points, too
+            inputs[3] = np.clip(w, inputs[5].min(), inputs[5].min() + 27).astype(w.dtype)
         bias = RNG.integers(-9999, 9999, case.oc).astype(np.int32)
         check(row, "qlinear_conv", [*inputs, bias], case.attributes, ("channels_last", "channels_last"))
         limits = {"low": 3, "high": 90}

@@ -12,7 +12,7 @@
 //
 // Bytes (qlinear_conv): y = clamp(rint(sum · multiplier) + y_zero, low, high) with sum = bias + Σ weight · x over
 // integers less their zero points. Computed in fp32, which holds every partial sum exactly as long as no one passes 2²⁴
-// (the step's duty); outside the image x is its zero point, which the bias takes account of.
+// (the step's duty), and in groups in int32; outside the image x is its zero point, which the bias takes account of.
 #pragma once
 
 #include "base/tensor.hpp"
@@ -28,7 +28,8 @@ struct DepthwiseArgs {
     std::int64_t width;     // channels of a group
     std::int64_t padded_c;  // c rounded up to depthwise_padding
     const void* packed;     // [multiplier][kh·kw + 2][padded_c]: bias, one line a tap, the multiplier (bytes only); of
-                            // row.acc. Groups: [vectors of channels][1 + width·kh·kw][lanes], see group_block_first
+                            // row.acc. Groups: [vectors of channels][1 + width·kh·kw][lanes], see group_block_first;
+                            // of bytes [1 + width/4·kh·kw + 1]: int32 bias, four inputs a lane, the multiplier
     const void* zeros;      // [padded_c] elements of x: what lies outside the image
     Epilogue epilogue;
     bool residual;                   // a residual will be given
@@ -64,5 +65,6 @@ THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_table)
 THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_groups)
 THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_bf16)
 THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_bytes)
+THEW_DECLARE_TABLES(DepthwiseEntry, depthwise_byte_groups)
 
 }  // namespace thew

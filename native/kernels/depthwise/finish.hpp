@@ -22,11 +22,14 @@ struct Bounds {
 
 template <class Out, class T>
 Bounds<T> tile_bounds(const DepthwiseArgs& args) {
-    if constexpr (sizeof(Out) == 1) return {static_cast<T>(args.low), static_cast<T>(args.high)};
-    constexpr T most = static_cast<T>(__builtin_inf());
-    if (needs_finish(args) || args.epilogue.activation == Activation::none) return {-most, most};
-    if (args.epilogue.activation == Activation::relu) return {T{0}, most};
-    return {static_cast<T>(args.epilogue.p0), static_cast<T>(args.epilogue.p1)};
+    if constexpr (sizeof(Out) == 1) {
+        return {static_cast<T>(args.low), static_cast<T>(args.high)};
+    } else {
+        constexpr T most = static_cast<T>(__builtin_inf());
+        if (needs_finish(args) || args.epilogue.activation == Activation::none) return {-most, most};
+        if (args.epilogue.activation == Activation::relu) return {T{0}, most};
+        return {static_cast<T>(args.epilogue.p0), static_cast<T>(args.epilogue.p1)};
+    }
 }
 
 template <class T>

@@ -6,8 +6,8 @@ namespace {
 
 const DepthwiseEntry kEntries[] = {
     {{"depthwise", "grouped", DType::fp32, DType::fp32, DType::fp32, kMostGroupOutputs, kLanes<float>, 1, kIsa},
-     run_groups<float>,
-     group_scratch_bytes<float>}};
+     run_groups<RealGroups<float>>,
+     group_scratch_bytes<RealGroups<float>>}};
 
 }  // namespace
 

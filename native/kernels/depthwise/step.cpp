@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::initializer_list<const Table<DepthwiseEntry>*> kTables = {
     THEW_TABLE_LIST(base, depthwise_table) THEW_TABLE_LIST(base, depthwise_groups) THEW_TABLE_LIST(bf16, depthwise_bf16)
-        THEW_TABLE_LIST(base, depthwise_bytes)};
+        THEW_TABLE_LIST(base, depthwise_bytes) THEW_TABLE_LIST(int8, depthwise_byte_groups)};
 constexpr std::initializer_list<const Table<DepthwiseGradEntry>*> kGradTables = {THEW_TABLE_LIST(base, depthwise_grad)};
 
 class DepthwiseStep final : public Step {

@@ -62,16 +62,16 @@ def is_depthwise(call: Call) -> bool:
 _WIDEST_GROUP = 32  # channels of a group that fill a tile of the matrix product
 
 
-def is_narrow_group(call: Call) -> bool:
+def is_narrow_group(call: Call, weight: int = 1) -> bool:
     """Whether groups of a few channels, as many on either side, fill vectors together or by themselves."""
-    (oc, width), c = call.shape(1)[:2], call.shape(0)[1]
+    (oc, width), c = call.shape(weight)[:2], call.shape(0)[1]
     fills = width in (2, 4, 8, 16, _WIDEST_GROUP)
     return is_planar(call) and fills and oc == c > width
 
 
-def _grouped(call: Call) -> Work:
-    """Vectors run across groups."""
-    return Work(_flops(call) // 2, call.shape(0)[1])
+def grouped_work(call: Call, weight: int = 1) -> Work:
+    """Of groups that vectors run across."""
+    return Work(prod(output_shape(call, weight)) * prod(call.shape(weight)[1:]), call.shape(0)[1])
 
 
 def is_pointwise(call: Call) -> bool:
@@ -306,7 +306,7 @@ define(
             Candidate(
                 "depthwise", "direct", "channels_last", lambda call: is_planar(call) and is_depthwise(call), FLOATS
             ),
-            Candidate("depthwise", "grouped", "channels_last", is_narrow_group, ("fp32",), work=_grouped),
+            Candidate("depthwise", "grouped", "channels_last", is_narrow_group, ("fp32",), work=grouped_work),
             Candidate(
                 "conv",
                 "pointwise",

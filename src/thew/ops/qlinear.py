@@ -8,6 +8,7 @@ qlinear_add would add to its result: inputs 9 to 13 are the residual, its scale 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from thew.dtypes import FLOATS, from_numpy
 from thew.ir.graph import Array, Attribute
 from thew.ops.cast import limits_of
-from thew.ops.conv import WINDOW, check_bias, correlate, output_shape, window
+from thew.ops.conv import WINDOW, check_bias, correlate, grouped_work, is_narrow_group, output_shape, window
 from thew.ops.matmul import product_shape
 from thew.ops.opdef import Call, Candidate, OpDef, Work, call_of, define, get
 from thew.ops.quant import saturate
@@ -93,6 +94,19 @@ def _is_depthwise(call: Call) -> bool:
     return bool(np.all(start + 255 * np.abs(centred).sum(1) <= _EXACT))
 
 
+def _is_group_of_quads(call: Call) -> bool:
+    """Whether the kernel of narrow groups may run it: whole fours of channels, all but x constant, and weights less
+    their zero points still bytes.
+    """
+    if call.node.op != "qlinear_conv" or not is_narrow_group(call, 3) or call.shape(3)[1] % 4 or call.has(RESIDUAL):
+        return False
+    weight, zero = call.value(3), call.value(5)
+    if weight is None or zero is None or any(call.has(at) and call.value(at) is None for at in (1, 2, 4, 6, 7, 8)):
+        return False
+    centred = _centred(weight, zero, 0)
+    return bool(centred.min(initial=0) >= -128 and centred.max(initial=0) <= 127)
+
+
 _BYTES = ("uint8", "int8")
 _SIDE_BY_SIDE = 4  # elements of a column in a vector: a 32-bit lane
 
@@ -106,8 +120,12 @@ def _product_work(call: Call) -> Work:
     return Work(_matmul_flops(call) // 2, _SIDE_BY_SIDE * call.shape(_weight(call))[-1])
 
 
+_grouped_work = partial(grouped_work, weight=3)
 _CONVOLUTIONS = (
     Candidate("depthwise", "bytes", "channels_last", _is_depthwise, _BYTES),
+    Candidate(
+        "depthwise", "grouped", "channels_last", _is_group_of_quads, _BYTES, work=partial(grouped_work, weight=3)
+    ),
     Candidate("integer", "packed", "channels_last", _is_pointwise, _BYTES, work=_convolution_work),
     Candidate("integer", "implicit", "channels_last", _is_planar, _BYTES, work=_convolution_work),
 )
