@@ -57,6 +57,7 @@ class Table:
     _settled: list[list[int]] = field(init=False)
     _open: list[list[int]] = field(init=False)
     _known: dict[tuple[int, ...], Costs] = field(init=False, default_factory=dict)
+    _allowed: dict[tuple[int, ...], list[int]] = field(init=False, default_factory=dict)
     _alive: list[list[int]] = field(init=False)
     _kinds: list[list[int]] = field(init=False)
 
@@ -120,6 +121,14 @@ class Table:
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self._costs(layer, chosen)
+        return known
+
+    def allowed(self, layer: int, chosen: Sequence[int]) -> list[int]:
+        """The options of a layer that can follow those chosen before it."""
+        key = (layer, *[chosen[u] for u in self._reads[layer]])
+        known = self._allowed.get(key)
+        if known is None:
+            known = self._allowed[key] = np.isfinite(self.costs(layer, chosen)).nonzero()[0].tolist()
         return known
 
     def _costs(self, layer: int, chosen: Sequence[int]) -> Costs:

@@ -44,8 +44,8 @@ class Agent(ABC):
 
     def any_option(self, layer: int, chosen: list[int]) -> int:
         """A random option among those that may follow the choices made before."""
-        allowed = np.isfinite(self.table.costs(layer, chosen)).nonzero()[0]
-        return int(allowed[self.random.integers(len(allowed))])
+        allowed = self.table.allowed(layer, chosen)
+        return allowed[int(self.random.random() * len(allowed))]
 
     def random_assignment(self) -> Assignment:
         """Independent random choices."""
