@@ -1,6 +1,6 @@
-// The thread pool behind Workers. Tiles are handed out from a counter in shares that fall to single tiles toward the
-// end, so unequal cores stay busy; a worker that runs out spins for some tens of microseconds and then sleeps, so an
-// idle pool costs nothing.
+// The thread pool behind Workers. Each worker has tiles of its own, the same part of every run, and then helps others
+// with theirs; they are handed out in shares that fall to single tiles toward the end, so unequal cores stay busy. A
+// worker that runs out spins for some tens of microseconds and then sleeps, so an idle pool costs nothing.
 //
 // Invariants: the caller is worker 0 and works too; it never waits for a worker that has not joined its run, so a
 // sleeping or preempted worker delays nobody. A caller that finds the pool busy (another thread's run, or a run from
