@@ -64,8 +64,9 @@ def _accuracy_of(point: Point, found: Result) -> str:
     """On the samples of the search; marked where it is out of bounds."""
     if point.accuracy is None or found.default.accuracy is None:
         return ""
-    drop, most = found.default.accuracy.share - point.accuracy.share, found.settings["max_accuracy_drop"]
-    return f"{100 * point.accuracy.share:.1f} %{' ✗' if most is not None and drop > most else ''}"
+    lost, most = found.default.accuracy.right - point.accuracy.right, found.settings["max_accuracy_drop"]
+    is_out = most is not None and lost > most * point.accuracy.asked
+    return f"{100 * point.accuracy.share:.1f} %{' ✗' if is_out else ''}"
 
 
 def _layers(found: Result) -> None:
