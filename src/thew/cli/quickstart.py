@@ -32,6 +32,7 @@ CALIBRATED = 64  # size of the pictures that calibrate: small ones do
 SECONDS = 0.7  # of timed runs for each line of the table
 LEARNT, UNSEEN, EPOCHS, BATCH = 3000, 500, 4, 64  # drawn digits
 LEAST_ACCURACY = 0.9  # what every seed reaches by far; guessing gives 0.1
+FURTHER = "from training to a plan: thew dqn train CartPole-v1 --export policy.onnx, thew search policy.onnx"
 # The segments of each digit, as on a clock: top, upper left and right, middle, lower left and right, bottom.
 SEGMENTS = (
     "1110111",
@@ -86,6 +87,7 @@ def quickstart(common: Common) -> None:
     else:
         _table(rows)
         show.line(f"{100 * accuracy:.1f} % of digits that it has not seen are told right by the exported LeNet-5")
+        show.line(FURTHER)
     if accuracy < LEAST_ACCURACY:
         raise Error(
             f"quickstart: LeNet-5 must tell {LEAST_ACCURACY:.0%} of drawn digits, got {accuracy:.0%}; please report it "
