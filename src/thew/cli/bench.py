@@ -269,10 +269,12 @@ def _joules(outcome: Outcome) -> list[str]:
 
 
 def _agreement(path: str) -> float:
-    """How far outputs may differ, as a share of the largest."""
+    """How far outputs may differ, as a share of the largest: where weights are integers, engines may make activations
+    integers too.
+    """
     from thew.onnx import read
 
-    return AGREE_QUANTISED if any(node.op == "quantize_linear" for node in read(path).nodes) else AGREE
+    return AGREE_QUANTISED if any(node.op == "dequantize_linear" for node in read(path).nodes) else AGREE
 
 
 def _finish(collected: Sequence[dict[str, Any]], as_json: bool, out: Path | None, agreement: float = AGREE) -> None:
