@@ -103,6 +103,6 @@ def test_the_report_has_a_line_a_contender(tmp_path, plots):
     )
     text = write_dqn_report([], tmp_path, plots).read_text()
     assert "| torch | 2 | 2.50, 3.00 | 2.75 | 4 |" in text
-    assert "evaluations (1) up to 10 steps, which mixed-fp16, seed 1" in text
+    assert "evaluations from 10 to 10 steps, which mixed-fp16, seed 1" in text
     assert "- mixed-fp16, seed 1: 5.50\n" in text and "- torch, seed 2: 1.00\n" in text
     assert (folder / "minatar_breakout-v1.svg").exists() == plots

@@ -151,13 +151,11 @@ def _at_equal_steps(runs: Sequence[Any], under_way: Sequence[Any]) -> Iterator[s
     """How those under way stand beside the others at the steps that they have come to."""
     for found in under_way:
         steps = found["steps"][-_RECENT:]
-        yield from (
-            "",
-            f"Mean of the evaluations ({len(steps)}) up to {steps[-1]:,} steps, which {_who(found)} came to:",
-            "",
-        )
+        span = f"{steps[0]:,} to {steps[-1]:,}"
+        yield from ("", f"Mean of evaluations from {span} steps, which {_who(found)} came to:", "")
         for run in (found, *runs):
-            values = [value for step, value in zip(run["steps"], run["returns"], strict=True) if step in steps]
+            pairs = zip(run["steps"], run["returns"], strict=True)
+            values = [value for step, value in pairs if steps[0] <= step <= steps[-1]]
             yield f"- {_who(run)}: {statistics.fmean(values):.2f}"
 
 
