@@ -82,11 +82,11 @@ def test_agents_end_at_or_above_the_optimum(result):
 
 
 def test_peers_take_turns_with_the_plan(network, result, data):
-    rivals, absent = race(result, network, ["blas", "nobody"], labelled(data), bench.Settings(2, 0.005))
-    assert rivals[0].name == "blas fp32" and all(one.ratio > 0 for one in rivals)
+    rivals, absent = race(result, network, ["thew", "nobody"], labelled(data), bench.Settings(2, 0.005))
+    assert rivals[0].name == "thew fp32" and all(one.ratio > 0 for one in rivals)
     assert set(absent) >= {"nobody fp32", "nobody int8"}
     told = dataclasses.replace(result, rivals=rivals).to_dict()["rivals"][0]
-    assert told["name"] == "blas fp32" and told["seconds"] > 0
+    assert told["name"] == "thew fp32" and told["seconds"] > 0
 
 
 def test_stages_last_until_the_next_one(result):
