@@ -24,6 +24,7 @@ from thew.passes.quantised import BYTES, is_plain
 _POINTWISE = frozenset({"unary", "binary", "select", "cast"})  # families of kernels whose ops act element by element
 _QUANTISERS = ("quantize_linear", "dequantize_linear")
 _MOST_NODES = 64
+_LEAST_OF_IMAGES = 3  # dimensions: samples, channels and one of space
 
 
 def tabulate(graph: Graph) -> Graph:
@@ -98,8 +99,11 @@ class _Function:
         return table if table.dtype.name in BYTES and table.shape == (TABLE,) else None
 
     def _source_rank(self) -> int:
-        known = self.editor.type_of(self.source)
-        return 0 if known is None or known.shape is None else len(known.shape)
+        """Its rank as far as it is known: a convolution gives images, whatever their extents."""
+        known, producer = self.editor.type_of(self.source), self.editor.producer(self.source)
+        if known is not None and known.shape is not None:
+            return len(known.shape)
+        return _LEAST_OF_IMAGES if producer is not None and producer.op == "qlinear_conv" else 0
 
     def _value(self, values: Mapping[str, Array], name: str) -> Array | None:
         if not name or name in values:

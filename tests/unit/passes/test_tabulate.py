@@ -110,3 +110,18 @@ def test_numbers_of_a_higher_rank_stay() -> None:
     y = builder.node("mul", [x, builder.constant(np.full((1, 1), 2, np.float32))])  # of shape (1, 5)
     graph: Graph = builder.graph([builder.node("quantize_linear", [y, *steps])])
     assert tabulate(graph) is graph
+
+
+def test_a_convolution_gives_images_even_where_no_shape_is_known() -> None:
+    net = Net()
+    x = net.builder.input("image", "uint8", None)
+    weight, scale = net.constant(np.ones((4, 4, 1, 1)), "int8"), net.constant(0.05)
+    steps = [scale, net.constant(17, "uint8")]
+    conv = net.builder.node("qlinear_conv", [x, *steps, weight, scale, net.constant(0, "int8"), *steps])
+    graph = net.builder.graph([net.quantised(hard_swish(net, net.dequantised(conv, 0.05, 17)), 0.03, 9)])
+    unknown = graph.replace(types={})
+    after = eliminate_dead(tabulate(unknown))
+    assert [node.op for node in after.nodes] == ["qlinear_conv", "lookup"]
+    given = {"image": np.arange(256).astype(np.uint8).reshape(SHAPE)}
+    (expected,), (got,) = evaluate(graph, given).values(), evaluate(after, given).values()
+    np.testing.assert_array_equal(got, expected)
