@@ -2,10 +2,12 @@
 
 resnext50_32x4d     narrow groups (Xie et al., "Aggregated residual transformations", 2017)
 regnet_400mf        groups of 8 (widths and depths of Radosavovic et al., "Designing network design spaces", 2020)
+efficientnet_b0     inverted bottlenecks with SiLU and gates (Tan and Le, "EfficientNet", 2019)
 fsrcnn              a transposed 9×9 to one channel (Dong, Loy and Tang 2016, of 56, 12 and 4; three times the size)
 volumes             convolutions of 3×3×3
 dense_int8, dense_blocks, dense_2_4
                     two dense layers of 4096: weights as integers, three quarters of blocks or half of every four zero
+…_int8              all of a network on integers: a QDQ model, calibrated on noise
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+
 from thew import nn
-from thew.compress import prune, quantize_weights
+from thew.compress import prune, quantize, quantize_weights
 from thew.ir import Graph
 
 _DENSE = 4096
@@ -66,6 +70,46 @@ def regnet() -> nn.Module:
     return _stages(_unit(3, 32, 3, 2), 32, [(n, width, width, width // 8, 2) for n, width in widths])
 
 
+class Gated(nn.Module):
+    """1×1 that widens, depthwise, a gate of all pixels' mean, and 1×1, around a shortcut where shapes are the same."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, window: int, stride: int) -> None:
+        super().__init__()
+        width = inputs * expansion
+        widen = [_activated(inputs, width, 1)] if expansion > 1 else []
+        self.features = nn.Sequential(*widen, _activated(width, width, window, stride, width))
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), _activated(width, max(inputs // 4, 1), 1),
+            nn.Conv2d(max(inputs // 4, 1), width, 1), nn.Sigmoid(),
+        )  # fmt: skip
+        self.project, self.is_residual = nn.Conv2d(width, outputs, 1), stride == 1 and inputs == outputs
+
+    def forward(self, x: nn.Tensor) -> nn.Tensor:
+        """(n, inputs, h, w)."""
+        features = self.features(x)
+        y = self.project(features * self.gate(features))
+        return y + x if self.is_residual else y
+
+
+def _activated(inputs: int, outputs: int, window: int, stride: int = 1, groups: int = 1) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, window, stride, window // 2, groups=groups), nn.SiLU())
+
+
+def efficientnet_b0() -> nn.Module:
+    """Seven stages of (blocks, outputs, expansion, window, stride)."""
+    stages = (
+        (1, 16, 1, 3, 1), (2, 24, 6, 3, 2), (2, 40, 6, 5, 2), (3, 80, 6, 3, 2), (3, 112, 6, 5, 1), (4, 192, 6, 5, 2),
+        (1, 320, 6, 3, 1),
+    )  # fmt: skip
+    layers, inputs = [_activated(3, 32, 3, 2)], 32
+    for blocks, outputs, expansion, window, stride in stages:
+        for index in range(blocks):
+            layers.append(Gated(inputs, outputs, expansion, window, stride if index == 0 else 1))
+            inputs = outputs
+    head = (_activated(inputs, 1280, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 1000))
+    return nn.Sequential(*layers, *head)
+
+
 def fsrcnn() -> nn.Module:
     """Features, shrinking, mapping, expanding, and the transposed convolution."""
     layers: list[nn.Module] = [nn.Conv2d(1, 56, 5, padding=2), nn.PReLU(56), nn.Conv2d(56, 12, 1), nn.PReLU(12)]
@@ -92,6 +136,11 @@ def _as_it_is(graph: Graph) -> Graph:
     return graph
 
 
+def _on_integers(graph: Graph) -> Graph:
+    samples = np.random.default_rng(0).standard_normal((8, *graph.inputs[0].type.shape[1:]))  # type: ignore[index]
+    return quantize(graph, samples.astype(np.float32)).graph
+
+
 @dataclass(frozen=True)
 class Network:
     """How a network is built, the shape of a sample, and what is done to its graph."""
@@ -109,7 +158,11 @@ class Network:
 NETWORKS: Mapping[str, Network] = MappingProxyType(
     {
         "resnext50_32x4d": Network(resnext50, (3, 224, 224)),
+        "resnext50_32x4d_int8": Network(resnext50, (3, 224, 224), _on_integers),
         "regnet_400mf": Network(regnet, (3, 224, 224)),
+        "regnet_400mf_int8": Network(regnet, (3, 224, 224), _on_integers),
+        "efficientnet_b0": Network(efficientnet_b0, (3, 224, 224)),
+        "efficientnet_b0_int8": Network(efficientnet_b0, (3, 224, 224), _on_integers),
         "fsrcnn": Network(fsrcnn, (1, 120, 160)),
         "volumes": Network(volumes, (3, 8, 56, 56)),
         "dense_int8": Network(dense, (_DENSE,), lambda graph: quantize_weights(graph).graph),

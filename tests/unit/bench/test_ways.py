@@ -38,7 +38,12 @@ def test_layers_are_of_one_node() -> None:
 
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("fsrcnn", (1, 1, 360, 480)), ("volumes", (1, 32, 8, 56, 56)), ("regnet_400mf", (1, 1000))],
+    [
+        ("fsrcnn", (1, 1, 360, 480)),
+        ("volumes", (1, 32, 8, 56, 56)),
+        ("regnet_400mf", (1, 1000)),
+        ("efficientnet_b0", (1, 1000)),
+    ],
 )
 def test_networks_run(name: str, shape: tuple[int, ...]) -> None:
     graph = models.load(f"bench:{name}", seed=0, batch=1)
