@@ -46,9 +46,9 @@ class Contender:
         if threads and not threads.isdigit():
             raise InputError(f"contender {name!r}: threads must be a number, got {threads!r}")
         model = options.pop("model", "")
-        if model and not isinstance(task, ModelTask):
-            raise InputError(f"contender {name!r}: a model of its own must be for inference, got {task.kind}")
-        if isinstance(task, ModelTask) and model:
+        if model:
+            if not isinstance(task, ModelTask):
+                raise InputError(f"contender {name!r}: a model of its own must be for inference, got {task.kind}")
             task = replace(task, path=str(Path(task.folder) / model))
         self._task = replace(task, threads=int(threads or task.threads), options=options)
         peer = find(self._peer, task.kind)

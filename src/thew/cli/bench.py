@@ -19,7 +19,6 @@ from thew.cli.scaling import scaling
 from thew.cli.soak import soak
 from thew.cli.study import study
 from thew.errors import Error
-from thew.files import write_json
 
 if TYPE_CHECKING:
     from thew.bench import Task
@@ -281,10 +280,7 @@ def _finish(collected: Sequence[dict[str, Any]], as_json: bool, out: Path | None
     from thew.bench.machine import describe
 
     report = {**describe(), "results": list(collected)}
-    if as_json:
-        show.as_json(report)
-    if out is not None:
-        write_json(out, report)
+    show.report(report, out, as_json)
     for result in collected:
         told = [contender["settings"].get("precision", "fp32") for contender in result["contenders"]]
         within = AGREE_16 if {"fp16", "bf16"} & set(told) else agreement

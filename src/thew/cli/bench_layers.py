@@ -12,7 +12,6 @@ import typer
 from thew.cli import show
 from thew.cli.models import as_file
 from thew.cli.options import Common
-from thew.files import write_json
 
 
 def bench_layers(
@@ -36,10 +35,7 @@ def bench_layers(
     summary = {"reduced_layers": len(reduced), "slowest_ratio": slowest, "fp32_seconds": wide, "auto_seconds": mixed}
     about = {"model": model, "threads": common.threads, "batch": batch, "rounds": rounds}
     report = {**describe(), **about, **summary, "layers": [asdict(layer) for layer in layers]}
-    if out is not None:
-        write_json(out, report)
-    if common.json:
-        show.as_json(report)
+    if show.report(report, out, common.json):
         return
     rows = [
         (layer.name, layer.op, layer.precision, f"{1e6 * layer.seconds:.1f}",

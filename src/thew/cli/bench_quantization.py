@@ -9,7 +9,6 @@ import typer
 
 from thew.cli import models, samples, show
 from thew.cli.options import Common
-from thew.files import write_json
 
 
 def bench_quantization(
@@ -50,10 +49,7 @@ def bench_quantization(
     results = [one.to_dict(found[0]) for one in found]
     kept = {"layers": len(outcome.layers), "kept": list(outcome.kept), "slower": list(outcome.slower), "absent": absent}
     report = {**describe(), "model": model, "threads": common.threads, "rounds": rounds, **kept, "results": results}
-    if out is not None:
-        write_json(out, report)
-    if common.json:
-        show.as_json(report)
+    if show.report(report, out, common.json):
         return
     columns = ("", "accuracy", "median ms", "speed over thew fp32", "file")
     rows = [

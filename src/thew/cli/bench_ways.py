@@ -10,7 +10,6 @@ import typer
 
 from thew.cli import show
 from thew.cli.options import Common
-from thew.files import write_json
 
 
 def bench_ways(
@@ -30,10 +29,7 @@ def bench_ways(
     ways = [way for name, graph in LAYERS[kind]() for way in time_ways(name, graph, device, rounds)]
     about = {"layers": kind, "threads": common.threads, "rounds": rounds, "costs": device.costs.name}
     report = {**describe(), **about, "ways": [asdict(way) for way in ways]}
-    if out is not None:
-        write_json(out, report)
-    if common.json:
-        show.as_json(report)
+    if show.report(report, out, common.json):
         return
     rows = [
         (way.layer, way.algorithm, f"{1e6 * way.estimate:.1f}", f"{1e6 * way.seconds:.1f}", f"{way.ratio:.2f}")

@@ -11,7 +11,6 @@ from thew.cli import show
 from thew.cli.options import Common
 from thew.cli.train import Compression
 from thew.errors import InputError
-from thew.files import write_json
 
 
 def scaling(
@@ -81,10 +80,7 @@ def _report(common: Common, result: dict[str, Any], out: Path | None) -> None:
     from thew.bench.machine import describe
 
     report = {**describe(), **result}
-    if out is not None:
-        write_json(out, report)
-    if common.json:
-        show.as_json(report)
+    if show.report(report, out, common.json):
         return
     rows = [
         [

@@ -7,10 +7,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
+
+from thew.files import write_json
 
 
 class Progress(Protocol):
@@ -72,6 +75,15 @@ def note(text: str) -> None:
 def as_json(value: Any) -> None:
     """Prints a value as JSON."""
     print(json.dumps(value, indent=2, default=_plain))
+
+
+def report(value: Any, out: Path | None, is_json: bool) -> bool:
+    """Writes a report to a file and prints it as JSON, each where that is asked for: whether it is told with that."""
+    if out is not None:
+        write_json(out, value)
+    if is_json:
+        as_json(value)
+    return is_json
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import typer
 
 from thew.cli import show
 from thew.cli.options import Common
-from thew.files import write_json
 
 
 def soak(
@@ -23,10 +22,7 @@ def soak(
     from thew.bench.soak import soak as run
 
     found = run(env_id, seconds, period, common.precision, common.threads)
-    if out is not None:
-        write_json(out, found)
-    if common.json:
-        show.as_json(found)
+    if show.report(found, out, common.json):
         return
     count, grown, idle = len(found["samples"]), show.size(found["growth_bytes"]), found["idle_share"]
     show.line(f"{count} samples: memory grew by {grown}; once over, the process took {idle:.2%} of a core")

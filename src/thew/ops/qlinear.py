@@ -120,7 +120,6 @@ def _product_work(call: Call) -> Work:
     return Work(_matmul_flops(call) // 2, _SIDE_BY_SIDE * call.shape(_weight(call))[-1])
 
 
-_grouped_work = partial(grouped_work, weight=3)
 _CONVOLUTIONS = (
     Candidate("depthwise", "bytes", "channels_last", _is_depthwise, _BYTES),
     Candidate(

@@ -88,8 +88,11 @@ def _plans(reports: Sequence[Any]) -> Iterator[str]:
 
 
 def _threads(reports: Sequence[Any]) -> str:
-    counts = sorted({report["search"]["settings"]["threads"] for report in reports})
-    return ", ".join("one thread" if count == 1 else f"{count} threads" for count in counts)
+    return ", ".join(map(_named, sorted({report["search"]["settings"]["threads"] for report in reports})))
+
+
+def _named(threads: int) -> str:
+    return "one thread" if threads == 1 else f"{threads} threads"
 
 
 def _beside_peers(reports: Sequence[Any]) -> Iterator[str]:
@@ -128,7 +131,7 @@ def _in_fp32(reports: Sequence[Any]) -> Iterator[str]:
     yield from _table(columns, rows)
     for threads in sorted({one["settings"]["threads"] for one in found}):
         gained = [one["confirmed_over_default"] for one in found if one["settings"]["threads"] == threads]
-        count = "One thread" if threads == 1 else f"{threads} threads"
+        count = _named(threads).capitalize()
         yield f"{count}: median {statistics.median(gained):.3f}, least {min(gained):.3f}, best {max(gained):.3f}."
         yield ""
 
